@@ -1,0 +1,1 @@
+"""What is on offer: datasets, distributions, offers and their JSON-LD."""

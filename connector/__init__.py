@@ -1,0 +1,1 @@
+"""Carnet's connector: the peer that speaks the Dataspace Protocol."""

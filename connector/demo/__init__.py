@@ -1,0 +1,1 @@
+"""What `carnet demo` runs."""

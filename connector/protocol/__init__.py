@@ -1,0 +1,1 @@
+"""The Dataspace Protocol without I/O: states, messages and what may follow what."""

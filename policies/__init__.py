@@ -1,0 +1,1 @@
+"""ODRL policies and what each of their terms means. Pure: no I/O, no clock."""
