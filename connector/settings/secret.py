@@ -1,0 +1,83 @@
+"""Values that must never be printed, and the one error of this package.
+
+Owns the rule of what a bearer token may look like (RFC 6750 section 2.1, at least 16 characters) and that a
+file holding one is its owner's alone. May import the standard library only.
+"""
+
+import hmac
+import re
+import stat
+from pathlib import Path
+from typing import NoReturn
+
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{16,4096}=*")
+_MAX_TOKEN_FILE_BYTES = 8192
+
+
+class SettingsError(Exception):
+    """A setting cannot be used. `code` is stable, `path` names the setting, `reason` says what to do.
+
+    The text never contains the value that was refused, for it may be a secret.
+    """
+
+    def __init__(self, code: str, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason} [{code}]" if path else f"{reason} [{code}]")
+        self.code = code
+        self.path = path
+        self.reason = reason
+
+
+class Secret:
+    """A value that neither `repr` nor `str` shows, and that only `matches` compares (in constant time)."""
+
+    __slots__ = ("_value",)
+    __hash__ = None  # type: ignore[assignment]  # a hash would be a way to compare
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself: for the header or signature that needs it, and nothing else."""
+        return self._value
+
+    def matches(self, candidate: str) -> bool:
+        """Whether `candidate` is the secret; takes the same time wherever the two differ."""
+        return hmac.compare_digest(self._value.encode(), candidate.encode("utf-8", "surrogateescape"))
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> NoReturn:
+        raise TypeError("secrets are compared with matches()")
+
+
+def check_token(value: str, path: str) -> Secret:
+    """`value` as a secret; SettingsError `invalid-token` unless it can stand in an Authorization header."""
+    if not _TOKEN.fullmatch(value):
+        raise SettingsError(
+            "invalid-token",
+            path,
+            "a token is 16 to 4096 letters, digits or -._~+/ (RFC 6750); make one: `openssl rand -hex 32`",
+        )
+    return Secret(value)
+
+
+def read_token(file: Path, path: str) -> Secret:
+    """The token in `file`, without the line end.
+
+    `path` names the setting in errors. Raises SettingsError: `secret-unreadable`, `secret-exposed` when
+    anybody but the owner may read the file, `invalid-token`.
+    """
+    try:
+        with file.open("rb") as opened:
+            mode = stat.S_IMODE(file.stat().st_mode)
+            content = opened.read(_MAX_TOKEN_FILE_BYTES)
+    except OSError as error:
+        raise SettingsError(
+            "secret-unreadable",
+            path,
+            f"cannot read {file}: {error.strerror}; write the token there, mode 0600",
+        ) from error
+    if mode & 0o077:
+        raise SettingsError("secret-exposed", path, f"{file} may be read by others (mode {mode:04o}); run: chmod 600 {file}")
+    return check_token(content.decode("ascii", "replace").strip(), path)
