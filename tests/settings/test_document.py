@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from connector.settings import load
+from connector.settings.__main__ import renew
 from connector.settings.document import reference, sections, template
 
 README = Path(__file__).parents[2] / "README.md"
@@ -29,10 +30,13 @@ def test_every_time_and_size_carries_its_unit() -> None:
 
 
 def test_the_readme_has_the_settings_of_the_code() -> None:
-    _, _, rest = README.read_text().partition("<!-- settings -->\n")
-    table, end, _ = rest.partition("<!-- end of settings -->")
-    assert end, "README.md has lost the marks around its settings"
-    assert table.strip() == reference().strip(), "run `make readme`"
+    text = README.read_text(encoding="utf-8")
+    assert renew(text) == text, "run `make readme`"
+
+
+def test_a_file_without_marks_is_left_alone() -> None:
+    with pytest.raises(ValueError, match="lacks"):
+        renew("# Another file")
 
 
 def test_the_template_is_a_settings_file(tmp_path: Path) -> None:
