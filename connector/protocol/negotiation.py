@@ -1,0 +1,128 @@
+"""What is special to contract negotiation: offers, agreements and their comparison. Pure; called by ``process.py`` alone.
+
+DSP 2025-1, "Contract Negotiation Protocol". An agreement is compared with the last offer term by term (EDC compares too;
+an agreement that differs would bind us to what we never asked for). The provider never binds by an offer's ``@id`` alone: that is
+decided in ``flow/negotiate.py``, which knows what was published.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from connector.protocol import messages as dsp
+from connector.protocol.errors import BadMessage, InvariantBroken
+from connector.protocol.messages import AnyMessage, Document
+from connector.protocol.record import Detail, Effect, Ended, KeepAgreement, Process, SettleAgreement
+from connector.protocol.states import Message, Next, Role, State
+from policies.compare import differences
+
+Outcome = tuple[Detail, tuple[Effect, ...]]
+
+
+def received(process: Process, following: Next, message: AnyMessage) -> Outcome:
+    """What an accepted message changes beside the state. Raises BadMessage if its content cannot be accepted."""
+    detail = process.detail
+    effects: tuple[Effect, ...] = entered(process, following.state)
+    match message:
+        case dsp.ContractRequestMessage():
+            _check_target(process, message.offer)
+            detail = msgspec.structs.replace(detail, offer=message.offer, offer_from=Role.CONSUMER, pending=None)
+        case dsp.ContractOfferMessage():
+            _check_target(process, message.offer)
+            detail = msgspec.structs.replace(detail, offer=message.offer, offer_from=Role.PROVIDER, pending=None)
+        case dsp.ContractAgreementMessage():
+            check_agreement(process, message.agreement)
+            detail = msgspec.structs.replace(detail, agreement=message.agreement, pending=None)
+            effects = (KeepAgreement(message.agreement), *effects)
+        case dsp.ContractNegotiationTerminationMessage():
+            by = Role.CONSUMER if process.role is Role.PROVIDER else Role.PROVIDER
+            detail = msgspec.structs.replace(detail, ended=Ended(by=by, code=message.code, reason=message.reason), pending=None)
+        case _:
+            detail = msgspec.structs.replace(detail, pending=None)
+    return detail, effects
+
+
+def sending(process: Process, message: Message, content: Document) -> Outcome:
+    """What a message of ours changes beside the state. The agreement is stored before it is sent."""
+    detail = msgspec.structs.replace(process.detail, pending=None)
+    match message:
+        case Message.REQUEST | Message.OFFER:
+            return msgspec.structs.replace(detail, offer=content["offer"], offer_from=process.role), ()
+        case Message.AGREEMENT:
+            return msgspec.structs.replace(detail, agreement=content["agreement"]), (KeepAgreement(content["agreement"]),)
+        case Message.TERMINATION:
+            why = Ended(by=process.role, code=content["code"], reason=content["reason"])
+            return msgspec.structs.replace(detail, ended=why), ()
+        case _:
+            return detail, ()
+
+
+def entered(process: Process, state: State) -> tuple[Effect, ...]:
+    """What entering ``state`` brings: the agreement binds or is void."""
+    if process.detail.agreement is None or state is process.state:
+        return ()
+    if state is State.FINALIZED:
+        return (SettleAgreement(binding=True),)
+    return (SettleAgreement(binding=False),) if state is State.TERMINATED else ()
+
+
+def check_agreement(process: Process, agreement: Document) -> None:
+    """The agreement must say what was offered last, between these two parties. Raises BadMessage naming the difference."""
+    if agreement.get("assigner") != process.counterparty:
+        raise BadMessage("agreement-party", "agreement.assigner must be the participant id of the sender (the provider)")
+    offer = process.detail.offer
+    if offer is None:
+        raise InvariantBroken("no-offer", "an agreement arrived in a negotiation without an offer")
+    found = differences(offer, agreement)
+    if found:
+        raise BadMessage("agreement-differs", "the agreement is not what was offered last: " + "; ".join(found[:5]))
+
+
+def _check_target(process: Process, offer: Document) -> None:
+    target = offer.get("target")
+    if target is not None and target != process.subject:
+        raise BadMessage("offer-target", "offer.target must be the dataset that this negotiation is about")
+
+
+def compose(process: Process, message: Message, content: Document, message_id: str) -> dsp.NegotiationMessage:
+    """The message itself. A first message carries the callback address and no pid of the peer."""
+    provider_pid, consumer_pid = process.pids
+    first = process.peer_pid is None
+    match message:
+        case Message.REQUEST:
+            return dsp.ContractRequestMessage(
+                id=message_id,
+                consumer_pid=consumer_pid,
+                provider_pid=None if first else provider_pid,
+                callback_address=content["callback_address"] if first else None,
+                offer=content["offer"],
+            )
+        case Message.OFFER:
+            return dsp.ContractOfferMessage(
+                id=message_id,
+                provider_pid=provider_pid,
+                consumer_pid=None if first else consumer_pid,
+                callback_address=content["callback_address"] if first else None,
+                offer=content["offer"],
+            )
+        case Message.AGREEMENT:
+            return dsp.ContractAgreementMessage(
+                id=message_id,
+                provider_pid=provider_pid,
+                consumer_pid=consumer_pid,
+                agreement=content["agreement"],
+            )
+        case Message.VERIFICATION:
+            return dsp.ContractAgreementVerificationMessage(id=message_id, provider_pid=provider_pid, consumer_pid=consumer_pid)
+        case Message.ACCEPTED | Message.FINALIZED:
+            return dsp.ContractNegotiationEventMessage(
+                id=message_id, provider_pid=provider_pid, consumer_pid=consumer_pid, event_type=message.value
+            )
+        case _:
+            return dsp.ContractNegotiationTerminationMessage(
+                id=message_id,
+                provider_pid=provider_pid,
+                consumer_pid=consumer_pid,
+                code=content["code"],
+                reason=content["reason"],
+            )

@@ -1,0 +1,128 @@
+"""The record of a process, and what a decision about it is made of. Data only; no I/O, no rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from connector.protocol import messages as dsp
+from connector.protocol.messages import Document
+from connector.protocol.states import Kind, Message, Role, State
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a process was ended, refused or suspended: by whom, with which code, in whose words."""
+
+    by: Role
+    code: str | None = None
+    reason: list[Any] = []
+
+
+class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a process carries beside its state; one struct for both kinds, so that the store knows one form.
+
+    Negotiation: ``offer`` is the last offer on the table and ``offer_from`` who made it; ``agreement`` is set from the
+    agreement message on. Transfer: ``format``, ``dataset``, the ``data_address`` that holds now, and for a consumer that lets
+    its data plane fetch, ``sink`` (a file name) and what was ``received`` (bytes, sha256).
+    """
+
+    first_digest: str | None = None
+    offer: Document | None = None
+    offer_from: Role | None = None
+    agreement: Document | None = None
+    pending: str | None = None
+    format: str | None = None
+    dataset: str | None = None
+    data_address: Document | None = None
+    sink: str | None = None
+    received: Document | None = None
+    ended: Ended | None = None
+    refusal: Ended | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One side's record of a negotiation or transfer.
+
+    ``id`` is our process id and ``peer_pid`` the counterparty's (None until it told us); ``peer_address`` the base address
+    that its messages go to; ``subject`` the dataset of a negotiation, the agreement of a transfer. ``awaiting_id`` is the
+    ``@id`` of our message in flight. ``last_digest`` is the digest of the last accepted message while nothing was sent since.
+    ``version`` counts writes and guards them. Times are integer milliseconds since the epoch.
+    """
+
+    id: str
+    kind: Kind
+    role: Role
+    state: State
+    counterparty: str
+    peer_address: str
+    correlation_id: str
+    subject: str
+    created_at: int
+    updated_at: int
+    detail: Detail
+    peer_pid: str | None = None
+    awaiting: Message | None = None
+    awaiting_id: str | None = None
+    last_digest: str | None = None
+    version: int = 0
+
+    @property
+    def pids(self) -> tuple[str, str]:
+        """(providerPid, consumerPid)."""
+        return dsp.pids(self.role, self.id, self.peer_pid)
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Put this message into the outbox. Its ``@id`` is the outbox row's id and stays the same over retries."""
+
+    message: Message
+    message_id: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """The message in the outbox is answered or overtaken: it need not be sent (again)."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAgreement:
+    """Store the agreement; it binds once the negotiation is FINALIZED."""
+
+    agreement: Document
+
+
+@dataclass(frozen=True, slots=True)
+class SettleAgreement:
+    """The negotiation has ended: the agreement binds, or it is void."""
+
+    binding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Tell the data plane. ``command`` is the Data Plane Signaling message's name."""
+
+    command: str
+    data_address: Document | None = None
+
+
+Effect = Send | Withdraw | KeepAgreement | SettleAgreement | Flow
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows: the record as it is to be stored, and the effects that are committed with it.
+
+    ``repeat`` means that the message had been accepted before: answer as then, store nothing.
+    """
+
+    process: Process
+    effects: tuple[Effect, ...] = ()
+    repeat: bool = False
