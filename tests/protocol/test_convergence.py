@@ -76,7 +76,8 @@ def _initiatives(kind: Kind, world: World) -> list[World]:
         for event in TABLES[kind, role].get((side.state, side.awaiting), {}):
             if event.what != "send" or event.message is None:
                 continue
-            costs = 0 if event.message in (Message.VERIFICATION, Message.FINALIZED) else 1
+            owed = event.message is Message.START and side.state is State.RESUMED
+            costs = 0 if owed or event.message in (Message.VERIFICATION, Message.FINALIZED) else 1
             if world.initiatives < costs:
                 continue
             following = step(kind, role, side.state, side.awaiting, event)
