@@ -4,7 +4,7 @@
 checks every bound and returns frozen structs. Nothing in this package logs, listens or creates a file; the
 rest of the connector gets a `Settings` and never looks at the environment.
 
-May import the standard library and msgspec only.
+May import the errors of the protocol, the standard library and msgspec only.
 """
 
 from connector.settings.load import load

@@ -1,7 +1,7 @@
 """Values that must never be printed, and the one error of this package.
 
 Owns the rule of what a bearer token may look like (RFC 6750 section 2.1, at least 16 characters) and that a
-file holding one is its owner's alone. May import the standard library only.
+file holding one is its owner's alone. May import the errors of the protocol and the standard library only.
 """
 
 import hmac
@@ -10,21 +10,24 @@ import stat
 from pathlib import Path
 from typing import NoReturn
 
+from connector.protocol.errors import CallerError
+
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{16,4096}=*")
 _MAX_TOKEN_FILE_BYTES = 8192
 
 
-class SettingsError(Exception):
+class SettingsError(CallerError):
     """A setting cannot be used. `code` is stable, `path` names the setting, `reason` says what to do.
 
     The text never contains the value that was refused, for it may be a secret.
     """
 
     def __init__(self, code: str, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason} [{code}]" if path else f"{reason} [{code}]")
-        self.code = code
+        super().__init__(code, reason)
         self.path = path
-        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason} [{self.code}]" if self.path else f"{self.reason} [{self.code}]"
 
 
 class Secret:
