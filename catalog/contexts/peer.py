@@ -1,0 +1,24 @@
+"""Terms of the project's own peer messages: what two Carnet connectors tell each other beyond DSP. Imports nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+URL: Final = "https://w3id.org/carnet/peer/v1/context.jsonld"
+NAMESPACE: Final = "https://w3id.org/carnet/peer/v1#"
+
+TYPES: Final = ("Hello", "Capabilities")
+
+CONTEXT: Final[dict[str, Any]] = {
+    "@version": 1.1,
+    "carnet": NAMESPACE,
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    "PeerMessage": "carnet:PeerMessage",
+    **{name: f"carnet:{name}" for name in TYPES},
+    "messageId": {"@id": "carnet:messageId", "@type": "@id"},
+    "participantId": {"@id": "carnet:participantId", "@type": "@id"},
+    "protocol": "carnet:protocol",
+    "software": "carnet:software",
+    "issuedAt": "carnet:issuedAt",
+    "features": {"@id": "carnet:features", "@container": "@set"},
+}
