@@ -15,8 +15,8 @@ Four rules make two such machines end in the same state over a wire that loses, 
     is in flight answers ``BUSY`` (409: "not now, send it again"), which is not remembered.
 3.  A message once judged by the table is judged for good: acceptances and refusals are remembered by its ``@id``, so that a
     late copy can never act in a later state.
-4.  Of two crossing suspensions the provider's goes first. The consumer's stays in flight after that; if the provider has
-    resumed when it arrives, it takes effect then.
+4.  Of two messages of the same strength the provider's goes first. The consumer's suspension stays in flight after it; if the
+    provider has resumed when it arrives, it takes effect then. The consumer's resumption is withdrawn: both have resumed.
 
 RESUMED is shown as STARTED on the wire: the consumer has resumed, and the provider still owes the start message that
 carries the new data address (what EDC does as well). It has a name of its own so that the owed message is never mistaken
@@ -371,13 +371,6 @@ TRANSFER_CONSUMER: Final[Rows] = {
         REFUSED: Next(STARTED, None),
         **_ends(STARTED, COMPLETION),
     },
-    (STARTED, START): {
-        ACK: Next(STARTED, None),
-        recv(SUSPENSION): BUSY,
-        recv(COMPLETION): Next(COMPLETED, None),
-        REFUSED: Next(STARTED, None),
-        **_ends(STARTED, START),
-    },
     (RESUMED, None): {
         send(SUSPENSION): Next(RESUMED, SUSPENSION),
         send(COMPLETION): Next(RESUMED, COMPLETION),
@@ -415,7 +408,7 @@ TRANSFER_CONSUMER: Final[Rows] = {
     },
     (SUSPENDED, START): {
         ACK: Next(RESUMED, None),
-        recv(START): Next(STARTED, START),
+        recv(START): Next(STARTED, None),
         recv(SUSPENSION): BUSY,
         recv(COMPLETION): Next(COMPLETED, None),
         REFUSED: Next(SUSPENDED, None),
@@ -449,7 +442,7 @@ TRANSFER_PROVIDER: Final[Rows] = {
     },
     (STARTED, SUSPENSION): {
         ACK: Next(SUSPENDED, None),
-        recv(START): Next(RESUMED, None),
+        recv(START): BUSY,
         recv(SUSPENSION): BUSY,
         recv(COMPLETION): Next(COMPLETED, None),
         REFUSED: Next(STARTED, None),
@@ -461,13 +454,6 @@ TRANSFER_PROVIDER: Final[Rows] = {
         recv(COMPLETION): Next(COMPLETED, None),
         REFUSED: Next(STARTED, None),
         **_ends(STARTED, COMPLETION),
-    },
-    (STARTED, START): {
-        ACK: Next(STARTED, None),
-        recv(SUSPENSION): BUSY,
-        recv(COMPLETION): Next(COMPLETED, None),
-        REFUSED: Next(STARTED, None),
-        **_ends(STARTED, START),
     },
     (RESUMED, None): {
         send(START): Next(RESUMED, START),
@@ -486,7 +472,7 @@ TRANSFER_PROVIDER: Final[Rows] = {
     },
     (RESUMED, SUSPENSION): {
         ACK: Next(SUSPENDED, None),
-        recv(START): Next(RESUMED, None),
+        recv(START): BUSY,
         recv(SUSPENSION): BUSY,
         recv(COMPLETION): Next(COMPLETED, None),
         REFUSED: Next(RESUMED, None),
@@ -506,7 +492,7 @@ TRANSFER_PROVIDER: Final[Rows] = {
     },
     (SUSPENDED, START): {
         ACK: Next(STARTED, None),
-        recv(START): Next(STARTED, START),
+        recv(START): BUSY,
         recv(SUSPENSION): BUSY,
         recv(COMPLETION): Next(COMPLETED, None),
         REFUSED: Next(SUSPENDED, None),

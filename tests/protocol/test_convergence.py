@@ -2,7 +2,8 @@
 
 The world is small on purpose (a bounded number of own initiatives), but inside that bound nothing is left to chance: each
 reachable configuration of both machines, their remembered judgements and all copies of messages still on the wire is
-visited. Whenever the wire is silent and nobody awaits anything, both sides must show the same state.
+visited. Whenever the wire is silent, nobody awaits anything and the provider owes no start message, both sides must show
+the same state; and there is a way to such a rest from everywhere.
 """
 
 from __future__ import annotations
@@ -194,7 +195,8 @@ def explore(kind: Kind, first: Role, initiatives: int) -> tuple[int, set[tuple[S
     while queue:
         world = queue.popleft()
         consumer, provider = world.sides
-        if not world.wire and consumer.awaiting is None and provider.awaiting is None:
+        owes = provider.state is State.RESUMED
+        if not world.wire and consumer.awaiting is None and provider.awaiting is None and not owes:
             resting.add((consumer.state, provider.state))
             settled.append(world)
             assert consumer.state.on_wire == provider.state.on_wire, _story(came, world)

@@ -1,0 +1,100 @@
+"""Rows of the control database as frozen structs. Data only; ``Process`` itself lives in the protocol core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Channel = Literal["dsp", "peer", "flow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to be delivered at least once, in its lane's order.
+
+    ``lane`` is what keeps an order: a process, the data flow of a transfer, or a peer's extension messages. ``body`` is the
+    document as sent. ``due_at`` is the next attempt, ``deadline_at`` when we stop; ``conflict_since`` and ``missing_since`` are
+    the first 409 and 404 of an unbroken row of them. ``seq`` is 0 until stored.
+    """
+
+    id: str
+    lane: str
+    channel: Channel
+    counterparty: str
+    process_id: str
+    message: str
+    url: str
+    body: str
+    correlation_id: str
+    created_at: int
+    deadline_at: int
+    due_at: int
+    attempts: int = 0
+    conflict_since: int | None = None
+    missing_since: int | None = None
+    last_error: str | None = None
+    dead_at: int | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A message of ``counterparty`` that the table has judged, and what was answered."""
+
+    counterparty: str
+    message_id: str
+    process_id: str
+    digest: str
+    status: int
+    body: str | None
+    judged_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """An agreement as its canonical bytes (RFC 8785, as text). ``state``: pending, binding or void."""
+
+    id: str
+    counterparty: str
+    role: str
+    negotiation_id: str
+    dataset: str
+    document: str
+    state: str
+    created_at: int
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of a process's timeline: what happened, about which message, and the state after it."""
+
+    process_id: str
+    at: int
+    what: str
+    message: str | None
+    message_id: str | None
+    state: str
+    awaiting: str | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Something to do at ``due_at``."""
+
+    id: str
+    kind: str
+    process_id: str
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A dataset on offer: its DCAT document (with its offers) as JSON text, and where its bytes are."""
+
+    id: str
+    document: str
+    source: str
+    published_at: int
+    withdrawn_at: int | None = None
