@@ -1,0 +1,39 @@
+"""`carnet backup`: consistent copies of the databases, also of a connector that runs.
+
+SQLite files are opened read-only and copied by SQLite's own online backup, which does not disturb the writer.
+Each copy is one moment of its database; the two moments differ by the time of the first copy, which is safe
+because what passes between the processes is delivered again after a restore.
+"""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from connector.cli.config import config_option, read_settings
+from connector.cli.databases import databases
+from connector.store import backup as store_backup
+
+
+@click.command(name="backup")
+@config_option
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def command(config: Path, folder: Path) -> None:
+    """Copy the databases into the new FOLDER, readable by the owner only.
+
+    Settings, tokens and received data are not part of it.
+    """
+    settings = read_settings(config)
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise click.ClickException(f"cannot make the new folder {folder}: {error.strerror}") from error
+    for database in databases(settings):
+        if isinstance(database.where, Path) and not database.where.exists():
+            click.echo(f"{database.name}: nothing to copy, {database.where} does not exist")
+            continue
+        try:
+            asyncio.run(store_backup.backup(database.where, folder / database.in_backup))
+        except store_backup.BackupError as error:
+            raise click.ClickException(f"{database.name}: {error}") from error
+        click.echo(f"{database.name}: {folder / database.in_backup}")

@@ -1,0 +1,33 @@
+"""The option `--config`, and settings or a clear end for the commands that need them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from connector.settings import Settings, SettingsError, load
+
+DEFAULT = "carnet.toml"
+
+
+def config_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--config`, which falls back to CARNET_CONFIG and then to carnet.toml in the working directory."""
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="CARNET_CONFIG",
+        default=DEFAULT,
+        show_default=True,
+        show_envvar=True,
+        help="The settings file.",
+    )(command)
+
+
+def read_settings(config: Path) -> Settings:
+    """The settings of that file and the environment; ends the command when they cannot be used."""
+    try:
+        return load(config, os.environ)
+    except SettingsError as error:
+        raise click.ClickException(f"{config}: {error}") from error

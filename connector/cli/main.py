@@ -1,0 +1,50 @@
+"""The command `carnet`: which sub-commands there are, and where each lives.
+
+A sub-command's module is imported when it is called, so that `carnet --version` and `--help` stay quick.
+"""
+
+import importlib
+
+import click
+
+# name: (module, one line of help); the module has a click command called `command`
+COMMANDS = {
+    "init": ("connector.cli.init", "Make the folder, settings and tokens of a new connector."),
+    "doctor": ("connector.cli.doctor", "Say what is not in order, and what to do about it."),
+    "backup": ("connector.cli.backup", "Copy the databases of a connector, also while it runs."),
+    "restore": ("connector.cli.restore", "Put a backup in place of the databases of a stopped connector."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names and help lines of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command = importlib.import_module(module).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.command is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in the help, from `COMMANDS` alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="carnet", prog_name="carnet")
+def cli() -> None:
+    """A data-space connector for vehicle data."""
+
+
+def main() -> None:
+    """The console script: ends the process with 0, 1 (the command failed) or 2 (it was called wrongly)."""
+    cli(prog_name="carnet")

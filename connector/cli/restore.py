@@ -1,0 +1,33 @@
+"""`carnet restore`: the databases of a backup in place of those of a stopped connector."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from connector.cli.config import config_option, read_settings
+from connector.cli.databases import databases
+from connector.store import backup as store_backup
+from connector.store.engine import StoreUnavailable
+
+
+@click.command(name="restore")
+@config_option
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+def command(config: Path, folder: Path) -> None:
+    """Put the databases that `carnet backup` wrote to FOLDER in place.
+
+    Refused while a connector uses them. What was there is kept beside them, as NAME.replaced.
+    """
+    settings = read_settings(config)
+    present = [database for database in databases(settings) if (folder / database.in_backup).exists()]
+    if not present:
+        expected = " or ".join(database.in_backup for database in databases(settings))
+        raise click.ClickException(f"{folder} has no {expected}; name a folder that `carnet backup` wrote")
+    for database in present:
+        source = folder / database.in_backup
+        try:
+            asyncio.run(store_backup.restore(source, database.where, newest_schema=database.newest_schema()))
+        except (store_backup.BackupError, StoreUnavailable) as error:
+            raise click.ClickException(f"{database.name}: {error}") from error
+        click.echo(f"{database.name}: restored from {source}")
