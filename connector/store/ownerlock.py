@@ -34,8 +34,7 @@ class OwnerLock:
             os.close(descriptor)
             if isinstance(error, BlockingIOError):
                 raise StoreUnavailable(
-                    f"another carnet process uses this database ({database}); "
-                    "stop it or point [store] elsewhere"
+                    f"another carnet process uses this database ({database}); stop it or point [store] elsewhere"
                 ) from error
             raise StoreUnavailable(f"cannot lock {path}: {error.strerror}") from error
         return cls(descriptor)

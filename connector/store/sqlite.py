@@ -185,6 +185,4 @@ class SqliteEngine:
 
     def _refuse_queued(self, ended: Future) -> None:
         """Runs on the loop after the writer's end, when nothing can be queued any more."""
-        self._settle(
-            [(job.future, StoreUnavailable(_CLOSED)) for job in self._writer.queued()], self._write_slots
-        )
+        self._settle([(job.future, StoreUnavailable(_CLOSED)) for job in self._writer.queued()], self._write_slots)

@@ -23,9 +23,7 @@ from connector.store.sql import first_word
 _CACHED_STATEMENTS = 256
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
 
-_LOST = frozenset(
-    {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID}
-)
+_LOST = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID})
 # Primary result codes that say something about the disk, the file or other processes, not about a statement.
 _UNAVAILABLE = {
     sqlite3.SQLITE_FULL: "the disk or the database's size limit is full; free space and try again",
@@ -89,9 +87,7 @@ def failure_of(error: Exception, *, at_commit: bool = False) -> Failure:
 def open_writer(path: Path, busy_timeout_ms: int, max_bytes: int | None) -> sqlite3.Connection:
     """Open or create the file as the durable, single writer wants it. Raises sqlite3.Error or OSError."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(
-        path, isolation_level=None, timeout=busy_timeout_ms / 1000, cached_statements=_CACHED_STATEMENTS
-    )
+    connection = sqlite3.connect(path, isolation_level=None, timeout=busy_timeout_ms / 1000, cached_statements=_CACHED_STATEMENTS)
     try:
         for pragma in (
             "journal_mode = WAL",
@@ -325,7 +321,12 @@ class Reader:
     def _read(connection: sqlite3.Connection, job: ReadJob) -> list[Row] | Failure:
         if first_word(job.sql) not in ("SELECT", "WITH", "VALUES"):
             return StoreMisuse(f"fetch takes queries only: {job.sql[:120]!r}")
-        cursor = connection.execute(job.sql, job.params)
+        try:
+            cursor = connection.execute(job.sql, job.params)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+                return StoreMisuse(f"fetch takes queries only: {job.sql[:120]!r}")
+            raise
         try:
             return cursor.fetchmany(job.limit)
         finally:
