@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -26,6 +26,7 @@ _NOT_SETTINGS = frozenset({"CARNET_CONFIG", "CARNET_FULL", "CARNET_REQUIRE_ALL"}
 _NOT_SETTINGS_PREFIX = "CARNET_TEST_"
 
 Raw = dict[str, Any]
+_Section = TypeVar("_Section", bound=msgspec.Struct)
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -212,12 +213,10 @@ def _empty_to_none(raw: Raw, section: type[msgspec.Struct]) -> None:
 
 def _resolve(settings: Settings, base: Path) -> Settings:
     data_dir = base / settings.data_dir
-    resolved = _absolute(msgspec.structs.replace(settings, data_dir=data_dir), data_dir)
-    assert isinstance(resolved, Settings)  # noqa: S101  # narrows for mypy what _absolute keeps
-    return resolved
+    return _absolute(msgspec.structs.replace(settings, data_dir=data_dir), data_dir)
 
 
-def _absolute(section: msgspec.Struct, base: Path) -> msgspec.Struct:
+def _absolute(section: _Section, base: Path) -> _Section:
     changes: dict[str, object] = {}
     for field in msgspec.structs.fields(section):
         value = getattr(section, field.name)
