@@ -162,11 +162,15 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-async def _pg_dump(dsn: str, target: Path) -> None:
+def _reserve(target: Path) -> None:
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
         raise BackupError(f"cannot create {target} ({error.strerror}); choose another name or remove it") from error
+
+
+async def _pg_dump(dsn: str, target: Path) -> None:
+    await asyncio.to_thread(_reserve, target)
     address, environment = _without_password(dsn)
     done = False
     try:
@@ -196,7 +200,7 @@ def _without_password(dsn: str) -> tuple[str, dict[str, str]]:
 
 
 async def _run_program(name: str, options: list[str], environment: dict[str, str]) -> None:
-    program = shutil.which(name)
+    program = await asyncio.to_thread(shutil.which, name)
     if program is None:
         raise BackupError(f"{name} is not installed here; install PostgreSQL's client programs")
     process = await asyncio.create_subprocess_exec(

@@ -202,9 +202,9 @@ class PostgresEngine:
     async def listen(self, channel: str, callback: Callable[[str], None]) -> None:
         """Call ``callback(payload)`` for each notification on the channel until the engine is closed.
 
-        Returns when the first session listens. Lost sessions are replaced with back-off, and then
-        ``callback("")`` says that notifications may have been missed: scan now. Raises StoreUnavailable if
-        the first session fails.
+        Returns when the first session listens. Lost sessions are replaced with back-off, and then ``callback("")``
+        says that notifications may have been missed: scan now. The callback must neither block nor raise. Raises
+        StoreUnavailable if the first session fails.
         """
         if self._closed:
             raise StoreUnavailable(_CLOSED)

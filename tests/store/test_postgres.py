@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -109,15 +111,21 @@ async def test_two_commits_that_lock_crosswise_lose_a_race(postgres_dsn: str) ->
     def touch(key: str) -> Statement:
         return Statement("UPDATE item SET version = version + 1 WHERE id = ?", (key,))
 
-    pause = Statement("SELECT pg_sleep(0.2)", (), None)
-    results = await asyncio.gather(
-        engine.commit([touch("a"), pause, touch("b")]),
-        engine.commit([touch("b"), pause, touch("a")]),
-        return_exceptions=True,
-    )
+    # An advisory lock is the gate at which both wait after their first row; a pool of one session can hold it.
+    gate = Statement("SELECT pg_advisory_xact_lock_shared(1)", (), None)
+    keeper = await PostgresEngine.open(postgres_dsn, pool_size=1)
+    await keeper.commit([Statement("SELECT pg_advisory_lock(1)", (), None)])
+    commits = [[touch("a"), gate, touch("b")], [touch("b"), gate, touch("a")]]
+    tasks = [asyncio.create_task(engine.commit(commit)) for commit in commits]
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while await keeper.fetch(waiting) != [(2,)]:
+        pass
+    await keeper.commit([Statement("SELECT pg_advisory_unlock(1)", (), None)])
+    results = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert {type(result) for result in results} == {type(None), LostRace}
     assert await engine.fetch("SELECT version FROM item") == [(2,), (2,)]
+    await keeper.close()
     await engine.close()
 
 
@@ -158,3 +166,15 @@ async def test_listening_fails_at_once_if_the_server_is_gone(postgres_server: Po
     await engine.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         await engine.listen("outbox", lambda _payload: None)
+
+
+def test_without_its_driver_the_message_names_the_extra() -> None:
+    program = (
+        "import sys; sys.modules['asyncpg'] = None\n"
+        "from connector.store.engine import StoreUnavailable\n"
+        "try:\n import connector.store.postgres\n"
+        "except StoreUnavailable as error:\n sys.stdout.write(str(error))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)
+
+    assert "pip install 'carnet[postgres]'" in result.stdout

@@ -102,6 +102,35 @@ async def test_a_deferred_constraint_fails_its_own_member_only(path: Path) -> No
     await engine.close()
 
 
+async def test_a_trigger_that_rolls_back_does_not_take_the_group_with_it(engine: SqliteEngine) -> None:
+    trigger = "CREATE TRIGGER refuse BEFORE INSERT ON item WHEN NEW.id = 'bad' BEGIN SELECT RAISE(ROLLBACK, 'no'); END"
+    await engine.commit([Statement(trigger, (), None)])
+    names = [*"abcdefgh", "bad", *"ijkl"]
+
+    results = await asyncio.gather(*(engine.commit([insert(name)]) for name in names), return_exceptions=True)
+
+    failed = [name for name, result in zip(names, results, strict=True) if result is not None]
+    assert failed == ["bad"]
+    assert isinstance(results[8], StoreMisuse)
+    assert await count(engine) == 12
+
+
+async def test_an_unforeseen_error_reaches_its_caller_and_the_threads_go_on(engine: SqliteEngine) -> None:
+    class Odd(str):
+        """A text that is not one, once the database asks for it."""
+
+        def __conform__(self, _protocol: object) -> str:
+            raise RuntimeError("odd")
+
+    with pytest.raises(StoreMisuse, match="odd"):
+        await engine.commit([insert(Odd("a"))])
+    with pytest.raises(StoreMisuse, match="odd"):
+        await engine.fetch("SELECT ?", (Odd("a"),))
+
+    await engine.commit([insert("a")])
+    assert await count(engine) == 1
+
+
 async def test_the_queue_is_bounded_and_callers_wait(path: Path) -> None:
     engine = await SqliteEngine.open(path, queue_size=2, max_group=3)
     await create_item_table(engine)
