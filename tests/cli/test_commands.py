@@ -222,3 +222,27 @@ def test_missing_settings_end_a_command(tmp_path: Path) -> None:
 def test_the_folders_of_migrations_are_there() -> None:
     assert CONTROL_MIGRATIONS.is_dir()
     assert DATA_MIGRATIONS.is_dir()
+
+
+@pytest.mark.postgres
+def test_the_doctor_asks_a_postgresql_server(house: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARNET_STORE__URL", postgres_dsn)
+    code, findings = doctor(house)
+    assert (code, findings["control database"]["level"]) == (0, "fine")
+
+
+@pytest.mark.postgres
+def test_a_postgresql_database_comes_back(house: Path, postgres_dsn: str, tmp_path: Path) -> None:
+    environ = {"CARNET_STORE__URL": postgres_dsn}
+    for name in ("backup", "restore"):
+        arguments = [name, "--config", str(house / "carnet.toml"), str(tmp_path / "copy")]
+        result = CliRunner().invoke(cli, arguments, env=environ)
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "copy" / "control.dump").exists()
+
+
+def test_the_doctor_sees_a_server_that_is_not_there(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARNET_STORE__URL", "postgresql://carnet:hush@127.0.0.1:1/carnet")
+    result = carnet("doctor", "--config", house / "carnet.toml")
+    assert (result.exit_code, "start the server" in result.stdout) == (1, True)
+    assert "hush" not in result.output
