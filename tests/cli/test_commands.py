@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -246,3 +247,11 @@ def test_the_doctor_sees_a_server_that_is_not_there(house: Path, monkeypatch: py
     result = carnet("doctor", "--config", house / "carnet.toml")
     assert (result.exit_code, "start the server" in result.stdout) == (1, True)
     assert "hush" not in result.output
+
+
+@pytest.mark.parametrize(("free", "level"), [(1 << 20, "problem"), (500 << 20, "warning"), (1 << 40, "fine")])
+def test_the_doctor_measures_the_disk(house: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: str) -> None:
+    usage = shutil.disk_usage(house)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    code, findings = doctor(house)
+    assert (code, findings["disk"]["level"]) == (int(level == "problem"), level)
