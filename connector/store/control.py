@@ -65,7 +65,9 @@ class ControlStore:
         rows = await self.engine.fetch(f"SELECT {PROCESS_COLUMNS} FROM process WHERE id = ?", (process_id,))
         return _process(rows[0]) if rows else None
 
-    async def process_for(self, process_id: str, counterparty: str, message_id: str | None) -> tuple[Process | None, Judged | None]:
+    async def process_for(
+        self, process_id: str, counterparty: str, message_id: str | None
+    ) -> tuple[Process | None, Judged | None]:
         """A process, and what was answered before to this message of its counterparty, in one round trip."""
         columns = ", ".join(f"p.{name.strip()}" for name in PROCESS_COLUMNS.split(","))
         rows = await self.engine.fetch(
@@ -188,7 +190,8 @@ class ControlStore:
     async def dead_letters(self, *, after: int = 0, limit: int = 100) -> list[Outgoing]:
         """Messages that were given up, in order of sending."""
         rows = await self.engine.fetch(
-            f"SELECT {OUTGOING_COLUMNS}, seq FROM outbox WHERE dead_at IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?", (after, limit)
+            f"SELECT {OUTGOING_COLUMNS}, seq FROM outbox WHERE dead_at IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
         )
         return [_outgoing(row) for row in rows]
 

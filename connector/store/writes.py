@@ -26,12 +26,12 @@ def _slots(columns: int) -> str:
     return "(" + ", ".join("?" * columns) + ")"
 
 
-_INSERT_PROCESS = f"INSERT INTO process ({PROCESS_COLUMNS}, origin) VALUES {_slots(17)}"  # noqa: S608 (constants)
+_INSERT_PROCESS = f"INSERT INTO process ({PROCESS_COLUMNS}, origin) VALUES {_slots(17)}"
 _UPDATE_PROCESS = (
     "UPDATE process SET state = ?, awaiting = ?, awaiting_id = ?, version = version + 1, peer_pid = ?, detail = ?, "
     "last_digest = ?, updated_at = ? WHERE id = ? AND version = ?"
 )
-_INSERT_OUTGOING = f"INSERT INTO outbox ({OUTGOING_COLUMNS}, owner, lease_until) VALUES {_slots(19)}"  # noqa: S608 (constants)
+_INSERT_OUTGOING = f"INSERT INTO outbox ({OUTGOING_COLUMNS}, owner, lease_until) VALUES {_slots(19)}"
 
 
 def insert_process(process: Process) -> Statement:

@@ -1,0 +1,132 @@
+"""Use cases that move an existing process: offer, accept, agree, verify, finalize, start, suspend, resume, complete, terminate.
+
+Each loads, asks the core, and commits; interfaces (local channel, automation, SDK later) call these and nothing below.
+Raises NotFound for an unknown process, Conflict where the state does not allow it now, CallerError for missing content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from connector.flow.context import Context, Note, retrying, save
+from connector.flow.reactions import agreement_for
+from connector.protocol import process as core
+from connector.protocol.errors import CallerError, Conflict, NotFound
+from connector.protocol.messages import Document
+from connector.protocol.record import Decision, Flow, Process
+from connector.protocol.states import Kind, Message, Role, State
+from policies.compare import differences
+
+
+async def load(context: Context, process_id: str) -> Process:
+    """A process by our id. Raises NotFound."""
+    process = await context.store.process(process_id)
+    if process is None:
+        raise NotFound("process-unknown", f"there is no negotiation or transfer {process_id:.80} here")
+    return process
+
+
+async def act(context: Context, process_id: str, message: Message, content: Document | None = None) -> Process:
+    """Send ``message`` in a process."""
+
+    async def attempt() -> Process:
+        process = await load(context, process_id)
+        return await _commit(context, process, message, content or {})
+
+    return await retrying(attempt)
+
+
+async def _commit(context: Context, process: Process, message: Message, content: Document) -> Process:
+    message_id = context.new_id()
+    decision = core.want(process, message, content, message_id, context.now_ms())
+    context.hand_over(await save(context, process, decision, Note("sent", message, message_id)))
+    return replace(decision.process, version=process.version + 1)
+
+
+async def offer(context: Context, process_id: str, terms: Document) -> Process:
+    """A counter-offer: as provider an offer, as consumer another request, about the same dataset."""
+    process = await load(context, process_id)
+    message = Message.OFFER if process.role is Role.PROVIDER else Message.REQUEST
+    return await act(context, process_id, message, {"offer": _offer(context, process, terms)})
+
+
+def _offer(context: Context, process: Process, terms: Document) -> Document:
+    if not terms.get("permission") and not terms.get("prohibition"):
+        raise CallerError("offer-empty", "an offer needs at least one permission or prohibition")
+    provider = context.participant_id if process.role is Role.PROVIDER else process.counterparty
+    consumer = process.counterparty if process.role is Role.PROVIDER else context.participant_id
+    named = {"@id": context.new_id(), **terms, "@type": "Offer", "target": process.subject}
+    return {**named, "assigner": provider, "assignee": consumer}
+
+
+async def accept(context: Context, process_id: str) -> Process:
+    """Consumer: accept the provider's last offer."""
+    return await act(context, process_id, Message.ACCEPTED)
+
+
+async def agree(context: Context, process_id: str) -> Process:
+    """Provider: agree to the last offer on the table."""
+
+    async def attempt() -> Process:
+        process = await load(context, process_id)
+        if process.kind is not Kind.NEGOTIATION or process.role is not Role.PROVIDER or process.detail.offer is None:
+            raise Conflict("not-possible-now", "only the provider of a negotiation with an offer can agree")
+        agreement = agreement_for(context, replace(process, updated_at=context.now_ms()))
+        return await _commit(context, process, Message.AGREEMENT, {"agreement": agreement})
+
+    return await retrying(attempt)
+
+
+async def verify(context: Context, process_id: str) -> Process:
+    """Consumer: confirm the agreement."""
+    return await act(context, process_id, Message.VERIFICATION)
+
+
+async def finalize(context: Context, process_id: str) -> Process:
+    """Provider: finalize the negotiation."""
+    return await act(context, process_id, Message.FINALIZED)
+
+
+async def terminate(context: Context, process_id: str, code: str = "terminated", reason: list[Any] | None = None) -> Process:
+    """End a negotiation or transfer, with a reason that the counterparty sees."""
+    return await act(context, process_id, Message.TERMINATION, {"code": code, "reason": reason or ["ended by the operator"]})
+
+
+async def suspend(context: Context, process_id: str, code: str = "suspended", reason: list[Any] | None = None) -> Process:
+    """Pause a transfer: data stop at once, the counterparty is told."""
+    return await act(context, process_id, Message.SUSPENSION, {"code": code, "reason": reason or ["paused by the operator"]})
+
+
+async def complete(context: Context, process_id: str) -> Process:
+    """Say that a transfer is complete."""
+    return await act(context, process_id, Message.COMPLETION)
+
+
+async def start(context: Context, process_id: str) -> Process:
+    """Provider: start a requested transfer, or resume a suspended one; consumer: resume.
+
+    A provider's start message needs the data plane's address: the data plane is told here, and the message follows when it
+    has answered.
+    """
+
+    async def attempt() -> Process:
+        process = await load(context, process_id)
+        if process.kind is not Kind.TRANSFER:
+            raise Conflict("not-possible-now", "only a transfer can be started")
+        if process.role is Role.CONSUMER:
+            return await _commit(context, process, Message.START, {})
+        if process.awaiting is not None or process.state not in (State.REQUESTED, State.SUSPENDED):
+            raise Conflict("not-possible-now", f"a transfer cannot be started in state {process.state.on_wire}")
+        command = "start" if process.state is State.REQUESTED else "resume"
+        now = context.now_ms()
+        decision = Decision(replace(process, updated_at=now), (Flow(command),))
+        context.hand_over(await save(context, process, decision, Note(f"asked the data plane to {command}")))
+        return decision.process
+
+    return await retrying(attempt)
+
+
+def changed_terms(process: Process, published: Document) -> list[str]:
+    """What the offer on the table says otherwise than the published one, for the person who decides."""
+    return differences(published, process.detail.offer or {})

@@ -1,0 +1,240 @@
+"""What every use case needs, put together once in ``app.py``: who we are, the store, the clock, ids, and the way out.
+
+Also the one place where a decision of the core becomes a transaction: :func:`save` writes the record, the inbox, the outbox,
+the agreement, the timeline and the timers together, or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import orjson
+
+from catalog.canonical import canonical_bytes
+from connector.identity.static import Directory
+from connector.protocol.errors import Unavailable
+from connector.protocol.messages import Document, path_of
+from connector.protocol.record import Decision, Effect, Flow, KeepAgreement, Process, Send, SettleAgreement, Withdraw
+from connector.protocol.states import Kind, Message, Role
+from connector.store import writes
+from connector.store.control import ControlStore
+from connector.store.engine import LostRace, Statement
+from connector.store.rows import Agreement, Happening, Judged, Outgoing, Timer
+
+MAX_RACES = 50
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long things may take, in milliseconds."""
+
+    message_ms: int
+    termination_ms: int
+    negotiation_ms: int
+    transfer_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Which steps are taken without a person."""
+
+    decide: bool = True
+    accept: bool = True
+    verify: bool = True
+    start: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of a use case. ``hand_over`` takes messages that were just committed and are leased to us."""
+
+    participant_id: str
+    callback_address: str
+    store: ControlStore
+    directory: Directory
+    deadlines: Deadlines
+    choices: Choices
+    now_ms: Callable[[], int]
+    new_id: Callable[[], str]
+    owner: str
+    lease_ms: int
+    hand_over: Callable[[Sequence[Outgoing]], None]
+    entered: Callable[[Process], None]
+    signaling_url: Callable[[], str]
+    timer_set: Callable[[int], None] = field(default=lambda _: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the timeline says of a transaction: what happened, to which message."""
+
+    what: str
+    message: Message | None = None
+    message_id: str | None = None
+    text: str | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """The writes of one transaction, and what has to leave once it is committed."""
+
+    statements: list[Statement]
+    leaving: list[Outgoing] = field(default_factory=list)
+    timers: list[int] = field(default_factory=list)
+
+
+async def save(
+    context: Context,
+    before: Process | None,
+    decision: Decision,
+    note: Note,
+    *,
+    judged: Judged | None = None,
+    also: Sequence[Statement] = (),
+) -> list[Outgoing]:
+    """Commit a decision; ``before`` is None for a new process. Returns the messages to hand over. Raises LostRace."""
+    process = decision.process
+    first = writes.insert_process(process) if before is None else writes.update_process(process)
+    batch = Batch([first])
+    for effect in decision.effects:
+        _apply(context, process, effect, batch)
+    if judged is not None:
+        batch.statements.append(writes.insert_judged(judged))
+    batch.statements.append(writes.insert_event(happening(process, note)))
+    if process.state.final:
+        batch.statements.append(writes.delete_timers_of(process.id))
+    elif before is None:
+        _set_deadline(context, process, batch)
+    await context.store.commit([*batch.statements, *also])
+    for due_at in batch.timers:
+        context.timer_set(due_at)
+    if before is None or before.state is not process.state:
+        context.entered(process)
+    return batch.leaving
+
+
+def happening(process: Process, note: Note) -> Happening:
+    """A line of the timeline."""
+    return Happening(
+        process_id=process.id,
+        at=process.updated_at,
+        what=note.what,
+        message=note.message and note.message.value,
+        message_id=note.message_id,
+        state=process.state.value,
+        awaiting=process.awaiting and process.awaiting.value,
+        note=note.text,
+    )
+
+
+async def retrying(decide_and_save: Callable[[], Awaitable[Result]]) -> Result:
+    """Load and decide again while somebody else was faster. Raises Unavailable if that does not end."""
+    for _ in range(MAX_RACES):
+        try:
+            return await decide_and_save()
+        except LostRace:
+            continue
+    raise Unavailable("contended", "this process is being changed by too many at once; try again")
+
+
+def _apply(context: Context, process: Process, effect: Effect, batch: Batch) -> None:
+    match effect:
+        case Send():
+            message = outgoing(context, process, effect)
+            batch.leaving.append(message)
+            batch.statements.append(writes.insert_outgoing(message, context.owner, message.due_at + context.lease_ms))
+        case Withdraw(message_id):
+            batch.statements.append(writes.delete_outgoing(message_id))
+        case KeepAgreement(document):
+            batch.statements.append(writes.insert_agreement(_agreement(process, document)))
+        case SettleAgreement(binding):
+            state = "binding" if binding else "void"
+            batch.statements.append(writes.settle_agreement(process.id, state, process.updated_at))
+        case Flow():
+            command = flow_message(context, process, effect)
+            if command is not None:
+                batch.leaving.append(command)
+                batch.statements.append(writes.insert_outgoing(command))
+
+
+def _set_deadline(context: Context, process: Process, batch: Batch) -> None:
+    allowed = context.deadlines.negotiation_ms if process.kind is Kind.NEGOTIATION else context.deadlines.transfer_ms
+    timer = Timer(context.new_id(), f"{process.kind.value}-deadline", process.id, process.created_at + allowed)
+    batch.statements.append(writes.insert_timer(timer))
+    batch.timers.append(timer.due_at)
+
+
+def _agreement(process: Process, document: Document) -> Agreement:
+    return Agreement(
+        id=document["@id"],
+        counterparty=process.counterparty,
+        role=process.role.value,
+        negotiation_id=process.id,
+        dataset=process.subject,
+        document=canonical_bytes(document).decode(),
+        state="pending",
+        created_at=process.updated_at,
+        updated_at=process.updated_at,
+    )
+
+
+def outgoing(context: Context, process: Process, effect: Send) -> Outgoing:
+    """The outbox row of a protocol message: its id is the message's ``@id``, its lane the process."""
+    now = process.updated_at
+    ends = effect.message in (Message.TERMINATION, Message.FINALIZED, Message.COMPLETION)
+    allowed = context.deadlines.termination_ms if ends else context.deadlines.message_ms
+    return Outgoing(
+        id=effect.message_id,
+        lane=process.id,
+        channel="dsp",
+        counterparty=process.counterparty,
+        process_id=process.id,
+        message=effect.message.value,
+        url=process.peer_address + path_of(process.kind, effect.message, process.peer_pid),
+        body=orjson.dumps(effect.document).decode(),
+        correlation_id=process.correlation_id,
+        created_at=now,
+        deadline_at=now + allowed,
+        due_at=now,
+    )
+
+
+def flow_message(context: Context, process: Process, effect: Flow) -> Outgoing | None:
+    """A Data Plane Signaling message, in the flow's own lane. None for a consumer that fetches by itself."""
+    if process.role is Role.CONSUMER and process.detail.sink is None:
+        return None
+    now, message_id = process.updated_at, context.new_id()
+    body: Document = {"messageId": message_id}
+    path = f"/dataflows/{process.id}/{effect.command}"
+    if effect.command in ("start", "prepare"):
+        path = f"/dataflows/{effect.command}"
+        body |= {
+            "participantId": context.participant_id,
+            "counterPartyId": process.counterparty,
+            "dataspaceContext": "default",
+            "processId": process.id,
+            "agreementId": process.subject,
+            "datasetId": process.detail.dataset or "",
+            "profile": "https://w3id.org/dspace-sig/profile/http-pull",
+            "claims": {},
+            "metadata": {"sink": process.detail.sink} if process.detail.sink else {},
+        }
+    elif effect.data_address is not None:
+        body["dataAddress"] = effect.data_address
+    return Outgoing(
+        id=message_id,
+        lane=f"flow:{process.id}",
+        channel="flow",
+        counterparty="data-plane",
+        process_id=process.id,
+        message=effect.command,
+        url=path,
+        body=orjson.dumps(body).decode(),
+        correlation_id=process.correlation_id,
+        created_at=now,
+        deadline_at=now + context.deadlines.message_ms,
+        due_at=now,
+    )

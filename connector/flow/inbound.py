@@ -1,0 +1,187 @@
+"""A protocol message of a peer: judged by the core, committed with what follows from it, then answered.
+
+The numbered life of a message (ARCHITECTURE.md): (1) it passed the door and its sender is known; (2) was it judged before?
+then the same answer; (3) whose process is it? another's looks like none; (4) the table judges; (5) state, judgement and all that
+follows are committed; (6) only then it is answered; (7) only then what follows is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from connector.flow import reactions
+from connector.flow.context import Context, Note, happening, retrying, save
+from connector.identity.interface import Principal
+from connector.protocol import messages as dsp
+from connector.protocol import process as core
+from connector.protocol.errors import BadMessage, IllegalTransition, NotFound
+from connector.protocol.messages import AnyMessage, Document
+from connector.protocol.record import Decision, Detail, Process
+from connector.protocol.states import Kind, Message, Role, State
+from connector.store import writes
+from connector.store.engine import Statement
+from connector.store.rows import Judged, Outgoing
+
+MAX_REMEMBERED_REFUSALS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the peer gets: a status, a JSON document as text or nothing, and what we send after that."""
+
+    status: int
+    body: str | None
+    leaving: list[Outgoing] = field(default_factory=list)
+    outcome: str = "accepted"
+
+
+def digest_of(document: Document) -> str:
+    """Identifies the content of a message whatever its ``@id``; internal, never signed."""
+    content = {key: value for key, value in document.items() if key not in ("@id", "@context")}
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def acknowledgement(process: Process) -> str:
+    """ContractNegotiation or TransferProcess with the state of now."""
+    provider_pid, consumer_pid = process.pids
+    return orjson.dumps(dsp.acknowledgement(process.kind, provider_pid, consumer_pid, process.state.on_wire)).decode()
+
+
+async def show(context: Context, kind: Kind, principal: Principal, process_id: str) -> str:
+    """GET of a process by its counterparty. Raises NotFound, also for a process of somebody else."""
+    process = await context.store.process(process_id)
+    if process is None or process.kind is not kind or process.counterparty != principal.participant_id:
+        raise _unknown(kind)
+    return acknowledgement(process)
+
+
+async def message(context: Context, kind: Kind, principal: Principal, process_id: str, document: Document) -> Answer:
+    """A message to a process that exists. Raises NotFound, BadMessage, IllegalTransition or NotNow."""
+    received = dsp.message_of(kind, document)
+    digest = digest_of(document)
+
+    async def attempt() -> Answer:
+        process, judged = await context.store.process_for(process_id, principal.participant_id, received.id)
+        if process is None or process.kind is not kind or process.counterparty != principal.participant_id:
+            raise _unknown(kind)
+        if judged is not None:
+            return _again(judged, process, digest)
+        return await _judge(context, process, received, digest, principal)
+
+    return await retrying(attempt)
+
+
+async def first_message(context: Context, kind: Kind, principal: Principal, document: Document) -> Answer:
+    """A message that begins a process: a request, or an offer of a provider. Raises as ``message`` does."""
+    received = dsp.message_of(kind, document)
+    digest = digest_of(document)
+    role, peer_pid = Role.PROVIDER, received.consumer_pid
+    if isinstance(received, dsp.ContractOfferMessage):
+        role, peer_pid = Role.CONSUMER, received.provider_pid
+    if not peer_pid:
+        raise BadMessage("pid-missing", "a first message must carry the sender's process id")
+
+    async def attempt() -> Answer:
+        known = await context.store.process_of_peer(kind, role, principal.participant_id, peer_pid)
+        if known is not None:
+            if known.detail.first_digest != digest:
+                raise BadMessage("pid-reused", "this process id already belongs to another request of yours; use a new one")
+            return Answer(201, acknowledgement(known), outcome="repeated")
+        if received.id is not None and await context.store.judged(principal.participant_id, received.id) is not None:
+            raise BadMessage("message-id-reused", "this @id belongs to an earlier message of yours; use a new one")
+        return await _begin(context, kind, role, peer_pid, principal, received, digest)
+
+    return await retrying(attempt)
+
+
+async def _judge(context: Context, process: Process, received: AnyMessage, digest: str, principal: Principal) -> Answer:
+    try:
+        decision = core.receive(process, received, digest, context.now_ms())
+    except IllegalTransition as refusal:
+        await _remember_refusal(context, process, received, digest, refusal)
+        raise
+    if decision.repeat:
+        return Answer(200, None, outcome="repeated")
+    decision = await reactions.after(context, decision, principal.claims)
+    note = Note("received", dsp.meaning(received), received.id)
+    leaving = await save(context, process, decision, note, judged=_judged(context, process, received, digest, 200, None))
+    return Answer(200, None, leaving)
+
+
+async def _begin(
+    context: Context, kind: Kind, role: Role, peer_pid: str, principal: Principal, received: AnyMessage, digest: str
+) -> Answer:
+    """A new process, if its content stands; what the decision point says of it is part of the same transaction."""
+    now = context.now_ms()
+    address = getattr(received, "callback_address", None)
+    if not address or not context.directory.owns(principal.participant_id, address):
+        raise BadMessage("callback-foreign", "callbackAddress must stand below an address registered for your participant id")
+    subject, detail = await reactions.examine(context, principal, received)
+    process = Process(
+        id=context.new_id(),
+        kind=kind,
+        role=role,
+        state=State.INITIAL,
+        counterparty=principal.participant_id,
+        peer_address=address.rstrip("/"),
+        correlation_id=context.new_id(),
+        subject=subject,
+        created_at=now,
+        updated_at=now,
+        detail=replace_digest(detail, digest),
+        peer_pid=peer_pid,
+    )
+    accepted = core.receive(process, received, digest, now)
+    body = acknowledgement(accepted.process)
+    decision = await reactions.after(context, accepted, principal.claims)
+    note = Note("received", dsp.meaning(received), received.id)
+    leaving = await save(context, None, decision, note, judged=_judged(context, process, received, digest, 201, body))
+    return Answer(201, body, leaving)
+
+
+def replace_digest(detail: Detail, digest: str) -> Detail:
+    """The detail of a new process remembers the message that began it."""
+    return Detail(first_digest=digest, format=detail.format, dataset=detail.dataset, data_address=detail.data_address)
+
+
+async def _remember_refusal(
+    context: Context, process: Process, received: AnyMessage, digest: str, refusal: IllegalTransition
+) -> None:
+    """What was refused stays refused: a late copy must not act in a later state. Bounded for each process."""
+    if received.id is None or await context.store.refusals_of(process.id) >= MAX_REMEMBERED_REFUSALS:
+        return
+    judged = _judged(context, process, received, digest, refusal.status, f"{refusal.code}: {refusal.reason}")
+    note = Note("refused", dsp.meaning(received), received.id, refusal.reason)
+    statements: list[Statement] = [writes.update_process(replace(process, updated_at=context.now_ms()))]
+    if judged is not None:
+        statements.append(writes.insert_judged(judged))
+    statements.append(writes.insert_event(happening(process, note)))
+    await context.store.commit(statements)
+
+
+def _judged(
+    context: Context, process: Process, received: AnyMessage, digest: str, status: int, body: str | None
+) -> Judged | None:
+    if received.id is None:
+        return None
+    return Judged(process.counterparty, received.id, process.id, digest, status, body, context.now_ms())
+
+
+def _again(judged: Judged, process: Process, digest: str) -> Answer:
+    """The stored answer. Another content under the same id is a lie or a mistake."""
+    if judged.process_id != process.id or judged.digest != digest:
+        raise BadMessage("message-id-reused", "this @id belongs to an earlier message of yours; use a new one")
+    if judged.status >= 400:
+        code, _, reason = (judged.body or "illegal-transition: refused before").partition(": ")
+        raise IllegalTransition(code, reason)
+    return Answer(judged.status, judged.body, outcome="repeated")
+
+
+def _unknown(kind: Kind) -> NotFound:
+    return NotFound(f"{kind.value}-unknown", f"you have no {kind.value} with this id here")
+
+
+__all__ = ["Answer", "Decision", "Message", "acknowledgement", "digest_of", "first_message", "message", "show"]
