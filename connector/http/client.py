@@ -47,9 +47,7 @@ _URL = re.compile(
 )
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
-_FRAMING_HEADERS = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
-)
+_FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # Special-purpose blocks that ipaddress of this Python counts as global (IANA registries).
@@ -195,9 +193,7 @@ class GuardedResolver(AbstractResolver):
         self._allow = allow
         self._threads = ThreadPoolExecutor(MAX_RESOLVER_THREADS, thread_name_prefix="egress-dns")
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """Addresses of ``host``, all judged. Raises EgressRefused(``address``) when one is not public."""
         loop = asyncio.get_running_loop()
         answers = await loop.run_in_executor(self._threads, self._look_up, host, port, family)
@@ -221,9 +217,7 @@ class GuardedResolver(AbstractResolver):
         return results
 
     @staticmethod
-    def _look_up(
-        host: str, port: int, family: socket.AddressFamily
-    ) -> list[tuple[socket.AddressFamily, int, str]]:
+    def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[tuple[socket.AddressFamily, int, str]]:
         found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         return [(kind, proto, str(where[0])) for kind, _, proto, _, where in found]
 
@@ -242,7 +236,10 @@ class Download:
         self.headers: Mapping[str, str] = response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body in pieces. Raises PeerUnreachable when it stalls, breaks off, or passes ``max_bytes``."""
+        """The body in pieces. Raises PeerUnreachable when it stalls, breaks off, or passes ``max_bytes``.
+
+        When it breaks off, up to twice ``STREAM_BUFFER_BYTES`` that had arrived are lost with the connection.
+        """
         with _translated():
             async for piece in _counted(self._response, self._max_bytes):
                 yield piece
@@ -273,9 +270,7 @@ class GuardedClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
 
     async def close(self) -> None:

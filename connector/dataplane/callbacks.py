@@ -1,0 +1,96 @@
+"""What the data plane tells the control plane, at least once: rows in the database, delivered with back-off and jitter.
+
+The row is written in the transaction of the change it reports; its id is the messageId, the same over all attempts.
+May import this package and the guarded client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import quote
+
+from connector.dataplane import records as rec
+from connector.dataplane.messages import StatusMessage, encode
+from connector.dataplane.records import Callback, Flow, Records
+from connector.dataplane.settings import DataPlaneSettings
+from connector.http.client import EgressRefused, GuardedClient, PeerUnreachable
+from connector.store.engine import Statement
+
+log = logging.getLogger("carnet.dataplane")
+
+
+def backoff_s(attempt: int, first_s: float, max_s: float) -> float:
+    """Seconds before the attempt after ``attempt`` failures (1, 2, ...): doubling, capped, between half and all of it."""
+    return float(min(max_s, first_s * 2.0 ** min(attempt - 1, 30)) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
+
+
+class Notifier:
+    """Owner of the callback rows. ``run`` is one task, so callbacks go out one after the other, oldest due first."""
+
+    def __init__(self, records: Records, client: GuardedClient, settings: DataPlaneSettings, now_ms: Callable[[], int]) -> None:
+        self._records = records
+        self._client = client
+        self._settings = settings
+        self._now_ms = now_ms
+        self._wake = asyncio.Event()
+
+    def statement(
+        self, flow: Flow, event: str, *, error: str | None = None, size: int | None = None, sha256: str | None = None
+    ) -> Statement:
+        """The write that queues ``completed`` or ``errored``; call ``wake`` once it is committed."""
+        identifier = f"urn:uuid:{uuid.uuid4()}"
+        body = StatusMessage(identifier, flow.id, flow.state.value, error=error, bytes=size, sha256=sha256)
+        return rec.insert_callback(Callback(identifier, flow.id, event, encode(body), 0, self._now_ms()))
+
+    def wake(self) -> None:
+        """There may be something to deliver."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled. Raises StoreUnavailable: without its database the process cannot go on."""
+        while True:
+            self._wake.clear()
+            callback = await self._records.next_callback()
+            if callback is None:
+                await self._wake.wait()
+                continue
+            wait_ms = callback.due_at - self._now_ms()
+            if wait_ms > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_ms / 1000):
+                        await self._wake.wait()
+                continue
+            await self._deliver(callback)
+
+    async def _deliver(self, callback: Callback) -> None:
+        if await self._accepted(callback):
+            await self._records.commit([rec.delete_callback(callback.id)])
+            return
+        bounds = self._settings.bounds
+        attempts = callback.attempts + 1
+        due_at: int | None = self._now_ms() + int(1000 * backoff_s(attempts, bounds.backoff_first_s, bounds.backoff_max_s))
+        if attempts >= bounds.callback_attempts:
+            log.error("control plane never accepted %s of flow %s", callback.event, callback.flow_id)
+            due_at = None
+        await self._records.commit([rec.retry_callback(callback.id, attempts, due_at)])
+
+    async def _accepted(self, callback: Callback) -> bool:
+        base = await self._records.control_plane() or self._settings.control_url
+        url = f"{base.rstrip('/')}/transfers/{quote(callback.flow_id, safe='')}/dataflow/{callback.event}"
+        headers = {"Authorization": f"Bearer {self._settings.control_token}", "Content-Type": "application/json"}
+        try:
+            answer = await self._client.request(
+                "POST", url, headers=headers, body=callback.body.encode(), timeout_s=self._settings.bounds.callback_timeout_s
+            )
+        except (EgressRefused, PeerUnreachable) as error:
+            log.warning("callback %s of flow %s: %s", callback.event, callback.flow_id, error)
+            return False
+        if not 200 <= answer.status < 300:
+            log.warning("callback %s of flow %s: answered %d", callback.event, callback.flow_id, answer.status)
+            return False
+        return True

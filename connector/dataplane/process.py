@@ -1,0 +1,122 @@
+"""Puts the data plane together and runs it until told to stop. The only module here that reads the clock.
+
+Order of start: database, public listener (its address goes into tokens' addresses), downloads, signaling listener, ready.
+Order of stop: listeners and streams, downloads, callbacks, database. A killed process goes on at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from connector.dataplane import records as rec
+from connector.dataplane.callbacks import Notifier
+from connector.dataplane.downloads import Downloader
+from connector.dataplane.flows import Flows
+from connector.dataplane.public import PublicData, StreamTable
+from connector.dataplane.records import Flow, Records
+from connector.dataplane.settings import DataPlaneSettings
+from connector.dataplane.signaling import Signaling
+from connector.http.client import EgressPolicy, GuardedClient, parse_target
+from connector.store.engine import LostRace
+from connector.store.migrate import migrate
+from connector.store.sqlite import SqliteEngine
+
+log = logging.getLogger("carnet.dataplane")
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+SHUTDOWN_S = 2.0
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> None:
+    """Serve until ``stop`` is set. Writes one JSON line to standard output when both listeners are up.
+
+    Raises StoreUnavailable or MigrationError when the database cannot be used, OSError when a port is taken.
+    """
+    await asyncio.to_thread(_prepare_disk, settings)
+    async with AsyncExitStack() as stack:
+        engine = await SqliteEngine.open(settings.database)
+        stack.push_async_callback(engine.close)
+        await migrate(engine, MIGRATIONS, now_ms())
+        records = Records(engine)
+        client = await stack.enter_async_context(GuardedClient(_egress(settings)))
+        notifier = Notifier(records, client, settings, now_ms)
+        downloads = Downloader(records, client, notifier, settings, now_ms)
+        stack.push_async_callback(downloads.close)
+        streams = StreamTable(settings.bounds.max_streams)
+        flows = Flows(records, streams, downloads, now_ms)
+
+        async def on_changed(flow: Flow, reason: str) -> None:
+            await _report_change(records, notifier, flow, reason)
+
+        public = PublicData(records, streams, settings.bounds, on_changed)
+        public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port)
+        flows.public_url = settings.public_url or public_url
+        stack.push_async_callback(streams.abort_all)
+        await downloads.resume_all()
+        signaling = Signaling(records, flows, downloads, settings).application()
+        signaling_url = await _listen(stack, signaling, settings.signaling_host, settings.signaling_port)
+        _announce(signaling_url, flows.public_url)
+        async with asyncio.TaskGroup() as tasks:
+            delivery = tasks.create_task(notifier.run(), name="callbacks")
+            await stop.wait()
+            delivery.cancel()
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
+    """Start a listener that ends with the stack; its own address as a URL."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    bound = runner.addresses[0]
+    return f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
+
+
+async def _report_change(records: Records, notifier: Notifier, flow: Flow, reason: str) -> None:
+    """A published file is not what it was: say so once, to the log, the flow and the control plane."""
+    if flow.error == reason:
+        return
+    log.error("flow %s: %s", flow.id, reason)
+    try:
+        await records.commit([rec.note_error(flow.id, reason), notifier.statement(flow, "errored", error=reason)])
+    except LostRace:
+        return
+    notifier.wake()
+
+
+def _prepare_disk(settings: DataPlaneSettings) -> None:
+    """Folders and an owner-only database file: it holds tokens. SQLite gives its journal the same mode."""
+    for folder in (settings.database.parent, settings.sink_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(settings.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    settings.database.chmod(0o600)
+
+
+def _egress(settings: DataPlaneSettings) -> EgressPolicy:
+    """The control plane may be on loopback whatever the policy says of peers."""
+    allow = settings.egress_allow
+    if urlsplit(settings.control_url).hostname:
+        allow |= {parse_target(settings.control_url).authority}
+    return EgressPolicy(allow=allow, https_only=settings.egress_https_only)
+
+
+def _announce(signaling_url: str, public_url: str) -> None:
+    line = msgspec.json.encode({"ready": True, "signaling_url": signaling_url, "public_url": public_url}).decode()
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,255 @@
+"""The public listener: a bearer of a live token reads the flow's file, in pieces, until somebody revokes it.
+
+A stream enters the table *before* its right is checked: a revocation committed after that check finds it there, one
+committed before it makes the check fail. So once ``abort`` has returned, no byte of the flow leaves any more.
+May import this package only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import logging
+import os
+import re
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from aiohttp import web
+
+from connector.dataplane.problems import Refusal
+from connector.dataplane.records import Flow, Records, hash_token
+from connector.dataplane.settings import DataPlaneBounds
+from connector.dataplane.sources import Source, SourceChanged, open_source, read_piece
+from connector.dataplane.states import ENDED, State
+from connector.dataplane.threads import settle
+
+log = logging.getLogger("carnet.dataplane")
+
+MAX_TOKEN_CHARS = 4096
+_RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-(?P<suffix>\d{1,18}))")
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Stream:
+    """One delivery in progress."""
+
+    def __init__(self, transport: asyncio.BaseTransport | None) -> None:
+        self._transport = transport
+        self.cut = asyncio.Event()
+        self.done = asyncio.Event()
+
+    def abort(self) -> None:
+        """Close the connection with a reset: what the kernel still holds is dropped, not delivered."""
+        self.cut.set()
+        if isinstance(self._transport, asyncio.WriteTransport):
+            raw = self._transport.get_extra_info("socket")
+            if raw is not None:
+                with suppress(OSError):
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._transport.abort()
+
+
+class StreamTable:
+    """Every running delivery, by flow; bounded."""
+
+    def __init__(self, max_streams: int) -> None:
+        self._max_streams = max_streams
+        self._count = 0
+        self._by_flow: dict[str, set[Stream]] = {}
+
+    @contextmanager
+    def entered(self, flow_id: str, transport: asyncio.BaseTransport | None) -> Iterator[Stream]:
+        """A place in the table for as long as the block runs. Raises Refusal 503 when it is full."""
+        if self._count >= self._max_streams:
+            raise Refusal(503, "busy", "too many deliveries are running; try again")
+        stream = Stream(transport)
+        streams = self._by_flow.setdefault(flow_id, set())
+        streams.add(stream)
+        self._count += 1
+        try:
+            yield stream
+        finally:
+            self._count -= 1
+            streams.discard(stream)
+            if not streams and self._by_flow.get(flow_id) is streams:
+                del self._by_flow[flow_id]
+            stream.done.set()
+
+    async def abort(self, flow_id: str) -> None:
+        """Cut every stream of the flow and wait until each has ended."""
+        await self._abort(list(self._by_flow.get(flow_id, ())))
+
+    async def abort_all(self) -> None:
+        """The same for all flows: the process ends."""
+        await self._abort([stream for streams in self._by_flow.values() for stream in streams])
+
+    @staticmethod
+    async def _abort(streams: list[Stream]) -> None:
+        for stream in streams:
+            stream.abort()
+        for stream in streams:
+            await stream.done.wait()
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """First and past-the-end byte of a single range (RFC 9110, 14.2); ``None``: send everything.
+
+    A header that is malformed or has several ranges is ignored, as the standard allows. Raises Refusal 416.
+    """
+    match = _RANGE.fullmatch(header.strip()) if header else None
+    if match is None:
+        return None
+    if match["suffix"] is not None:
+        first, end = max(0, size - int(match["suffix"])), size
+    else:
+        first = int(match["first"])
+        end = min(size, int(match["last"]) + 1) if match["last"] else size
+        if match["last"] and int(match["last"]) < first:
+            return None
+    if first >= end:
+        raise Refusal(416, "range", f"the file has {size} bytes")
+    return first, end
+
+
+def presented_token(header: str | None) -> str:
+    """The token of ``Authorization: Bearer <token>``, or the bare token. Raises Refusal 401."""
+    scheme, _, rest = (header or "").strip().partition(" ")
+    token = rest.strip() if scheme.lower() == "bearer" else (header or "").strip()
+    if not token or " " in token or len(token) > MAX_TOKEN_CHARS:
+        raise Refusal(401, "token_missing", "an Authorization header with the transfer's token is needed")
+    return token
+
+
+class PublicData:
+    """Handler of ``GET /public/{flow_id}``. ``on_changed`` learns of a source that is not what was published."""
+
+    def __init__(
+        self,
+        records: Records,
+        streams: StreamTable,
+        bounds: DataPlaneBounds,
+        on_changed: Callable[[Flow, str], Awaitable[None]],
+    ) -> None:
+        self._records = records
+        self._streams = streams
+        self._bounds = bounds
+        self._on_changed = on_changed
+
+    def application(self) -> web.Application:
+        """The listener's only route."""
+        app = web.Application(client_max_size=1024)
+        app.router.add_get("/public/{flow_id}", self._handle)
+        return app
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        flow_id = request.match_info["flow_id"]
+        try:
+            token = presented_token(request.headers.get("Authorization"))
+            with self._streams.entered(flow_id, request.transport) as stream:
+                flow, source = await self._authorize(flow_id, token)
+                try:
+                    descriptor = await settle(open_source, source)
+                except SourceChanged as error:
+                    await self._on_changed(flow, str(error))
+                    raise _changed(flow) from None
+                try:
+                    return await self._send(request, stream, flow, source, descriptor)
+                finally:
+                    os.close(descriptor)
+        except Refusal as refusal:
+            return refusal.response()
+
+    async def _authorize(self, flow_id: str, token: str) -> tuple[Flow, Source]:
+        """Token, then flow, then state, then source; each failure has its own code."""
+        digest = hash_token(token)
+        known = await self._records.token(digest)
+        if known is None:
+            raise Refusal(403, "token_unknown", "this token opens nothing")
+        owner, dead = known
+        flow = await self._records.flow(flow_id)
+        if flow is None or not hmac.compare_digest(owner.encode(), flow_id.encode("utf-8", "surrogateescape")):
+            raise Refusal(404, "flow_unknown", "this token belongs to no such transfer")
+        if flow.state in ENDED:
+            raise Refusal(410, "flow_ended", f"the transfer is {flow.state}")
+        if flow.state is not State.STARTED:
+            raise Refusal(403, "flow_suspended", f"the transfer is {flow.state}")
+        if dead:
+            raise Refusal(403, "token_revoked", "the transfer has a newer token")
+        source = await self._records.source(flow.dataset_id)
+        if source is None:
+            raise Refusal(404, "dataset_unknown", f"dataset {flow.dataset_id} is not published any more")
+        return flow, source
+
+    async def _send(
+        self, request: web.Request, stream: Stream, flow: Flow, source: Source, descriptor: int
+    ) -> web.StreamResponse:
+        etag = f'"{source.sha256}"'
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "ETag": etag,
+            "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(source.sha256)).decode()}:",
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        wanted = None
+        if request.headers.get("If-Range", etag) == etag:
+            try:
+                wanted = byte_range(request.headers.get("Range"), source.bytes)
+            except Refusal as refusal:
+                return refusal.response({"Content-Range": f"bytes */{source.bytes}"})
+        first, end = wanted or (0, source.bytes)
+        if wanted:
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{source.bytes}"
+        if stream.cut.is_set():
+            raise Refusal(403, "flow_suspended", "the transfer has just been suspended or ended")
+        response = web.StreamResponse(status=206 if wanted else 200, headers=headers)
+        response.content_length = end - first
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await self._pump(response, stream, flow, source, descriptor, first, end)
+        return response
+
+    async def _pump(
+        self,
+        response: web.StreamResponse,
+        stream: Stream,
+        flow: Flow,
+        source: Source,
+        descriptor: int,
+        first: int,
+        end: int,
+    ) -> None:
+        """Send bytes [first, end); a break in the middle closes the connection, so that nobody takes it for the whole."""
+        pace = self._bounds.stream_bytes_per_s
+        piece_bytes = min(self._bounds.piece_bytes, max(1, pace // 8)) if pace else self._bounds.piece_bytes
+        offset = first
+        try:
+            while offset < end:
+                piece = await settle(read_piece, descriptor, source, offset, min(piece_bytes, end - offset))
+                if stream.cut.is_set():
+                    return
+                async with asyncio.timeout(self._bounds.stream_idle_s):
+                    await response.write(piece)
+                offset += len(piece)
+                if pace:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(len(piece) / pace):
+                            await stream.cut.wait()
+        except SourceChanged as error:
+            stream.abort()
+            await self._on_changed(flow, str(error))
+        except TimeoutError:
+            log.warning("flow %s: the consumer reads nothing; delivery cut", flow.id)
+            stream.abort()
+        except ConnectionError:
+            # The consumer went away, or abort() did its work.
+            return
+
+
+def _changed(flow: Flow) -> Refusal:
+    return Refusal(409, "source_changed", f"the file of dataset {flow.dataset_id} is not what was published")

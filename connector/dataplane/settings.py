@@ -1,0 +1,103 @@
+"""Settings of the data plane process: a frozen struct and the reader of its TOML file.
+
+Secrets stand in files of their own that only the owner may read; the TOML names them. May import connector.settings.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from connector.settings.secret import SettingsError, read_token
+
+
+class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits; times in seconds, sizes in bytes."""
+
+    max_message_bytes: int = 256 * 1024
+    max_streams: int = 256
+    piece_bytes: int = 1024 * 1024
+    # Pace of one delivery; 0 means as fast as the consumer reads.
+    stream_bytes_per_s: int = 0
+    # A consumer that reads nothing for this long is cut off.
+    stream_idle_s: float = 60.0
+    max_downloads: int = 8
+    max_download_bytes: int = 1024**4
+    download_idle_s: float = 60.0
+    download_total_s: float = 7 * 24 * 3600.0
+    # Consecutive attempts that bring no byte before a download counts as failed.
+    download_attempts: int = 12
+    callback_attempts: int = 100
+    callback_timeout_s: float = 10.0
+    backoff_first_s: float = 0.2
+    backoff_max_s: float = 60.0
+
+
+class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the data plane needs to run. ``token`` and ``control_token`` are secrets.
+
+    ``signaling_port`` and ``public_port`` may be 0; ``public_url`` empty means the public listener's own address.
+    ``source_roots`` are the only folders files may be published from; ``egress_allow`` as in EgressPolicy.
+    """
+
+    database: Path
+    token: str
+    control_url: str
+    control_token: str
+    sink_dir: Path
+    source_roots: tuple[Path, ...] = ()
+    signaling_host: str = "127.0.0.1"
+    signaling_port: int = 0
+    public_host: str = "127.0.0.1"
+    public_port: int = 0
+    public_url: str = ""
+    egress_allow: frozenset[str] = frozenset()
+    egress_https_only: bool = True
+    bounds: DataPlaneBounds = DataPlaneBounds()
+
+    def __repr__(self) -> str:
+        return f"DataPlaneSettings(database={str(self.database)!r}, secrets not shown)"
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    database: str
+    token_file: str
+    control_url: str
+    control_token_file: str
+    sink_dir: str
+    source_roots: tuple[str, ...] = ()
+    signaling_host: str = "127.0.0.1"
+    signaling_port: int = 0
+    public_host: str = "127.0.0.1"
+    public_port: int = 0
+    public_url: str = ""
+    egress_allow: frozenset[str] = frozenset()
+    egress_https_only: bool = True
+    bounds: DataPlaneBounds = DataPlaneBounds()
+
+
+def load_settings(file: Path) -> DataPlaneSettings:
+    """Read a TOML file; relative paths count from its folder. Raises SettingsError, which never shows a secret."""
+    try:
+        read = msgspec.convert(tomllib.loads(file.read_text()), _File)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise SettingsError("invalid-file", str(file), str(error)) from None
+    here = file.resolve().parent
+    return DataPlaneSettings(
+        database=here / read.database,
+        token=read_token(here / read.token_file, "token_file").reveal(),
+        control_url=read.control_url.rstrip("/"),
+        control_token=read_token(here / read.control_token_file, "control_token_file").reveal(),
+        sink_dir=here / read.sink_dir,
+        source_roots=tuple(here / root for root in read.source_roots),
+        signaling_host=read.signaling_host,
+        signaling_port=read.signaling_port,
+        public_host=read.public_host,
+        public_port=read.public_port,
+        public_url=read.public_url.rstrip("/"),
+        egress_allow=read.egress_allow,
+        egress_https_only=read.egress_https_only,
+        bounds=read.bounds,
+    )

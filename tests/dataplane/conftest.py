@@ -1,0 +1,247 @@
+"""A data plane as a real process, and a control plane that remembers what it was told."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+TOKEN = "signaling-token-0123456789abcdef"
+CONTROL_TOKEN = "control-token-0123456789abcdef"
+PATIENCE_S = 30.0
+ROOT = Path(__file__).resolve().parents[2]
+HTTP_PULL = "https://w3id.org/dspace-sig/profile/http-pull"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Control:
+    """What the data planes reported, as (process, event, body)."""
+
+    url: str = ""
+    heard: asyncio.Queue[tuple[str, str, dict[str, Any]]] = field(default_factory=asyncio.Queue)
+    refuse: int = 0
+    message_ids: list[str] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.message_ids.append(body["messageId"])
+        if request.headers["Authorization"] != f"Bearer {CONTROL_TOKEN}":
+            return web.Response(status=401)
+        if self.refuse > 0:
+            self.refuse -= 1
+            return web.Response(status=503)
+        await self.heard.put((request.match_info["id"], request.match_info["event"], body))
+        return web.Response()
+
+    async def next(self) -> tuple[str, str, dict[str, Any]]:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.heard.get()
+
+
+@dataclass
+class Plane:
+    """One data plane process with its folder; ``kill`` and ``start`` again as often as a test likes."""
+
+    folder: Path
+    control_url: str
+    http: aiohttp.ClientSession
+    allow: list[str]
+    bounds: dict[str, float]
+    process: asyncio.subprocess.Process | None = None
+    signaling_url: str = ""
+    public_url: str = ""
+    log: bytes = b""
+
+    @property
+    def sinks(self) -> Path:
+        return self.folder / "sinks"
+
+    @property
+    def sources(self) -> Path:
+        return self.folder / "sources"
+
+    def write_config(self) -> None:
+        self.sources.mkdir(parents=True)
+        for name, secret in (("token", TOKEN), ("control_token", CONTROL_TOKEN)):
+            (self.folder / name).write_text(secret)
+            (self.folder / name).chmod(0o600)
+        lines = [
+            'database = "data.db"',
+            'token_file = "token"',
+            'control_token_file = "control_token"',
+            f"control_url = {json.dumps(self.control_url)}",
+            'sink_dir = "sinks"',
+            'source_roots = ["sources"]',
+            f"public_port = {free_port()}",
+            f"egress_allow = {json.dumps(self.allow)}",
+            "[bounds]",
+            "backoff_first_s = 0.01",
+            "backoff_max_s = 0.2",
+            *(f"{name} = {value}" for name, value in self.bounds.items()),
+        ]
+        (self.folder / "data.toml").write_text("\n".join(lines))
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "connector.dataplane",
+            "--config",
+            str(self.folder / "data.toml"),
+            "--exit-with-stdin",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        assert self.process.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            line = await self.process.stdout.readline()
+        assert line, (await self.process.communicate())[1].decode()
+        ready = json.loads(line)
+        self.signaling_url, self.public_url = ready["signaling_url"], ready["public_url"]
+
+    async def kill(self) -> None:
+        """SIGKILL: no goodbye of any kind."""
+        assert self.process is not None
+        self.process.kill()
+        self.log += (await self.process.communicate())[1]
+        self.process = None
+
+    async def close(self) -> int:
+        """End of standard input, as when the parent dies; the exit code."""
+        if self.process is None:
+            return 0
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        async with asyncio.timeout(PATIENCE_S):
+            self.log += (await self.process.communicate())[1]
+        code = self.process.returncode
+        self.process = None
+        assert code is not None
+        return code
+
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with self.http.request(method, self.signaling_url + path, json=body, headers=headers) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if text else None
+
+    async def done(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        status, answer = await self.call(method, path, body)
+        assert status == 200, answer
+        return answer
+
+    async def publish(self, dataset: str, content: bytes) -> Path:
+        path = self.sources / f"{dataset}.bin"
+        path.write_bytes(content)
+        answer = await self.done("PUT", f"/carnet/sources/{dataset}", {"path": str(path)})
+        assert (answer["bytes"], answer["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        return path
+
+    async def change(self, flow: str, change: str, message_id: str, **more: Any) -> Any:
+        return await self.done("POST", f"/dataflows/{quote(flow, safe='')}/{change}", {"messageId": message_id, **more})
+
+    async def seen(self, flow: str) -> Any:
+        return await self.done("GET", f"/carnet/flows/{quote(flow, safe='')}")
+
+    async def until_bytes(self, flow: str, count: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while (await self.seen(flow))["bytes"] < count:
+                pass
+
+
+def first_message(flow: str, message_id: str, dataset: str = "ds", **metadata: Any) -> dict[str, Any]:
+    return {
+        "messageId": message_id,
+        "participantId": "did:web:one.example",
+        "counterPartyId": "did:web:two.example",
+        "dataspaceContext": "test",
+        "processId": flow,
+        "agreementId": "urn:agreement:1",
+        "datasetId": dataset,
+        "profile": HTTP_PULL,
+        "claims": {},
+        "metadata": metadata,
+    }
+
+
+def token_of(address: dict[str, Any]) -> str:
+    return next(str(entry["value"]) for entry in address["endpointProperties"] if entry["name"] == "authorization")
+
+
+def content(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)  # noqa: S311 - test data
+
+
+MakePlane = Callable[..., Awaitable[Plane]]
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def control() -> AsyncIterator[Control]:
+    here = Control()
+    app = web.Application()
+    app.router.add_post("/transfers/{id}/dataflow/{event}", here.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    here.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield here
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def make_plane(tmp_path: Path, control: Control, http: aiohttp.ClientSession) -> AsyncIterator[MakePlane]:
+    planes: list[Plane] = []
+
+    async def make(*allow: str, **bounds: float) -> Plane:
+        plane = Plane(tmp_path / f"plane{len(planes)}", control.url, http, list(allow), bounds)
+        planes.append(plane)
+        plane.write_config()
+        await plane.start()
+        return plane
+
+    yield make
+    for plane in planes:
+        await plane.close()
+        assert TOKEN.encode() not in plane.log
+        assert CONTROL_TOKEN.encode() not in plane.log
+        assert b"Traceback" not in plane.log, plane.log.decode()
+
+
+@pytest.fixture
+async def pair(make_plane: MakePlane) -> tuple[Plane, Plane]:
+    """A provider that delivers at about 1 MiB/s, and a consumer."""
+    provider = await make_plane(stream_bytes_per_s=1024 * 1024)
+    consumer = await make_plane(provider.public_url.removeprefix("http://"))
+    return provider, consumer
+
+
+def owner_only(path: Path) -> bool:
+    return os.stat(path).st_mode & 0o077 == 0
