@@ -16,7 +16,7 @@ from catalog.errors import DocumentError
 def canonical_bytes(value: Any) -> bytes:
     """Return the one RFC 8785 spelling of `value`, UTF-8.
 
-    Raises DocumentError `member-invalid` for what has none: numbers beyond 2^53 - 1 or not finite, lone surrogates,
+    Raises DocumentError `member-invalid` for what has none: integers beyond 2^53 - 1, numbers not finite, lone surrogates,
     keys that are no strings, values that JSON does not know; `document-too-deep` for nesting that cannot be walked.
     """
     try:

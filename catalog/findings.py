@@ -1,13 +1,15 @@
 """Schema verdicts as sentences: the compiled validators of the fast path, and the same for people's documents.
 
 Two engines judge: jsonschema-rs for every message, jsonschema where a person waits for all findings. Their verdicts
-are the same, and the tests hold them to it. Nothing is fetched. Imports `catalog.schemas` and `catalog.errors`.
+are the same, and the tests hold them to it. Nothing is fetched. Imports `catalog.schemas`, `catalog.wire` and
+`catalog.errors`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import jsonschema
@@ -15,7 +17,7 @@ import jsonschema_rs
 import referencing
 from jsonschema.exceptions import ValidationError
 
-from catalog import schemas
+from catalog import schemas, wire
 from catalog.errors import DocumentError, excerpt, pointer
 
 MAX_FINDINGS: Final = 100
@@ -43,10 +45,9 @@ _SENTENCES: Final[Mapping[tuple[str, str], str]] = {
     ("ContractOfferMessage", "oneOf"): "Send either callbackAddress (a first offer) or consumerPid (a counter-offer).",
     ("Constraint", "oneOf"): "A constraint has either leftOperand, operator and rightOperand, or one of and, or, xone, "
     "andSequence.",
-    ("AtomicConstraint", "anyOf"): "A rightOperand is a string, an object or an array: write numbers as strings.",
+    ("Operand", "anyOf"): "A rightOperand is a string, an object or an array: write numbers as strings.",
     ("Catalog", "not"): "A catalogue has no policy of its own: hasPolicy belongs to its datasets.",
     ("NestedCatalog", "not"): "A catalogue has no policy of its own: hasPolicy belongs to its datasets.",
-    ("Distribution", "anyOf"): "accessService is the id of a data service, or the whole data service.",
 }
 _BY_KEYWORD: Final[Mapping[str, str]] = {
     "minItems": "leave it out when it is empty",
@@ -63,15 +64,14 @@ _ARTICLES: Final = {"array": "an array", "object": "an object", "string": "a str
 def check(document: Mapping[str, Any], name: str) -> None:
     """Raise DocumentError `member-missing` or `member-invalid` unless `document` satisfies the schema `name`.
 
-    KeyError when there is no such schema. For parts and plain JSON too: `VersionResponse`, `DataAddress`.
+    Raises as `wire.guard` does for what no validator may see, and KeyError when there is no such schema. For parts
+    and plain JSON too: `DataAddress`, `VersionResponse`.
     """
-    try:
-        if compiled(name).is_valid(document):
-            return
-        errors = compiled(name).iter_errors(document)
-        found = [_finding(list(e.instance_path), _rs_owner(e), e.kind.name, _rs_detail(e)) for e in errors]
-    except ValueError as error:
-        raise DocumentError("document-too-deep", "The document cannot be checked: too deep, or no JSON.") from error
+    wire.guard(document)
+    if compiled(name).is_valid(document):
+        return
+    errors = islice(compiled(name).iter_errors(document), MAX_FINDINGS)
+    found = [_finding(list(e.instance_path), _rs_owner(e), e.kind.name, _rs_detail(e)) for e in errors]
     first = _rank(found)[0]
     raise DocumentError(first.code, first.reason, first.path)
 
@@ -79,8 +79,10 @@ def check(document: Mapping[str, Any], name: str) -> None:
 def validate(document: Any, schema_name: str) -> list[Finding]:
     """Return what is wrong with `document`, at most `MAX_FINDINGS`, for a person to read; empty when it is right.
 
-    Slow (milliseconds): not for the event loop. KeyError when there is no such schema.
+    Raises as `wire.guard` does for what no validator may see. Slow (milliseconds): not for the event loop.
+    KeyError when there is no such schema.
     """
+    wire.guard(document)
     findings: list[Finding] = []
     oracle, definitions = _oracle(schema_name)
     for error in oracle.iter_errors(document):

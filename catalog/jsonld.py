@@ -8,8 +8,9 @@ Two ways lead there. The **fast** one takes a document whose `@context` is exact
 spelled plainly (no prefixes, keywords or nulls that expansion would change: `catalog.spelling`) and satisfies the
 schema of its `@type`. The **slow** one is JSON-LD expansion, then a flat table of terms, then the same schema.
 
-fast(m) == slow(m) for every m that the fast way takes and in which every member is a term that its context defines
-at that place (so each node whose terms DSP scopes to a type says its `@type`). Other members differ: the fast way
+fast(m) == slow(m) for every m that the fast way takes and in which (a) every member is one that the schema of its
+object names and its context defines there, so that each node whose terms DSP scopes to a type says its `@type`, and
+(b) no object of an extension stands in `filter`, `reason` or `rightOperand`. Other members differ: the fast way
 keeps a plain unknown member as it stands, the slow way writes those that have an IRI under that IRI, in compact
 arrays, and refuses with `member-lost` those that have none. EDC's prefixed members (`edc:name`) come out under
 their absolute IRI on both ways.
@@ -27,7 +28,7 @@ from catalog import compaction, contexts, expansion, schemas, spelling
 from catalog.errors import DocumentError, excerpt
 from catalog.findings import Finding, check, validate
 from catalog.lane import SlowLane
-from catalog.wire import MAX_BYTES, MAX_DEPTH, dumps, parse
+from catalog.wire import MAX_BYTES, MAX_DEPTH, dumps, guard, parse
 
 __all__ = [
     "FAST_CONTEXTS",
@@ -38,6 +39,7 @@ __all__ = [
     "check",
     "dumps",
     "fast",
+    "guard",
     "normalise",
     "normalise_message",
     "parse",
@@ -72,6 +74,7 @@ def normalise(document: dict[str, Any], expected: frozenset[str] | None = None, 
     carry inline contexts. The slow way takes milliseconds and holds the thread: on the event loop call
     `normalise_message`. Raises DocumentError, and nothing else for any value that JSON can carry.
     """
+    guard(document)
     quick = fast(document, expected)
     return slow(document, expected, trusted=trusted) if quick is None else quick
 
@@ -96,6 +99,8 @@ async def normalise_message(
 def fast(document: dict[str, Any], expected: frozenset[str] | None = None) -> dict[str, Any] | None:
     """Return the normalised form of `document` in microseconds, or None when it needs the slow way.
 
+    `document` must have come through `parse` or `guard`: the compiled validators trust its depth.
+
     Raises DocumentError `type-unexpected` only; everything else that is wrong is for the slow way to explain.
     """
     context = document.get("@context")
@@ -113,17 +118,36 @@ def fast(document: dict[str, Any], expected: frozenset[str] | None = None) -> di
 
 
 def slow(document: dict[str, Any], expected: frozenset[str] | None = None, *, trusted: bool = False) -> dict[str, Any]:
-    """Return the normalised form of `document` by JSON-LD expansion. Raises DocumentError."""
-    normal = compaction.compact(expansion.expand(document, trusted=trusted))
-    name = normal.get("@type")
-    if name is None:
-        raise DocumentError("member-missing", "The document has no @type.", "/@type")
-    if not isinstance(name, str) or name not in _TYPES:
-        raise DocumentError("type-unknown", f"The type {excerpt(str(name))} is not one of this protocol.", "/@type")
+    """Return the normalised form of `document` by JSON-LD expansion, in milliseconds.
+
+    Raises DocumentError. `document` must have come through `parse` or `guard`.
+    """
+    try:
+        normal = compaction.compact(expansion.expand(document, trusted=trusted))
+    except DocumentError as error:
+        if error.code in ("member-lost", "document-not-jsonld"):
+            _explain(document)
+        raise
+    name = _known_type(normal.get("@type"))
     _check_type(name, expected)
     normal["@context"] = list(_CONTEXT_OF[name])
     check(normal, name)
     return normal
+
+
+def _explain(document: dict[str, Any]) -> None:
+    """Raise what is wrong with the type of `document`, or with it by its schema: more than a lost member says."""
+    name = document.get("@type")
+    if name is None or (isinstance(name, str) and ":" not in name):
+        check(document | {"@context": [contexts.DSP]}, _known_type(name))
+
+
+def _known_type(name: Any) -> str:
+    if name is None:
+        raise DocumentError("member-missing", "The document has no @type.", "/@type")
+    if not isinstance(name, str) or name not in _TYPES:
+        raise DocumentError("type-unknown", f"The type {excerpt(str(name))} is not one of this protocol.", "/@type")
+    return name
 
 
 def _is_known(context: list[Any]) -> bool:

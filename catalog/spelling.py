@@ -32,9 +32,8 @@ def _ref(name: str) -> dict[str, str]:
 
 
 # Expansion drops what looks like a keyword, resolves prefixes in references, and prefixes or terms in words.
-_REFERENCE: Final[dict[str, Any]] = {"type": "string", "not": {"pattern": f"^(@|({_PREFIXED}):)"}}
+_REFERENCE: Final[dict[str, Any]] = {"not": {"pattern": f"^(@|({_PREFIXED}):)"}}
 _WORD: Final[dict[str, Any]] = {
-    "type": "string",
     "not": {"anyOf": [{"pattern": f"^(@|{_NAMESPACES}|({_PREFIXED}):({_SHORT})$)"}, {"enum": _MEMBERS}]},
 }
 _TYPED_LITERAL: Final[dict[str, Any]] = {
@@ -57,15 +56,18 @@ _OPERAND: Final[dict[str, Any]] = {
 }
 _REFERENCES: Final[dict[str, Any]] = {"anyOf": [_ref("reference"), {"type": "array", "minItems": 2, "items": _ref("reference")}]}
 
-_BY_KIND: Final = {Kind.ID: _ref("reference"), Kind.WORD: _ref("word"), Kind.TEXT: {"type": ["string", "array"]}}
+# An extension may use the name of a term for a value of any shape; where the term is ours, the schema says string.
+_BY_KIND: Final = {
+    Kind.ID: {"allOf": [_ref("value"), _ref("reference")]},
+    Kind.WORD: {"allOf": [_ref("value"), _ref("word")]},
+}
 _PLACES: Final[dict[str, Any]] = {
     term.name: _BY_KIND[term.kind] for term in TERMS.values() if term.kind in _BY_KIND and not term.many
 } | {
-    "@id": _ref("reference"),
-    "@type": _ref("word"),
+    "@id": _ref("reference") | {"type": "string"},
+    "@type": _ref("word") | {"type": "string"},
     "profile": _REFERENCES,
     "rightOperand": _OPERAND,
-    "dataset": _ref("value"),
 }
 
 _NAME_PATTERN: Final = f"^([^@:][^:]*|@id|@type|{re.escape(edc.NAMESPACE)}[A-Za-z0-9_.-]+)$"

@@ -38,12 +38,9 @@ def parse(raw: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH)
     document = _loads(raw)
     if not isinstance(document, dict):
         raise DocumentError("document-not-json", "The document must be one JSON object.")
-    # What is left of valid JSON without its strings shows its structure: each colon is a member, each bracket a level.
-    skeleton = _STRING.sub(b"", raw)
-    if skeleton.count(b"{") + skeleton.count(b"[") > max_depth:
-        _check_depth(skeleton, max_depth)
-    if _count_members(document) != skeleton.count(b":"):
-        raise _duplicate(raw)
+    members = _count_members(document)
+    if raw.count(b"{") + raw.count(b"[") > max_depth or not _has_members(raw, members):
+        _check_structure(raw, members, max_depth)
     return document
 
 
@@ -61,6 +58,22 @@ def dumps(document: Any) -> bytes:
         raise DocumentError("document-not-json", "The document holds a value that JSON cannot carry.") from error
 
 
+def guard(document: Any, *, max_depth: int = MAX_DEPTH) -> None:
+    """Refuse a value that did not come through `parse` and that validators would choke on, or crash.
+
+    Raises DocumentError `document-too-deep`, or `document-not-json` for numbers beyond 64 bits, lone surrogates,
+    keys that are no strings, and objects that JSON does not know.
+    """
+    try:
+        raw = orjson.dumps(document)
+    except TypeError as error:
+        if "ecursion" in str(error):
+            raise DocumentError("document-too-deep", "The document is nested too deeply.") from None
+        raise DocumentError("document-not-json", "The document holds a value that JSON cannot carry.") from error
+    if raw.count(b"{") + raw.count(b"[") > max_depth:
+        _check_depth(_STRING.sub(b"", raw), max_depth)
+
+
 def _loads(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
@@ -69,6 +82,22 @@ def _loads(raw: bytes) -> Any:
             raise DocumentError("document-too-deep", "The document is nested too deeply.") from None
         reason = f"The document is not JSON: {excerpt(error.msg)} (line {error.lineno}, column {error.colno})."
         raise DocumentError("document-not-json", reason) from None
+
+
+def _has_members(raw: bytes, members: int) -> bool:
+    """True when `raw` is seen to have no more than `members` members; False when a closer look is needed.
+
+    With no blank before any colon, each member shows as a quote and a colon, and strings can only add to their count.
+    """
+    return raw.count(b'":') == members and not any(raw.count(blank) for blank in (b" :", b"\n:", b"\t:", b"\r:"))
+
+
+def _check_structure(raw: bytes, members: int, max_depth: int) -> None:
+    """Look at `raw`, which is valid JSON, without its strings: each colon is a member, each bracket a level."""
+    skeleton = _STRING.sub(b"", raw)
+    _check_depth(skeleton, max_depth)
+    if members != skeleton.count(b":"):
+        raise _duplicate(raw)
 
 
 def _check_depth(skeleton: bytes, max_depth: int) -> None:

@@ -28,9 +28,10 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = _MESSAGES | {
     "NestedDataset": node("@id hasPolicy distribution", _DATASET, type_name="Dataset"),
     "Distribution": node(
         "format accessService",
-        {"format": ID, "accessService": {"anyOf": [ID, ref("DataService")]}, "hasPolicy": some(ref("Offer"))},
+        {"format": ID, "accessService": ref("AccessService"), "hasPolicy": some(ref("Offer"))},
         type_name="Distribution",
     ),
+    "AccessService": {"if": {"type": "object"}, "then": ref("DataService"), "else": ID},
     "DataService": node(
         "@id @type endpointURL",
         {"endpointURL": ID, "endpointDescription": TEXT, "servesDataset": {"type": "array"}},

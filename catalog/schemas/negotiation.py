@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from catalog.schemas.parts import ERROR_MEMBERS, ID, PIDS, message, ref
+from catalog.schemas.parts import DATE_TIME, ERROR_MEMBERS, ID, PIDS, message, ref
 
 STATES: Final = ("REQUESTED", "OFFERED", "ACCEPTED", "AGREED", "VERIFIED", "FINALIZED", "TERMINATED")
 EVENTS: Final = ("ACCEPTED", "FINALIZED")
@@ -29,7 +29,11 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = (
         _OPENING | {"offer": ref("TargetedOffer")},
         **_either("callbackAddress", "consumerPid"),
     )
-    | message("ContractAgreementMessage", "providerPid consumerPid agreement", PIDS | {"agreement": ref("Agreement")})
+    | message(
+        "ContractAgreementMessage",
+        "providerPid consumerPid agreement",
+        PIDS | {"agreement": ref("Agreement"), "timestamp": DATE_TIME},
+    )
     | message("ContractAgreementVerificationMessage", "providerPid consumerPid", PIDS)
     | message(
         "ContractNegotiationEventMessage",

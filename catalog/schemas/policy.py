@@ -41,7 +41,9 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     "Duty": node("action", _RULE),
     "Constraint": {
         "type": "object",
-        "oneOf": [ref("AtomicConstraint"), *({"required": [name]} for name in LOGICAL)],
+        "oneOf": [{"required": [name]} for name in ("leftOperand", *LOGICAL)],
+        "if": {"required": ["leftOperand"]},
+        "then": ref("AtomicConstraint"),
         "properties": {name: some(ref("Constraint")) for name in LOGICAL},
     },
     "AtomicConstraint": node(
@@ -49,7 +51,8 @@ DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
         {
             "leftOperand": ID,
             "operator": {"enum": list(OPERATORS)},
-            "rightOperand": {"anyOf": [TEXT, {"type": "object"}, {"type": "array"}]},
+            "rightOperand": ref("Operand"),
         },
     ),
+    "Operand": {"anyOf": [TEXT, {"type": "object"}, {"type": "array"}]},
 }
