@@ -90,9 +90,12 @@ class Downloader:
         flow = await self._records.flow(flow_id)
         if discard and flow is not None and flow.sink is not None:
             await settle(part_path(self.final_path(flow.sink)).unlink, missing_ok=True)
+            await self._records.commit([rec.drop_download(flow_id)])
 
     async def resume_all(self) -> None:
-        """After a restart: every download that was running runs again."""
+        """After a restart: what was running runs again, what was terminated is cleared away."""
+        for flow_id in await self._records.abandoned():
+            await self.stop(flow_id, discard=True)
         for flow_id in await self._records.unfinished():
             await self.begin(flow_id)
 

@@ -115,6 +115,16 @@ class Records:
         )
         return [str(row[0]) for row in rows]
 
+    async def abandoned(self) -> list[str]:
+        """Terminated flows whose part may still lie there, unless the name belongs to another flow by now."""
+        rows = await self._engine.fetch(
+            "SELECT flow.id FROM flow JOIN download ON download.flow_id = flow.id"
+            " WHERE flow.state = 'TERMINATED' AND download.phase IN ('running', 'placing') AND NOT EXISTS"
+            " (SELECT 1 FROM flow AS other WHERE other.sink = flow.sink AND other.state <> 'TERMINATED')",
+            limit=MAX_ROWS,
+        )
+        return [str(row[0]) for row in rows]
+
     async def next_callback(self) -> Callback | None:
         """The callback that is due first."""
         row = await self._one(
@@ -206,6 +216,11 @@ def begin_download(flow_id: str) -> Statement:
         (flow_id,),
         expect=None,
     )
+
+
+def drop_download(flow_id: str) -> Statement:
+    """The part is gone and nothing will be received any more."""
+    return Statement("DELETE FROM download WHERE flow_id = ? AND phase <> 'done'", (flow_id,), expect=None)
 
 
 def update_download(download: Download, *, before: str) -> Statement:

@@ -10,6 +10,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connector.dataplane.problems import Refusal
 from connector.dataplane.public import byte_range, presented_token
@@ -82,6 +84,25 @@ async def test_the_file_with_its_digest_whole_and_in_ranges(make_plane: MakePlan
 )
 def test_ranges(header: str | None, expected: tuple[int, int] | None) -> None:
     assert byte_range(header, 10) == expected
+
+
+@given(st.integers(0, 40), st.integers(0, 50), st.integers(0, 50))
+def test_a_range_is_what_slicing_gives(size: int, first: int, last: int) -> None:
+    whole = bytes(range(size))
+    if last < first:
+        assert byte_range(f"bytes={first}-{last}", size) is None
+    for header, expected in (
+        (f"bytes={first}-{first + last}", whole[first : first + last + 1]),
+        (f"bytes={first}-", whole[first:]),
+        (f"bytes=-{last}", whole[-last:] if last else b""),
+    ):
+        if expected:
+            found = byte_range(header, size)
+            assert found is not None
+            assert whole[slice(*found)] == expected
+        else:
+            with pytest.raises(Refusal, match="range"):
+                byte_range(header, size)
 
 
 @pytest.mark.parametrize("header", ["bytes=10-", "bytes=-0"])

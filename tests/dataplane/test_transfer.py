@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 
 from .conftest import Control, MakePlane, Plane, content, first_message, owner_only, token_of
 
@@ -112,6 +113,39 @@ async def test_termination_discards_what_was_received_and_frees_the_name(pair: t
     assert list(consumer.sinks.iterdir()) == []
     again = first_message("another", "c4", sink="trips.bin")
     assert (await consumer.done("POST", "/dataflows/prepare", again))["state"] == "PREPARED"
+
+
+async def test_a_part_left_by_a_kill_during_termination_is_cleared_at_the_next_start(pair: tuple[Plane, Plane]) -> None:
+    provider, consumer = pair
+    await begin(provider, consumer, content(SIZE), sink="trips.bin")
+    await consumer.until_bytes(FLOW, 1)
+    await consumer.kill()
+    with sqlite3.connect(consumer.folder / "data.db") as database:
+        database.execute("UPDATE flow SET state = 'TERMINATED'")
+    database.close()
+    assert [path.name for path in consumer.sinks.iterdir()] == ["trips.bin.part"]
+    await consumer.start()
+    assert list(consumer.sinks.iterdir()) == []
+    assert (await consumer.seen(FLOW))["bytes"] == 0
+
+
+async def test_a_file_placed_but_not_recorded_before_a_kill_is_recorded_after_it(
+    pair: tuple[Plane, Plane], control: Control
+) -> None:
+    provider, consumer = pair
+    body = content(SIZE)
+    digest = hashlib.sha256(body).hexdigest()
+    await begin(provider, consumer, body, sink="trips.bin")
+    await consumer.until_bytes(FLOW, 1)
+    await consumer.kill()
+    (consumer.sinks / "trips.bin.part").unlink()
+    (consumer.sinks / "trips.bin").write_bytes(body)
+    (consumer.sinks / "trips.bin").chmod(0o600)
+    with sqlite3.connect(consumer.folder / "data.db") as database:
+        database.execute("UPDATE download SET phase = 'placing', bytes = ?, sha256 = ?, digest = ?", (len(body), digest, digest))
+    database.close()
+    await consumer.start()
+    await expect_complete(control, consumer, body)
 
 
 async def test_without_a_sink_the_address_is_handed_out(make_plane: MakePlane) -> None:

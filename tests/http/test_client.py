@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from connector.http.client import EgressPolicy, GuardedClient, PeerUnreachable
 
@@ -27,7 +35,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(behave: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[Peer]:
+async def peer(behave: Behaviour, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     handlers: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,7 +51,7 @@ async def peer(behave: Behaviour, host: str = "127.0.0.1") -> AsyncIterator[Peer
             handlers.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, host, 0)
+    server = await asyncio.start_server(serve, host, 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     here = Peer(f"http://{host}:{port}", f"{host}:{port}")
     try:
@@ -75,9 +83,7 @@ def fixed(answer: bytes) -> Behaviour:
 
 async def failure(client: GuardedClient, url: str, timeout_s: float | None = None) -> PeerUnreachable:
     with pytest.raises(PeerUnreachable) as caught:
-        await client.request(
-            "POST", url, headers={"Authorization": "Bearer hidden-word"}, body=b"{}", timeout_s=timeout_s
-        )
+        await client.request("POST", url, headers={"Authorization": "Bearer hidden-word"}, body=b"{}", timeout_s=timeout_s)
     assert "hidden-word" not in str(caught.value)
     return caught.value
 
@@ -85,21 +91,15 @@ async def failure(client: GuardedClient, url: str, timeout_s: float | None = Non
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while True:
         head = await read_head(reader)
-        length = next(
-            (int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0
-        )
+        length = next((int(h[15:]) for h in head.split(b"\r\n") if h.lower().startswith(b"content-length:")), 0)
         body = await reader.readexactly(length)
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nX-Seen: Yes\r\nContent-Length: %d\r\n\r\n" % len(head + body) + head + body
-        )
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Seen: Yes\r\nContent-Length: %d\r\n\r\n" % len(head + body) + head + body)
         await writer.drain()
 
 
 async def test_a_message_and_its_answer() -> None:
     async with peer(echo) as there, client_for(there) as client:
-        answer = await client.request(
-            "POST", there.url + "/a%2Fb?c=d", headers={"X-Mine": "1"}, body=b"hello"
-        )
+        answer = await client.request("POST", there.url + "/a%2Fb?c=d", headers={"X-Mine": "1"}, body=b"hello")
     assert answer.status == 200
     assert answer.headers["x-seen"] == "Yes"
     assert answer.body.startswith(b"POST /a%2Fb?c=d HTTP/1.1\r\n")
@@ -136,9 +136,7 @@ async def test_cookies_are_not_kept() -> None:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             head = await read_head(reader)
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: %d\r\n\r\n" % len(head) + head
-            )
+            writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: %d\r\n\r\n" % len(head) + head)
 
     async with peer(behave) as there, client_for(there) as client:
         await client.request("GET", there.url, headers={})
@@ -325,3 +323,35 @@ async def test_the_callers_own_error_passes_a_stream_unchanged() -> None:
         with pytest.raises(OSError, match="disk full"):
             async with client.stream("GET", there.url, headers={}, max_bytes=10):
                 raise OSError("disk full")
+
+
+def self_signed(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate of its own for 127.0.0.1, and a client's context that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "peer")])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "peer.pem"
+    public = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem.write_bytes(private + public)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pem)
+    return server, ssl.create_default_context(cadata=public.decode())
+
+
+async def test_tls_needs_a_trusted_certificate(tmp_path: Path) -> None:
+    server, trusting = self_signed(tmp_path)
+    async with peer(echo, tls=server) as there:
+        url = there.url.replace("http:", "https:")
+        async with client_for(there) as client:
+            assert (await failure(client, url)).code == "tls"
+        policy = replace(QUICK, allow=frozenset({there.authority}))
+        async with GuardedClient(policy, tls=trusting) as client:
+            assert (await client.request("GET", url, headers={})).status == 200
