@@ -1,8 +1,9 @@
 """The core: ``decide(record, what happened) -> Decision``, pure, for both machines.
 
-A :class:`~connector.protocol.record.Process` is what one side knows of a negotiation or a transfer. The five functions below look up one row of
-``states.py`` each and say what follows as data; the shell commits state, inbox, outbox and agreement in one transaction
-and only then answers or sends. What is special to negotiations is in ``negotiation.py``, to transfers in ``transfer.py``.
+A :class:`~connector.protocol.record.Process` is what one side knows of a negotiation or a transfer. The five functions
+below look up one row of ``states.py`` each and say what follows as data; the shell commits state, inbox, outbox and
+agreement in one transaction and only then answers or sends. What is special to negotiations is in ``negotiation.py``, to
+transfers in ``transfer.py``.
 
 Nothing here awaits, reads a clock, makes an id, logs or touches a database: identifiers and times are passed in.
 """
@@ -90,7 +91,7 @@ def refused(process: Process, message_id: str, peer_state: str | None, why: Ende
     """
     if process.awaiting_id != message_id or process.awaiting is None:
         return None
-    following = _after_refusal(process, peer_state)
+    following = _after_refusal(process, process.awaiting, peer_state)
     moved = _move(process, following, now_ms, detail=msgspec.structs.replace(process.detail, refusal=why))
     return _settled(process, moved, next_id)
 
@@ -124,10 +125,7 @@ def _settled(before: Process, moved: Process, next_id: str) -> Decision:
     return Decision(moved, (*_withdrawn(before, moved), _compose(moved, Message.TERMINATION, content, next_id), *effects))
 
 
-def _after_refusal(process: Process, peer_state: str | None) -> Next:
-    awaiting = process.awaiting
-    if awaiting is None:
-        raise Conflict("nothing-awaited", "no message of ours is in flight")
+def _after_refusal(process: Process, awaiting: Message, peer_state: str | None) -> Next:
     adopted = adopt(process.kind, process.role, process.state, awaiting, peer_state)
     if adopted is not None:
         return Next(adopted, None)
@@ -140,11 +138,10 @@ def _row(process: Process, event: Event) -> Next:
     following = step(process.kind, process.role, process.state, process.awaiting, event)
     if isinstance(following, Next):
         return following
-    if following is BUSY and process.awaiting is not None:
-        raise NotNow(
-            "not-now",
-            f"our own {process.awaiting.value} is on its way to you; answer it first and send the {event} again",
-        )
+    if following is BUSY:
+        # Who awaits nothing and is busy all the same owes the start message of a resumption.
+        ours = process.awaiting or Message.START
+        raise NotNow("not-now", f"our own {ours.value} is on its way to you; answer it first and send {event.message} again")
     may = ", ".join(allowed(process.kind, process.role, process.state, process.awaiting)) or "nothing"
     raise IllegalTransition(
         "illegal-transition",

@@ -204,8 +204,8 @@ def explore(kind: Kind, first: Role, initiatives: int) -> tuple[int, set[tuple[S
         for copy in world.wire:
             successors.append(replace(world, wire=world.wire - {copy}))
             successors.extend(_deliver(kind, world, copy))
-        for successor in successors:
-            successor = _tidy(_retries(successor))
+        for reached in successors:
+            successor = _tidy(_retries(reached))
             before.setdefault(successor, []).append(world)
             if successor not in came:
                 came[successor] = world
@@ -214,9 +214,7 @@ def explore(kind: Kind, first: Role, initiatives: int) -> tuple[int, set[tuple[S
     return len(came), resting
 
 
-def _assert_no_deadlock(
-    came: dict[World, World | None], before: dict[World, list[World]], settled: deque[World]
-) -> None:
+def _assert_no_deadlock(came: dict[World, World | None], before: dict[World, list[World]], settled: deque[World]) -> None:
     """From every configuration there is a way to rest: no two sides say "not now" to each other for ever."""
     can_rest = set(settled)
     while settled:
