@@ -126,7 +126,7 @@ def slow(document: dict[str, Any], expected: frozenset[str] | None = None, *, tr
         normal = compaction.compact(expansion.expand(document, trusted=trusted))
     except DocumentError as error:
         if error.code in ("member-lost", "document-not-jsonld"):
-            _explain(document)
+            _explain(document, error)
         raise
     name = _known_type(normal.get("@type"))
     _check_type(name, expected)
@@ -135,11 +135,13 @@ def slow(document: dict[str, Any], expected: frozenset[str] | None = None, *, tr
     return normal
 
 
-def _explain(document: dict[str, Any]) -> None:
-    """Raise what is wrong with the type of `document`, or with it by its schema: more than a lost member says."""
+def _explain(document: dict[str, Any], error: DocumentError) -> None:
+    """Raise what says more than `error`: the type is not ours, or a plainly spelled document fails its schema."""
     name = document.get("@type")
     if name is None or (isinstance(name, str) and ":" not in name):
-        check(document | {"@context": [contexts.DSP]}, _known_type(name))
+        name = _known_type(name)
+        if error.code == "member-lost" and spelling.is_plain(document):
+            check(document | {"@context": [contexts.DSP]}, name)
 
 
 def _known_type(name: Any) -> str:

@@ -105,6 +105,17 @@ def plain(name: str) -> jsonschema_rs.Draft201909Validator:
     return jsonschema_rs.Draft201909Validator(both, offline=True)
 
 
+def is_plain(document: dict[str, Any]) -> bool:
+    """True when `document` is plainly spelled, whatever its schema says."""
+    return _spelling().is_valid(document)
+
+
+@cache
+def _spelling() -> jsonschema_rs.Draft201909Validator:
+    table = {"$schema": schemas.DIALECT, **_ref("root"), "$defs": _DEFINITIONS}
+    return jsonschema_rs.Draft201909Validator(table, offline=True)
+
+
 def with_full_names(document: dict[str, Any]) -> dict[str, Any]:
     """Return `document` with members `edc:name` renamed to their IRI; itself when there are none.
 

@@ -96,7 +96,7 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     "dspace:TransferSuspensionMessage": _PIDS | _ERROR,
     "dspace:TransferTerminationMessage": _PIDS | _ERROR,
     "dspace:TransferProcess": _PIDS | _STATE,
-    # The published context forgets that the two pids of a TransferError are references; equal in expansion means so here.
+    # The published context does not make references of the pids of a TransferError, alone of all; nor may this one.
     "dspace:TransferError": _ERROR | {"providerPid": "dspace:providerPid", "consumerPid": "dspace:consumerPid"},
     "dspace:DataAddress": {
         "endpoint": "dspace:endpoint",

@@ -173,3 +173,9 @@ def test_a_version_document_is_plain_json() -> None:
 def test_findings_are_bounded() -> None:
     many = m.EXAMPLES["Catalog"] | {"service": [{}] * 200}
     assert len(validate(many, "Catalog")) <= MAX_FINDINGS
+
+
+def test_an_error_has_a_known_code_and_says_where() -> None:
+    assert str(DocumentError("member-lost", "Gone.")) == "member-lost: Gone."
+    with pytest.raises(ValueError, match="nonsense"):
+        DocumentError("nonsense", "")

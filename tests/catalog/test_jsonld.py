@@ -69,6 +69,32 @@ def test_both_ways_give_the_same(message: m.Json) -> None:
     assert normalise(normal) == slow(normal) == normal
 
 
+@pytest.mark.parametrize("name", sorted(set(m.EXAMPLES) - {"Hello", "Capabilities"}))
+def test_both_ways_give_the_same_under_the_contexts_that_edc_sends(name: str) -> None:
+    message = m.EXAMPLES[name] | {"@context": [contexts.DSP, contexts.EDC_DSPACE]}
+    assert fast(message) == slow(message) == m.EXAMPLES[name]
+    turned = message | {"@context": [contexts.EDC_DSPACE, contexts.DSP]}
+    assert fast(turned) is None
+    assert normalise(turned) == m.EXAMPLES[name]
+
+
+def test_a_query_of_edc_is_kept() -> None:
+    query = {"@type": "QuerySpec", "limit": 20, "offset": 0, "sortOrder": "ASC", "filterExpression": []}
+    document = m.EXAMPLES["CatalogRequestMessage"] | {"filter": [query]}
+    document["@context"] = [contexts.DSP, contexts.EDC_DSPACE]
+    assert normalise(document)["filter"] == [query]
+    full = slow(document)["filter"][0]
+    assert full["@type"] == "edc:QuerySpec"
+    assert full[f"{m.EDC_NS}limit"] == 20
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(m.messages())
+def test_the_second_context_of_edc_changes_no_message(message: m.Json) -> None:
+    quick = fast(message | {"@context": [contexts.DSP, contexts.EDC_DSPACE]})
+    assert quick is None or quick == slow(message | {"@context": [contexts.DSP, contexts.EDC_DSPACE]})
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(m.messages(), st.dictionaries(m.ids, m.values, max_size=3), st.booleans())
 def test_whatever_is_added_nothing_but_a_document_error_comes_out(message: m.Json, more: m.Json, with_edc: bool) -> None:
@@ -267,3 +293,21 @@ async def test_messages_go_through_the_lane_only_when_they_must() -> None:
 @given(m.messages())
 def test_wire_and_back(message: m.Json) -> None:
     assert parse(orjson.dumps(message)) == message
+
+
+def test_values_of_any_form_survive_the_slow_way() -> None:
+    """Lists, languages, references and words in operands; literals where references are meant, and the reverse."""
+    operands = [{"@list": ["a", {"@id": "urn:b"}]}, {"@value": "hei", "@language": "fi"}, {"@id": "urn:c"}, 7]
+    request = m.prefixed(m.EXAMPLES["ContractRequestMessage"])
+    atom = {"odrl:leftOperand": {"@id": "odrl:purpose"}, "odrl:operator": "odrl:isAnyOf", "odrl:rightOperand": operands}
+    request["dspace:offer"]["odrl:permission"] = {"odrl:action": {"@id": "odrl:use"}, "odrl:constraint": atom}
+    request["dspace:callbackAddress"] = {"@id": "https://insurer.example/callback"}
+    (permission,) = normalise(request)["offer"]["permission"]
+    constraint = {"leftOperand": "odrl:purpose", "operator": "isAnyOf", "rightOperand": operands}
+    assert permission == {"action": "use", "constraint": [constraint]}
+    assert normalise(request)["callbackAddress"] == "https://insurer.example/callback"
+
+
+def test_two_members_that_mean_the_same_name_are_refused() -> None:
+    document = m.EXAMPLES["DatasetRequestMessage"] | {"dcat:dataset": {"@id": "urn:other"}}
+    assert refused(document).code == "document-duplicate-member"

@@ -157,6 +157,11 @@ def test_bombs_of_json_ld_are_small_change() -> None:
         normalise(many)
     with pytest.raises(DocumentError, match="document-too-costly"):
         normalise({**linked, "urn:p:y": ["x"] * 60_000})
+    typed = [{"@type": "Dataset"} for _ in range(4000)]
+    with pytest.raises(DocumentError, match="document-too-costly"):
+        normalise({**linked, "@type": "Dataset", "urn:p:y": typed})
+    with pytest.raises(DocumentError, match="context-inline"):
+        normalise({**linked, "@context": ["https://w3id.org/dspace/2025/1/context.jsonld"] * 17})
     cycle = {**linked, "@context": [{"@import": "https://w3id.org/dspace/2025/1/context.jsonld"}]}
     with pytest.raises(DocumentError, match="context-inline"):
         normalise(cycle)
