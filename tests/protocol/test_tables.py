@@ -156,10 +156,9 @@ def test_a_refusal(key: Key, peer_state: str | None) -> None:
     assert core.refused(before, "urn:message:another", peer_state, samples.WHY, NEXT_ID, LATER) is None
     adopted = adopt(kind, role, state, awaiting, peer_state)
     row = step(*key, REFUSED)
+    expected = row if isinstance(row, Next) else Next(state, Message.TERMINATION)
     if adopted is not None:
         expected = Next(adopted, None)
-    else:
-        expected = row if isinstance(row, Next) else Next(state, Message.TERMINATION)
     after = check_move(before, core.refused(before, samples.FLIGHT, peer_state, samples.WHY, NEXT_ID, LATER), expected)
     assert after.detail.refusal == samples.WHY
 
