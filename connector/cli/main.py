@@ -10,6 +10,7 @@ import click
 # name: (module, one line of help); the module has a click command called `command`
 COMMANDS = {
     "init": ("connector.cli.init", "Make the folder, settings and tokens of a new connector."),
+    "serve": ("connector.cli.serve", "Run a connector until it is told to stop."),
     "doctor": ("connector.cli.doctor", "Say what is not in order, and what to do about it."),
     "backup": ("connector.cli.backup", "Copy the databases of a connector, also while it runs."),
     "restore": ("connector.cli.restore", "Put a backup in place of the databases of a stopped connector."),

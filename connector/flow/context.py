@@ -63,8 +63,8 @@ class Context:
     lease_ms: int
     hand_over: Callable[[Sequence[Outgoing]], None]
     entered: Callable[[Process], None]
-    signaling_url: Callable[[], str]
-    timer_set: Callable[[int], None] = field(default=lambda _: None)
+    timer_set: Callable[[int], None]
+    wake: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ async def save(
     await context.store.commit([*batch.statements, *also])
     for due_at in batch.timers:
         context.timer_set(due_at)
-    if before is None or before.state is not process.state:
+    if before is None or note.what == "received" or before.state is not process.state:
         context.entered(process)
     return batch.leaving
 

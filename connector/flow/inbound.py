@@ -24,6 +24,7 @@ from connector.protocol.states import Kind, Message, Role, State
 from connector.store import writes
 from connector.store.engine import Statement
 from connector.store.rows import Judged, Outgoing
+from connector.telemetry import correlation_id
 
 MAX_REMEMBERED_REFUSALS = 64
 
@@ -127,7 +128,7 @@ async def _begin(
         state=State.INITIAL,
         counterparty=principal.participant_id,
         peer_address=address.rstrip("/"),
-        correlation_id=context.new_id(),
+        correlation_id=correlation_id() or context.new_id(),
         subject=subject,
         created_at=now,
         updated_at=now,

@@ -99,11 +99,18 @@ class DataSettings(Struct, frozen=True, kw_only=True):
             description="what consumers see: `scheme://host:port`; empty: the listener itself, which must then be on loopback",
         ),
     ] = ""
+    control_port: Annotated[
+        Port, Meta(description="loopback port on which the data plane reports to the connector; 0 takes a free one")
+    ] = 0
     database: Annotated[Path, Meta(description="SQLite file of the data plane, relative to `data_dir`")] = Path("data.db")
     token_file: Annotated[
         Path,
         Meta(description="file with the token that connector and data plane share, relative to `data_dir`"),
     ] = Path("data.token")
+    source_roots: Annotated[
+        tuple[Path, ...],
+        Meta(max_length=64, description="the only folders that files may be published from, relative to `data_dir`"),
+    ] = (Path("."),)
     sink_dir: Annotated[Path, Meta(description="folder for data that is received, relative to `data_dir`")] = Path("received")
 
 

@@ -218,8 +218,12 @@ class ControlStore:
         return sorted((_outgoing(row) for row in rows), key=lambda message: message.seq)
 
     async def release(self, owner: str) -> None:
-        """Give back every lease of ``owner``, at start-up of the only worker or at shut-down."""
+        """Give back every lease of ``owner``, at its end."""
         await self.commit([Statement("UPDATE outbox SET owner = NULL, lease_until = 0 WHERE owner = ?", (owner,), expect=None)])
+
+    async def release_all(self) -> None:
+        """Give back every lease: for the only worker of a database, at its start."""
+        await self.commit([Statement("UPDATE outbox SET owner = NULL, lease_until = 0 WHERE lease_until > 0", expect=None)])
 
     async def next_due(self) -> int | None:
         """When the next message is due or its lease is over, in milliseconds since the epoch; None: nothing waits."""

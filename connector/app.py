@@ -1,0 +1,302 @@
+"""Where the parts are put together, and the only place that does it: one running connector.
+
+Start: store and migrations, then leases of an earlier life, then dispatcher and timers, then the data plane, then the listeners
+(nothing is served before all this is ready). Stop, in reverse: listeners refuse, what is in flight ends, leases are given back,
+the data plane goes, the store closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+import uuid
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from connector.clocks import Clock
+from connector.companion import Companion, write_config
+from connector.delivery import HttpDelivery
+from connector.dispatch import Dispatcher
+from connector.flow import answers, begin, publish
+from connector.flow.automation import Automation
+from connector.flow.browse import Browser
+from connector.flow.context import Choices, Context, Deadlines
+from connector.flow.plane import Plane
+from connector.http.client import EgressPolicy, GuardedClient
+from connector.http.hooks import Hooks
+from connector.http.local import LocalServer
+from connector.http.protocol import ProtocolServer
+from connector.http.quota import Quota
+from connector.http.signaling import SignalingServer
+from connector.identity.static import Directory, StaticTokens
+from connector.metrics import Metrics
+from connector.protocol.states import Role
+from connector.settings import Settings
+from connector.settings.secret import read_token
+from connector.store.control import ControlStore
+from connector.store.migrate import migrate
+from connector.store.sqlite import SqliteEngine
+from connector.telemetry import logger
+
+DRAIN_S: Final = 10.0
+SHUTDOWN_S: Final = 5.0
+MIGRATIONS: Final = Path(__file__).parent / "store" / "migrations"
+WAKE_CHANNEL: Final = "carnet_outbox"
+log = logger("app")
+
+if TYPE_CHECKING:
+    from connector.store.postgres import PostgresEngine
+
+
+def now_ms() -> int:
+    """The wall clock in integer milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """A fresh identifier."""
+    return f"urn:uuid:{uuid.uuid4()}"
+
+
+@dataclass(slots=True)
+class Running:
+    """A connector that serves. ``protocol_url`` is the DSP base that peers see."""
+
+    settings: Settings
+    context: Context
+    plane: Plane
+    browser: Browser
+    metrics: Metrics
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def protocol_url(self) -> str:
+        """The DSP base address."""
+        return self.context.callback_address
+
+
+async def open_engine(settings: Settings) -> SqliteEngine | PostgresEngine:
+    """The engine that the settings name. Raises StoreUnavailable with what to do."""
+    database = settings.control_database
+    if database is not None:
+        database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return await SqliteEngine.open(database, max_group=settings.store.group_size)
+    # Imported here: the driver is an extra that the embedded default does not need.
+    from connector.store.postgres import PostgresEngine
+
+    return await PostgresEngine.open(settings.store.url, pool_size=settings.store.pool_size)
+
+
+async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future[Running] | None = None) -> None:
+    """Run a connector until ``stop``. ``started`` is resolved when everything is ready.
+
+    Raises StoreUnavailable, MigrationError, SettingsError or OSError (a port is taken) if it cannot start.
+    """
+    async with AsyncExitStack() as stack:
+        running = await _start(settings, stack)
+        running.ready.set()
+        if started is not None:
+            started.set_result(running)
+        log.info("ready", participant=settings.participant_id, protocol=running.protocol_url)
+        await stop.wait()
+        running.ready.clear()
+        log.info("stopping")
+
+
+async def _start(settings: Settings, stack: AsyncExitStack) -> Running:
+    metrics = Metrics()
+    engine = await open_engine(settings)
+    stack.push_async_callback(engine.close)
+    await migrate(engine, MIGRATIONS, now_ms())
+    store = ControlStore(engine)
+    client, local_client = _clients(settings)
+    stack.push_async_callback(client.close)
+    stack.push_async_callback(local_client.close)
+    plane = Plane(local_client, read_token(settings.data.token_file, "data.token_file"))
+    identity = StaticTokens(settings.peers, settings.development.anonymous_participant)
+    listening, address = _listen(settings)
+    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms)
+    clock = Clock(store, now_ms)
+    automation = Automation(settings.development.rules, metrics)
+    context = _context(settings, store, address, owner, dispatcher, clock, automation)
+    browser = Browser(context, client, identity, settings.client.max_answer_bytes)
+    running = Running(settings, context, plane, browser, metrics)
+    await _hold_from_the_start(settings, context)
+    if isinstance(engine, SqliteEngine):
+        await store.release_all()
+    else:
+        await engine.listen(WAKE_CHANNEL, lambda _: dispatcher.wake())
+
+    delivery = HttpDelivery(context, client, local_client, identity, settings.dispatch, metrics, plane.signaling)
+    automation.act_in(context)
+    stack.push_async_callback(automation.close)
+    stack.push_async_callback(dispatcher.drain, DRAIN_S)
+    _own(stack, dispatcher.run(delivery), "dispatcher")
+    _own(stack, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
+    await _serve_data_plane(settings, stack, running)
+    protocol = ProtocolServer(
+        context, identity, Quota(settings.quota, time.monotonic, metrics), settings.protocol, metrics, running.ready.is_set
+    )
+    application = protocol.application()
+    if settings.development.hooks:
+        application.router.add_routes(Hooks(context).routes())
+    await _site(stack, application, listening)
+    await _serve_local(settings, stack, running)
+    return running
+
+
+def _own(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """A task that ends with the connector."""
+    task = asyncio.create_task(work, name=name)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
+
+
+def _clients(settings: Settings) -> tuple[GuardedClient, GuardedClient]:
+    """One client for peers, one for our own data plane, which is on loopback."""
+    bounds = settings.client
+    policy = EgressPolicy(
+        allow=frozenset(bounds.allow),
+        https_only=True,
+        connect_timeout_s=bounds.connect_timeout_s,
+        idle_timeout_s=bounds.idle_timeout_s,
+        total_timeout_s=bounds.total_timeout_s,
+        max_bytes=bounds.max_answer_bytes,
+        per_host_connections=max(16, settings.dispatch.per_peer_concurrency),
+    )
+    local = EgressPolicy(allow=_LoopbackPorts(), https_only=False, total_timeout_s=600.0, idle_timeout_s=600.0)
+    return GuardedClient(policy), GuardedClient(local)
+
+
+class _LoopbackPorts(frozenset[str]):
+    """Every port of 127.0.0.1: the data plane may choose a free one."""
+
+    def __contains__(self, authority: object) -> bool:
+        return isinstance(authority, str) and authority.startswith("127.0.0.1:")
+
+
+def _listen(settings: Settings) -> tuple[socket.socket, str]:
+    """The protocol listener's socket, bound before anything is told of its address; and the DSP base that peers see."""
+    protocol = settings.protocol
+    family = socket.AF_INET6 if ":" in protocol.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((protocol.host, protocol.port))
+    except OSError:
+        listening.close()
+        raise
+    host = f"[{protocol.host}]" if ":" in protocol.host else protocol.host
+    public = protocol.public_url or f"http://{host}:{listening.getsockname()[1]}"
+    return listening, public.rstrip("/") + protocol.base_path
+
+
+def _context(
+    settings: Settings,
+    store: ControlStore,
+    address: str,
+    owner: str,
+    dispatcher: Dispatcher,
+    clock: Clock,
+    automation: Automation,
+) -> Context:
+    dispatch, negotiation, transfer = settings.dispatch, settings.negotiation, settings.transfer
+    return Context(
+        participant_id=settings.participant_id,
+        callback_address=address,
+        store=store,
+        directory=Directory(settings.peers),
+        deadlines=Deadlines(
+            message_ms=dispatch.message_deadline_s * 1000,
+            termination_ms=dispatch.termination_deadline_s * 1000,
+            negotiation_ms=negotiation.deadline_s * 1000,
+            transfer_ms=transfer.deadline_s * 1000,
+        ),
+        choices=Choices(
+            decide=negotiation.decide == "automatic",
+            accept=negotiation.accept == "automatic",
+            verify=negotiation.verify == "automatic",
+            start=transfer.start == "automatic",
+        ),
+        now_ms=now_ms,
+        new_id=new_id,
+        owner=owner,
+        lease_ms=dispatch.lease_s * 1000,
+        hand_over=dispatcher.hand_over,
+        entered=automation.entered,
+        timer_set=clock.set,
+        wake=dispatcher.wake,
+    )
+
+
+async def _hold_from_the_start(settings: Settings, context: Context) -> None:
+    """Development only: datasets and agreements of a test connector."""
+    for dataset in settings.development.datasets:
+        offers = [{"@id": dataset.offer_id, **publish.USE_OFFER}]
+        await publish.publish(context, dataset.id, title=dataset.title, source=str(dataset.file or ""), offers=offers)
+    for agreement in settings.development.agreements:
+        await begin.hold_agreement(
+            context,
+            agreement_id=agreement.id,
+            dataset=agreement.dataset,
+            counterparty=agreement.counterparty,
+            role=Role(agreement.role),
+        )
+
+
+async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, running: Running) -> None:
+    """The listener for reports, and our own data plane or the one that runs elsewhere."""
+    signaling = SignalingServer(running.context, running.plane.token)
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.bind(("127.0.0.1", settings.data.control_port))
+    await _site(stack, signaling.application(), listening)
+    control_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    if not settings.data.managed:
+        running.plane.base = f"http://{settings.data.signaling_host}:{settings.data.signaling_port}"
+        return
+    companion = Companion(write_config(settings, control_url), running.plane)
+    _own(stack, companion.run(), "data plane")
+    await running.plane.wait_ready()
+    for dataset in settings.development.datasets:
+        if dataset.file is not None:
+            await running.plane.register_source(dataset.id, str(dataset.file))
+
+
+async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Running) -> None:
+    """The owner's channel: a socket that only the owner can open, and loopback with a token where it is wanted."""
+    local, parts = settings.local, (running.context, running.browser, running.plane, running.metrics)
+    if local.socket is not None:
+        local.socket.unlink(missing_ok=True)
+        runner = await _runner(stack, LocalServer(*parts, token=None).application())
+        await web.UnixSite(runner, str(local.socket)).start()
+        local.socket.chmod(0o600)
+    if local.host:
+        token = read_token(local.token_file, "local.token_file")
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((local.host, local.port))
+        await _site(stack, LocalServer(*parts, token=token).application(), listening)
+
+
+async def _site(stack: AsyncExitStack, application: web.Application, listening: socket.socket) -> None:
+    runner = await _runner(stack, application)
+    await web.SockSite(runner, listening, backlog=1024).start()
+
+
+async def _runner(stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    return runner

@@ -1,0 +1,42 @@
+"""`carnet serve`: run a connector until SIGTERM or SIGINT, then drain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import click
+
+from connector.app import serve
+from connector.protocol.errors import CarnetError
+from connector.settings import Settings, load
+from connector.store.engine import StoreUnavailable
+from connector.store.migrate import MigrationError
+from connector.telemetry import configure_logging, configure_tracing
+
+
+@click.command(name="serve")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default=Path("carnet.toml"), show_default=True)
+def command(config: Path) -> None:
+    """Run the connector of the settings file until it is told to stop (SIGTERM, SIGINT)."""
+    try:
+        settings = load(config, os.environ)
+        configure_logging(settings.logging)
+        configure_tracing(settings.telemetry)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.umask(0o077)
+        asyncio.run(_until_told(settings))
+    except (CarnetError, StoreUnavailable, MigrationError) as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot listen or write: {error.strerror or error}; see the settings") from error
+
+
+async def _until_told(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(settings, stop)

@@ -1,0 +1,52 @@
+"""Timers: rows with a time, one sleeper. What is due is handed to the use case that knows what it means.
+
+The next time is known from the database at start and from every timer set since; nothing is swept. With several workers on one
+database the row decides: whoever deletes it acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from connector.store.control import ControlStore
+from connector.store.engine import StoreUnavailable
+from connector.telemetry import logger
+
+IDLE_S = 3600.0
+PAUSE_MS = 1000
+log = logger("clocks")
+
+
+class Clock:
+    """Owns the sleeper of one worker."""
+
+    def __init__(self, store: ControlStore, now_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._now_ms = now_ms
+        self._next: int | None = None
+        self._wake = asyncio.Event()
+
+    def set(self, due_at: int) -> None:
+        """A timer was stored that is due then."""
+        if self._next is None or due_at < self._next:
+            self._next = due_at
+            self._wake.set()
+
+    async def run(self, reached: Callable[[str, str], Awaitable[None]]) -> None:
+        """Fire timers until cancelled; ``reached`` gets the timer's id and the process id."""
+        while True:
+            self._wake.clear()
+            try:
+                for timer in await self._store.timers_due(self._now_ms()):
+                    await reached(timer.id, timer.process_id)
+                self._next = await self._store.next_timer()
+            except StoreUnavailable as error:
+                log.warning("timers cannot be read", error=str(error))
+                self._next = self._now_ms() + PAUSE_MS
+            pause = IDLE_S if self._next is None else max(0.0, (self._next - self._now_ms()) / 1000)
+            try:
+                async with asyncio.timeout(min(pause, IDLE_S)):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue

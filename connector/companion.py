@@ -1,0 +1,114 @@
+"""The data plane as a process of its own, started and kept alive by the connector.
+
+It holds the other end of our standard input: however we die, it sees the end and stops, so that no orphan goes on delivering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from connector.flow.plane import Plane
+from connector.settings import Settings
+from connector.telemetry import logger
+
+READY_S: Final = 60.0
+STOP_S: Final = 15.0
+PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+log = logger("companion")
+
+
+def write_config(settings: Settings, control_url: str) -> Path:
+    """The data plane's own settings file, made anew at each start. Holds no secret: it names the token's file."""
+    data = settings.data
+    roots = [str(root if root.is_absolute() else settings.data_dir / root) for root in data.source_roots]
+    values: dict[str, Any] = {
+        "database": str(data.database),
+        "token_file": str(data.token_file),
+        "control_token_file": str(data.token_file),
+        "control_url": control_url,
+        "sink_dir": str(data.sink_dir),
+        "source_roots": roots,
+        "signaling_host": data.signaling_host,
+        "signaling_port": data.signaling_port,
+        "public_host": data.public_host,
+        "public_port": data.public_port,
+        "public_url": data.public_url,
+        "egress_allow": [*settings.client.allow, control_url.removeprefix("http://")],
+        "egress_https_only": not settings.client.allow,
+    }
+    path = settings.data_dir / "data-plane.toml"
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    return path
+
+
+class Companion:
+    """Owns the process. ``run`` starts it, tells the plane where it listens, and starts it again when it ends."""
+
+    def __init__(self, config: Path, plane: Plane, command: Sequence[str] = ()) -> None:
+        self._command = tuple(command) or (
+            sys.executable,
+            "-m",
+            "connector.dataplane",
+            "--config",
+            str(config),
+            "--exit-with-stdin",
+        )
+        self._plane = plane
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. A data plane that dies is started again after a pause; transfers go on where they were."""
+        failures = 0
+        while True:
+            lived = await self._once()
+            failures = 0 if lived else failures + 1
+            await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
+
+    async def _once(self) -> bool:
+        process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        self._process = process
+        try:
+            ready = await self._ready(process)
+            if ready is not None:
+                self._plane.came(ready["signaling_url"])
+                log.info("data plane is ready", signaling=ready["signaling_url"], public=ready["public_url"])
+                await process.wait()
+            log.warning("data plane has ended", code=process.returncode)
+            return ready is not None
+        finally:
+            self._plane.came(None)
+            await asyncio.shield(self._stop(process))
+
+    async def _ready(self, process: asyncio.subprocess.Process) -> dict[str, Any] | None:
+        if process.stdout is None:
+            return None
+        try:
+            async with asyncio.timeout(READY_S):
+                line = await process.stdout.readline()
+        except TimeoutError:
+            log.warning("data plane did not become ready", seconds=READY_S)
+            return None
+        try:
+            ready = json.loads(line)
+        except ValueError:
+            return None
+        return ready if isinstance(ready, dict) and ready.get("ready") else None
+
+    async def _stop(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

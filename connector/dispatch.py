@@ -1,0 +1,267 @@
+"""The way out: claims messages from the outbox and delivers each at least once, in its lane's order.
+
+Truth is in the database; what is here is a cache of it. A message that was just committed arrives by :meth:`hand_over`,
+already leased to this worker, so that the usual path needs no second look at the database; everything else (a retry that
+is due, the lease of a worker that died) comes by a claim, woken by an event or by the time it is due. Nothing polls.
+
+One slow or dead peer delays nobody: each peer has its own short queue and its own bound on deliveries in flight, and after a
+failure it gets one try at a time with growing pauses. What a delivery means is decided in ``delivery.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from connector.settings.model import DispatchSettings
+from connector.store import writes
+from connector.store.control import ControlStore
+from connector.store.engine import StoreUnavailable
+from connector.store.rows import Outgoing
+from connector.telemetry import correlated, logger
+
+MAX_QUEUED_PER_PEER = 1024
+IDLE_S = 3600.0
+log = logger("dispatch")
+
+
+class Retry(Exception):
+    """Try again. The ``since`` times are as the next attempt has to see them; ``peer_down`` slows the whole peer."""
+
+    def __init__(
+        self,
+        why: str,
+        *,
+        peer_down: bool = False,
+        pause_ms: int | None = None,
+        conflict_since: int | None = None,
+        missing_since: int | None = None,
+    ) -> None:
+        super().__init__(why)
+        self.why = why
+        self.peer_down = peer_down
+        self.pause_ms = pause_ms
+        self.conflict_since = conflict_since
+        self.missing_since = missing_since
+
+
+class Delivery(Protocol):
+    """One attempt, and its end where it has one."""
+
+    async def attempt(self, message: Outgoing) -> None:
+        """Deliver and record the answer. Raises Retry."""
+
+    async def give_up(self, message: Outgoing) -> None:
+        """The deadline has passed."""
+
+
+@dataclass(slots=True)
+class Peer:
+    """What this worker holds for one counterparty."""
+
+    queue: deque[Outgoing] = field(default_factory=deque)
+    in_flight: int = 0
+    failures: int = 0
+    not_before: int = 0
+
+
+class Dispatcher:
+    """Owns the delivery tasks of one worker."""
+
+    def __init__(
+        self,
+        store: ControlStore,
+        settings: DispatchSettings,
+        owner: str,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._delivery: Delivery | None = None
+        self._settings = settings
+        self._owner = owner
+        self._now_ms = now_ms
+        self._peers: dict[str, Peer] = {}
+        self._held: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._look = True
+        self._next_due: int | None = None
+        self._stopping = False
+
+    # -- in ---------------------------------------------------------------------------------------------------------
+
+    def hand_over(self, messages: Sequence[Outgoing]) -> None:
+        """Take messages that were committed with a lease for us; the other channels are claimed in their lane's order."""
+        for message in messages:
+            if message.channel == "dsp" and not self._stopping:
+                self._enqueue(message)
+            else:
+                self.wake()
+
+    def wake(self) -> None:
+        """Something may be due: look at the outbox."""
+        self._look = True
+        self._wake.set()
+
+    async def run(self, delivery: Delivery) -> None:
+        """Claim what is due, and deliver, until cancelled. A database that is away is asked again after a pause."""
+        self._delivery = delivery
+        for peer in self._peers.values():
+            self._pump(peer)
+        while True:
+            self._wake.clear()
+            due = self._next_due is not None and self._next_due <= self._now_ms()
+            try:
+                if self._look or due:
+                    await self._claim()
+            except StoreUnavailable as error:
+                log.warning("outbox cannot be read", error=str(error))
+                self._next_due = self._now_ms() + 1000
+            await self._sleep()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Begin nothing new, let what is in flight end, give leases back."""
+        self._stopping = True
+        for peer in self._peers.values():
+            peer.queue.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._store.release(self._owner)
+
+    # -- claims -----------------------------------------------------------------------------------------------------
+
+    async def _claim(self) -> None:
+        self._look = False
+        while not self._stopping:
+            now = self._now_ms()
+            batch = self._settings.claim_batch
+            claimed = await self._store.claim(self._owner, now, now + self._settings.lease_s * 1000, batch)
+            for message in claimed:
+                if not self._enqueue(message):
+                    await self._postpone(message, self._peer(message).not_before)
+            if len(claimed) < batch:
+                break
+        self._next_due = await self._store.next_due()
+
+    async def _sleep(self) -> None:
+        due = self._next_due
+        pause = IDLE_S if due is None else max(0.0, (due - self._now_ms()) / 1000)
+        try:
+            async with asyncio.timeout(min(pause, IDLE_S)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _due_at(self, due_at: int) -> None:
+        if self._next_due is None or due_at < self._next_due:
+            self._next_due = due_at
+            self._wake.set()
+
+    # -- queues -----------------------------------------------------------------------------------------------------
+
+    def _peer(self, message: Outgoing) -> Peer:
+        return self._peers.setdefault(message.counterparty, Peer())
+
+    def _enqueue(self, message: Outgoing) -> bool:
+        """Queue a message for its peer; False if the peer has to wait or has too many here."""
+        peer = self._peer(message)
+        if message.id in self._held:
+            return True
+        if len(peer.queue) >= MAX_QUEUED_PER_PEER or (peer.not_before > self._now_ms() and (peer.queue or peer.in_flight)):
+            self._due_at(max(peer.not_before, self._now_ms() + 100))
+            return False
+        self._held.add(message.id)
+        peer.queue.append(message)
+        self._pump(peer)
+        return True
+
+    def _pump(self, peer: Peer) -> None:
+        limit = 1 if peer.failures else self._settings.per_peer_concurrency
+        delivery = self._delivery
+        if delivery is None:
+            return
+        while peer.queue and peer.in_flight < limit and len(self._tasks) < self._settings.concurrency and not self._stopping:
+            peer.in_flight += 1
+            task = asyncio.create_task(self._deliver(delivery, peer, peer.queue.popleft()))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _pump_all(self, first: Peer) -> None:
+        self._pump(first)
+        for name in [name for name, peer in self._peers.items() if peer.queue]:
+            self._pump(self._peers[name])
+        for name in [name for name, peer in self._peers.items() if not (peer.queue or peer.in_flight or peer.failures)]:
+            del self._peers[name]
+
+    # -- one delivery -----------------------------------------------------------------------------------------------
+
+    async def _deliver(self, delivery: Delivery, peer: Peer, message: Outgoing) -> None:
+        """The supervisor of one attempt: whatever happens, the message is either answered or tried again."""
+        try:
+            with correlated(message.correlation_id):
+                await self._try(delivery, peer, message)
+        except StoreUnavailable as error:
+            log.warning("the answer to a message could not be stored; it will be sent again", error=str(error))
+            self._due_at(self._now_ms() + self._settings.lease_s * 1000)
+        except Exception:
+            # The supervisor: one message that we cannot handle must not stop the others.
+            log.exception("delivery failed", message=message.message, channel=message.channel)
+            await self._postpone(replace(message, attempts=message.attempts + 1), self._later(message.attempts + 1))
+        finally:
+            self._held.discard(message.id)
+            peer.in_flight -= 1
+            self._pump_all(peer)
+
+    async def _try(self, delivery: Delivery, peer: Peer, message: Outgoing) -> None:
+        pause = peer.not_before - self._now_ms()
+        if pause > 0 and peer.failures:
+            await self._postpone(message, peer.not_before + random.randrange(200))  # noqa: S311 (jitter)
+            return
+        if self._now_ms() >= message.deadline_at:
+            await delivery.give_up(message)
+            return
+        try:
+            async with asyncio.timeout(self._settings.attempt_timeout_s + self._settings.lease_s / 2):
+                await delivery.attempt(message)
+            peer.failures, peer.not_before = 0, 0
+        except Retry as retry:
+            await self._again(peer, message, retry)
+        except TimeoutError:
+            await self._again(peer, message, Retry("the attempt took too long", peer_down=True))
+
+    async def _again(self, peer: Peer, message: Outgoing, retry: Retry) -> None:
+        attempts = message.attempts + 1
+        due_at = self._later(attempts) if retry.pause_ms is None else self._now_ms() + retry.pause_ms
+        if retry.peer_down:
+            peer.failures += 1
+            peer.not_before = self._later(peer.failures)
+            due_at = max(due_at, peer.not_before)
+        else:
+            peer.failures, peer.not_before = 0, 0
+        later = replace(
+            message,
+            attempts=attempts,
+            last_error=retry.why[:500],
+            conflict_since=retry.conflict_since,
+            missing_since=retry.missing_since,
+        )
+        log.info("message will be sent again", message=message.message, attempts=attempts, why=retry.why[:200])
+        await self._postpone(later, min(due_at, max(message.deadline_at, self._now_ms())))
+
+    async def _postpone(self, message: Outgoing, due_at: int) -> None:
+        due_at = max(due_at, self._now_ms() + 1)
+        self._due_at(due_at)
+        await self._store.commit([writes.postpone_outgoing(replace(message, due_at=due_at))])
+
+    def _later(self, failures: int) -> int:
+        """The time of the next attempt: doubling pauses up to the longest, each between half and whole (jitter)."""
+        settings = self._settings
+        pause = min(settings.backoff_first_ms * 2 ** min(failures - 1, 30), settings.backoff_max_s * 1000)
+        return self._now_ms() + int(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)

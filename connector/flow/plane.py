@@ -1,0 +1,81 @@
+"""The data plane as the control plane sees it: an address, a token, and the one call that needs its answer at once.
+
+Everything that follows from a transfer goes through the outbox; only registering a file waits, because publication must know
+size and digest of what it publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+
+from connector.http.client import EgressRefused, GuardedClient, PeerUnreachable
+from connector.protocol.errors import CallerError, Unavailable
+from connector.settings.secret import Secret
+
+READY_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Plane:
+    """One data plane. ``base`` is None until it says that it is ready."""
+
+    client: GuardedClient
+    token: Secret
+    base: str | None = None
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def came(self, base: str | None) -> None:
+        """It listens at ``base`` now, or (None) it is gone."""
+        self.base = base
+        if base is None:
+            self._came.clear()
+        else:
+            self._came.set()
+
+    async def wait_ready(self) -> None:
+        """Until it listens. Raises Unavailable after a minute."""
+        try:
+            async with asyncio.timeout(READY_S):
+                await self._came.wait()
+        except TimeoutError as error:
+            raise Unavailable("data-plane-away", "the data plane did not start; see its lines in the log") from error
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has said that it listens."""
+        return self.base is not None
+
+    def signaling(self) -> tuple[str, str] | None:
+        """Base address and token, or None."""
+        return None if self.base is None else (self.base, self.token.reveal())
+
+    async def register_source(self, dataset_id: str, path: str) -> dict[str, Any]:
+        """Make a file deliverable as a dataset; gives its ``bytes`` and ``sha256``.
+
+        Raises CallerError if the file cannot be published, Unavailable if the data plane is not there.
+        """
+        body = orjson.dumps({"path": path})
+        try:
+            answer = await self._call("PUT", f"/carnet/sources/{quote(dataset_id, safe='')}", body)
+        except (EgressRefused, PeerUnreachable) as error:
+            raise Unavailable("data-plane-away", f"the data plane cannot be reached: {error.reason}") from error
+        document: dict[str, Any] = orjson.loads(answer[1] or b"{}")
+        if answer[0] >= 500 or answer[0] == 401:
+            raise Unavailable("data-plane-failed", f"the data plane answered {answer[0]}; see its log")
+        if answer[0] >= 300:
+            raise CallerError(
+                str(document.get("code", "source-refused")), str(document.get("detail", "the file cannot be published"))
+            )
+        return document
+
+    async def _call(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        if self.base is None:
+            raise Unavailable("data-plane-away", "the data plane is not running yet; try again in a moment")
+        headers = {"Authorization": f"Bearer {self.token.reveal()}", "Content-Type": "application/json"}
+        answer = await self.client.request(method, self.base + path, headers=headers, body=body, timeout_s=600.0)
+        return answer.status, answer.body

@@ -1,0 +1,352 @@
+"""The owner's channel, ``/carnet/v1`` in plain JSON: on a Unix socket that only the owner can open, or on loopback with a token.
+
+One thin handler for each use case; the command line speaks to a running connector through it and never opens its database.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from connector.flow import acts, begin, letters, peer, publish
+from connector.flow.browse import Browser
+from connector.flow.context import Context
+from connector.flow.plane import Plane
+from connector.http import problems
+from connector.metrics import CONTENT_TYPE, Metrics
+from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound
+from connector.protocol.messages import Document
+from connector.protocol.record import Process
+from connector.protocol.states import Kind
+from connector.settings.secret import Secret
+from connector.store.rows import Agreement, Outgoing
+from connector.telemetry import correlated
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MAX_BODY_BYTES: Final = 1_048_576
+PAGE: Final = 100
+
+
+class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Publish a file as a dataset."""
+
+    id: str
+    file: str
+    title: str = ""
+    offers: list[Document] = []
+    media_type: str | None = None
+
+
+class CatalogRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Read a peer's catalogue, or one of its datasets."""
+
+    counterparty: str
+    address: str | None = None
+    dataset: str | None = None
+
+
+class NegotiationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Begin a negotiation: ``role`` consumer needs the catalogue's offer, provider names an own dataset."""
+
+    counterparty: str
+    dataset: str
+    offer: Document = {}
+    role: str = "consumer"
+    address: str | None = None
+
+
+class TransferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Begin a transfer under an agreement."""
+
+    agreement: str
+    counterparty: str | None = None
+    sink: str | None = None
+    format: str = "HttpData-PULL"
+    address: str | None = None
+
+
+class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Content of an act: reason and code for an ending, terms for a counter-offer."""
+
+    code: str | None = None
+    reason: list[Any] = []
+    offer: Document = {}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalServer:
+    """Handlers of the owner's channel. ``token`` is None on the Unix socket, where the file's mode is the guard."""
+
+    context: Context
+    browser: Browser
+    plane: Plane
+    metrics: Metrics
+    token: Secret | None
+
+    def application(self) -> web.Application:
+        """All routes; every one needs the token where there is one."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._guard])
+        add = app.router
+        add.add_get("/health", self._status)
+        add.add_get("/metrics", self._metrics)
+        base = "/carnet/v1"
+        add.add_get(f"{base}/status", self._status)
+        add.add_post(f"{base}/datasets", self._publish)
+        add.add_get(f"{base}/datasets", self._datasets)
+        add.add_delete(f"{base}/datasets/{{id}}", self._withdraw)
+        add.add_post(f"{base}/catalog", self._catalog)
+        add.add_post(f"{base}/negotiations", self._negotiate)
+        add.add_post(f"{base}/transfers", self._transfer)
+        for kind, name in ((Kind.NEGOTIATION, "negotiations"), (Kind.TRANSFER, "transfers")):
+            add.add_get(f"{base}/{name}", self._processes(kind))
+            add.add_get(f"{base}/{name}/{{id}}", self._process)
+            add.add_get(f"{base}/{name}/{{id}}/timeline", self._timeline)
+            add.add_post(f"{base}/{name}/{{id}}/{{act}}", self._act)
+        add.add_get(f"{base}/transfers/{{id}}/data-address", self._data_address)
+        add.add_get(f"{base}/agreements", self._agreements)
+        add.add_get(f"{base}/agreements/{{id}}", self._agreement)
+        add.add_get(f"{base}/dead-letters", self._dead_letters)
+        add.add_post(f"{base}/dead-letters/{{id}}/retry", self._retry)
+        add.add_delete(f"{base}/dead-letters/{{id}}", self._give_up)
+        add.add_post(f"{base}/peers/{{id}}/hello", self._hello)
+        add.add_get(f"{base}/peers/{{id}}/capabilities", self._capabilities)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        with correlated(request.headers.get("X-Correlation-ID")):
+            response = await self._supervised(request, handler)
+        self.metrics.request_answered("local", response.status, time.perf_counter() - began)
+        return response
+
+    async def _supervised(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            check_token(self.token, request)
+            return await handler(request)
+        except web.HTTPRequestEntityTooLarge as error:
+            return problems.problem_answer(error)
+        except web.HTTPException as error:
+            known = CarnetError("http", error.reason)
+            known.status = error.status
+            return problems.problem_answer(known)
+        except Exception as error:  # noqa: BLE001 - the supervisor of requests: what nobody expected becomes an incident
+            return problems.problem_answer(error)
+
+    # -- state of the connector ---------------------------------------------------------------------------------------
+
+    async def _status(self, _: web.Request) -> web.Response:
+        pending = await self.context.store.pending()
+        self.metrics.outbox_pending(pending)
+        return _json({"participantId": self.context.participant_id, "outboxPending": pending, "dataPlane": self.plane.ready})
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self.metrics.outbox_pending(await self.context.store.pending())
+        return web.Response(body=self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+    # -- catalogue ----------------------------------------------------------------------------------------------------
+
+    async def _publish(self, request: web.Request) -> web.Response:
+        wanted = await _read(request, DatasetRequest)
+        facts = await self.plane.register_source(wanted.id, wanted.file)
+        document = await publish.publish(
+            self.context,
+            wanted.id,
+            title=wanted.title,
+            source=wanted.file,
+            offers=wanted.offers,
+            media_type=wanted.media_type,
+        )
+        return _json({"dataset": document, "source": facts}, 201)
+
+    async def _datasets(self, request: web.Request) -> web.Response:
+        rows = await self.context.store.datasets(after=request.query.get("after", ""), limit=PAGE)
+        return _json([orjson.loads(row.document) for row in rows])
+
+    async def _withdraw(self, request: web.Request) -> web.Response:
+        await publish.withdraw(self.context, request.match_info["id"])
+        return web.Response(status=204)
+
+    async def _catalog(self, request: web.Request) -> web.Response:
+        wanted = await _read(request, CatalogRequest)
+        if wanted.dataset is not None:
+            return _json(await self.browser.dataset(wanted.counterparty, wanted.dataset, wanted.address))
+        return _json(await self.browser.catalog(wanted.counterparty, wanted.address))
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    async def _negotiate(self, request: web.Request) -> web.Response:
+        wanted = await _read(request, NegotiationRequest)
+        if wanted.role == "provider":
+            offer_id = wanted.offer.get("@id")
+            process = await begin.offer_contract(
+                self.context, counterparty=wanted.counterparty, dataset=wanted.dataset, offer_id=offer_id, address=wanted.address
+            )
+        else:
+            process = await begin.request_contract(
+                self.context,
+                counterparty=wanted.counterparty,
+                dataset=wanted.dataset,
+                offer=wanted.offer,
+                address=wanted.address,
+            )
+        return _json(shown(process), 201)
+
+    async def _transfer(self, request: web.Request) -> web.Response:
+        wanted = await _read(request, TransferRequest)
+        process = await begin.request_transfer(
+            self.context,
+            agreement_id=wanted.agreement,
+            counterparty=wanted.counterparty,
+            transfer_format=wanted.format,
+            sink=wanted.sink,
+            address=wanted.address,
+        )
+        return _json(shown(process), 201)
+
+    def _processes(self, kind: Kind) -> Handler:
+        async def handle(request: web.Request) -> web.Response:
+            created, _, last = request.query.get("after", "0:").partition(":")
+            if not created.isdigit():
+                raise CallerError("after-invalid", "after is 'createdAt:id' of the last process seen")
+            rows = await self.context.store.processes(
+                kind, after=(int(created), last), limit=PAGE, state=request.query.get("state")
+            )
+            return _json([shown(row) for row in rows])
+
+        return handle
+
+    async def _process(self, request: web.Request) -> web.Response:
+        return _json(shown(await acts.load(self.context, request.match_info["id"])))
+
+    async def _timeline(self, request: web.Request) -> web.Response:
+        await acts.load(self.context, request.match_info["id"])
+        lines = await self.context.store.timeline(request.match_info["id"])
+        return _json([msgspec.to_builtins(line) for line in lines])
+
+    async def _act(self, request: web.Request) -> web.Response:
+        wanted = await _read(request, ActRequest)
+        process_id, name = request.match_info["id"], request.match_info["act"]
+        if name == "offer":
+            return _json(shown(await acts.offer(self.context, process_id, wanted.offer)))
+        if name in ("terminate", "suspend"):
+            end = acts.terminate if name == "terminate" else acts.suspend
+            return _json(shown(await end(self.context, process_id, wanted.code or f"{name}d", wanted.reason or None)))
+        plain = {"accept": acts.accept, "agree": acts.agree, "verify": acts.verify, "finalize": acts.finalize}
+        plain |= {"start": acts.start, "resume": acts.start, "complete": acts.complete}
+        if name not in plain:
+            raise NotFound("act-unknown", f"there is no such act; known: offer, suspend, terminate, {', '.join(sorted(plain))}")
+        return _json(shown(await plain[name](self.context, process_id)))
+
+    async def _data_address(self, request: web.Request) -> web.Response:
+        process = await acts.load(self.context, request.match_info["id"])
+        if process.state.on_wire != "STARTED" or process.detail.data_address is None:
+            raise NotFound("data-address-none", f"the transfer is {process.state.on_wire}; a started one has a data address")
+        return _json(process.detail.data_address)
+
+    # -- agreements, letters, peers -----------------------------------------------------------------------------------
+
+    async def _agreements(self, _: web.Request) -> web.Response:
+        return _json([agreement_shown(row) for row in await self.context.store.agreements(limit=PAGE)])
+
+    async def _agreement(self, request: web.Request) -> web.Response:
+        found = await self.context.store.agreements_by_id(request.match_info["id"])
+        if not found:
+            raise NotFound("agreement-unknown", "there is no such agreement")
+        return _json(agreement_shown(found[0]))
+
+    async def _dead_letters(self, _: web.Request) -> web.Response:
+        return _json([letter_shown(row) for row in await self.context.store.dead_letters(limit=PAGE)])
+
+    async def _retry(self, request: web.Request) -> web.Response:
+        await letters.retry(self.context, request.match_info["id"])
+        return web.Response(status=202)
+
+    async def _give_up(self, request: web.Request) -> web.Response:
+        await letters.give_up(self.context, request.match_info["id"])
+        return web.Response(status=204)
+
+    async def _hello(self, request: web.Request) -> web.Response:
+        return _json({"messageId": await peer.hello(self.context, request.match_info["id"])}, 202)
+
+    async def _capabilities(self, request: web.Request) -> web.Response:
+        return _json(await peer.capabilities(self.context, request.match_info["id"]))
+
+
+def check_token(token: Secret | None, request: web.Request) -> None:
+    """Raises NotAuthenticated unless the request carries the token, where one is needed."""
+    if token is None:
+        return
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.matches(given):
+        raise NotAuthenticated("token-missing", "send the token of the token file as 'Authorization: Bearer ...'")
+
+
+def shown(process: Process) -> Document:
+    """A process as its owner sees it. The data address, which carries a token, has an endpoint of its own."""
+    provider_pid, consumer_pid = process.pids
+    detail = {
+        key: value for key, value in msgspec.to_builtins(process.detail).items() if key not in ("data_address", "first_digest")
+    }
+    return {
+        "id": process.id,
+        "kind": process.kind.value,
+        "role": process.role.value,
+        "state": process.state.on_wire,
+        "awaiting": process.awaiting and process.awaiting.value,
+        "counterparty": process.counterparty,
+        "providerPid": provider_pid,
+        "consumerPid": consumer_pid,
+        "subject": process.subject,
+        "correlationId": process.correlation_id,
+        "createdAt": process.created_at,
+        "updatedAt": process.updated_at,
+        **detail,
+    }
+
+
+def agreement_shown(row: Agreement) -> Document:
+    """An agreement with its exact document."""
+    return {
+        "id": row.id,
+        "counterparty": row.counterparty,
+        "role": row.role,
+        "negotiation": row.negotiation_id,
+        "dataset": row.dataset,
+        "state": row.state,
+        "document": orjson.loads(row.document),
+        "canonical": row.document,
+    }
+
+
+def letter_shown(row: Outgoing) -> Document:
+    """A dead letter without its body, which may carry a token."""
+    return {
+        "id": row.id,
+        "counterparty": row.counterparty,
+        "process": row.process_id,
+        "message": row.message,
+        "attempts": row.attempts,
+        "lastError": row.last_error,
+        "deadAt": row.dead_at,
+    }
+
+
+async def _read(request: web.Request, form: type[Any]) -> Any:
+    raw = await request.read() or b"{}"
+    try:
+        return msgspec.json.decode(raw, type=form)
+    except msgspec.ValidationError as error:
+        raise CallerError("body-invalid", str(error)) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CallerError("body-not-json", "the body is not JSON") from error
+
+
+def _json(value: Any, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")

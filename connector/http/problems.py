@@ -1,0 +1,87 @@
+"""Errors become answers in this one place: the protocol's error bodies for peers, problem documents (RFC 9457) for our own users.
+
+What is not an expected error becomes a bare 500 with an incident number; the text stays in the log.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from catalog.errors import DocumentError
+from connector.protocol.errors import BadMessage, CarnetError, InvariantBroken, NotAuthenticated, TooMany, Unavailable
+from connector.protocol.messages import error_document
+from connector.store.engine import LostRace, StoreMisuse, StoreUnavailable
+from connector.telemetry import logger
+
+CATALOG, NEGOTIATION, TRANSFER = "CatalogError", "ContractNegotiationError", "TransferError"
+_SIZES: Final = frozenset({"document-too-large", "document-too-costly"})
+log = logger("http")
+
+
+def expected(error: Exception) -> CarnetError:
+    """The error in our own tree. What does not belong there is logged with an incident number and says nothing else."""
+    match error:
+        case InvariantBroken():
+            return _incident(error)
+        case CarnetError():
+            return error
+        case DocumentError():
+            return _document(error)
+        case StoreUnavailable():
+            log.error("the store is not available", error=str(error))
+            return Unavailable("store-unavailable", "this connector cannot store anything now; nothing was changed, try again")
+        case web.HTTPRequestEntityTooLarge():
+            return _Sized("document-too-large", "the body is larger than this endpoint takes")
+        case _:
+            return _incident(error)
+
+
+class _Sized(BadMessage):
+    status = 413
+
+
+class _Incident(CarnetError):
+    status = 500
+
+
+def _incident(error: Exception) -> CarnetError:
+    number = uuid.uuid4().hex[:12]
+    note = "lost race left over" if isinstance(error, LostRace | StoreMisuse) else "unexpected error"
+    log.error(note, incident=number, exc_info=error)
+    return _Incident("internal", f"something went wrong here; the operator finds it under incident {number}")
+
+
+def _document(error: DocumentError) -> CarnetError:
+    if error.code == "door-busy":
+        return Unavailable(error.code, error.reason)
+    where = f" (at {error.path})" if error.path else ""
+    make = _Sized if error.code in _SIZES else BadMessage
+    return make(error.code, f"{error.reason}{where}")
+
+
+def protocol_answer(error: Exception, name: str, provider_pid: str | None, consumer_pid: str | None) -> web.Response:
+    """The answer to a peer: ``name`` is the protocol's error type for the endpoint."""
+    known = expected(error)
+    body = error_document(name, known.code, known.reason, provider_pid, consumer_pid)
+    return _response(known, orjson.dumps(body), "application/json")
+
+
+def problem_answer(error: Exception) -> web.Response:
+    """The answer to our own user or program (RFC 9457)."""
+    known = expected(error)
+    body: dict[str, Any] = {"type": f"urn:carnet:problem:{known.code}", "title": known.code.replace("-", " ")}
+    body |= {"status": known.status, "code": known.code, "detail": known.reason}
+    return _response(known, orjson.dumps(body), "application/problem+json")
+
+
+def _response(error: CarnetError, body: bytes, content_type: str) -> web.Response:
+    response = web.Response(status=error.status, body=body, content_type=content_type)
+    if isinstance(error, TooMany):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, NotAuthenticated):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
