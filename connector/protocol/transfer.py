@@ -44,6 +44,8 @@ def sending(process: Process, message: Message, content: Document) -> Outcome:
     """What a message of ours changes beside the state: data stop before the peer has answered."""
     detail = process.detail
     match message:
+        case Message.REQUEST:
+            return detail, (Flow("prepare"),)
         case Message.START:
             address = content["data_address"] if process.role is Role.PROVIDER else detail.data_address
             return msgspec.structs.replace(detail, data_address=address, ended=None), ()
