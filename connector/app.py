@@ -39,7 +39,7 @@ from connector.identity.static import Directory, StaticTokens
 from connector.metrics import Metrics
 from connector.protocol.states import Role
 from connector.settings import Settings
-from connector.settings.secret import read_token
+from connector.settings.secret import own_token, read_token
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
@@ -100,7 +100,7 @@ async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future
     Raises StoreUnavailable, MigrationError, SettingsError or OSError (a port is taken) if it cannot start.
     """
     async with AsyncExitStack() as stack:
-        running = await _start(settings, stack)
+        running = await _start(settings, stack, stop)
         running.ready.set()
         if started is not None:
             started.set_result(running)
@@ -110,7 +110,7 @@ async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future
         log.info("stopping")
 
 
-async def _start(settings: Settings, stack: AsyncExitStack) -> Running:
+async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> Running:
     metrics = Metrics()
     engine = await open_engine(settings)
     stack.push_async_callback(engine.close)
@@ -119,12 +119,14 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Running:
     client, local_client = _clients(settings)
     stack.push_async_callback(client.close)
     stack.push_async_callback(local_client.close)
-    plane = Plane(local_client, read_token(settings.data.token_file, "data.token_file"))
+    find_token = own_token if settings.data.managed else read_token
+    plane = Plane(local_client, find_token(settings.data.token_file, "data.token_file"))
     identity = StaticTokens(settings.peers, settings.development.anonymous_participant)
     listening, address = _listen(settings)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms)
-    clock = Clock(store, now_ms)
+    shared = not isinstance(engine, SqliteEngine)
+    dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms, shared=shared)
+    clock = Clock(store, now_ms, shared=shared)
     automation = Automation(settings.development.rules, metrics)
     context = _context(settings, store, address, owner, dispatcher, clock, automation)
     browser = Browser(context, client, identity, settings.client.max_answer_bytes)
@@ -139,9 +141,9 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Running:
     automation.act_in(context)
     stack.push_async_callback(automation.close)
     stack.push_async_callback(dispatcher.drain, DRAIN_S)
-    _own(stack, dispatcher.run(delivery), "dispatcher")
-    _own(stack, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
-    await _serve_data_plane(settings, stack, running)
+    _own(stack, stop, dispatcher.run(delivery), "dispatcher")
+    _own(stack, stop, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
+    await _serve_data_plane(settings, stack, stop, running)
     protocol = ProtocolServer(
         context, identity, Quota(settings.quota, time.monotonic, metrics), settings.protocol, metrics, running.ready.is_set
     )
@@ -153,9 +155,16 @@ async def _start(settings: Settings, stack: AsyncExitStack) -> Running:
     return running
 
 
-def _own(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
-    """A task that ends with the connector."""
+def _own(stack: AsyncExitStack, stop: asyncio.Event, work: Coroutine[Any, Any, None], name: str) -> None:
+    """A task that ends with the connector; if it fails, the connector ends with it rather than limp on."""
     task = asyncio.create_task(work, name=name)
+
+    def ended(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            log.error("a part of the connector has failed; it stops", part=name, exc_info=done.exception())
+            stop.set()
+
+    task.add_done_callback(ended)
 
     async def end() -> None:
         task.cancel()
@@ -256,7 +265,7 @@ async def _hold_from_the_start(settings: Settings, context: Context) -> None:
         )
 
 
-async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, running: Running) -> None:
+async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event, running: Running) -> None:
     """The listener for reports, and our own data plane or the one that runs elsewhere."""
     signaling = SignalingServer(running.context, running.plane.token)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -267,7 +276,7 @@ async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, running: 
         running.plane.base = f"http://{settings.data.signaling_host}:{settings.data.signaling_port}"
         return
     companion = Companion(write_config(settings, control_url), running.plane)
-    _own(stack, companion.run(), "data plane")
+    _own(stack, stop, companion.run(), "data plane")
     await running.plane.wait_ready()
     for dataset in settings.development.datasets:
         if dataset.file is not None:

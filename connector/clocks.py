@@ -14,6 +14,7 @@ from connector.store.engine import StoreUnavailable
 from connector.telemetry import logger
 
 IDLE_S = 3600.0
+SHARED_S = 60.0
 PAUSE_MS = 1000
 log = logger("clocks")
 
@@ -21,7 +22,9 @@ log = logger("clocks")
 class Clock:
     """Owns the sleeper of one worker."""
 
-    def __init__(self, store: ControlStore, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: ControlStore, now_ms: Callable[[], int], *, shared: bool = False) -> None:
+        """``shared``: other workers set timers in the same database, so that it is looked at once a minute."""
+        self._longest_s = SHARED_S if shared else IDLE_S
         self._store = store
         self._now_ms = now_ms
         self._next: int | None = None
@@ -44,9 +47,9 @@ class Clock:
             except StoreUnavailable as error:
                 log.warning("timers cannot be read", error=str(error))
                 self._next = self._now_ms() + PAUSE_MS
-            pause = IDLE_S if self._next is None else max(0.0, (self._next - self._now_ms()) / 1000)
+            pause = self._longest_s if self._next is None else max(0.0, (self._next - self._now_ms()) / 1000)
             try:
-                async with asyncio.timeout(min(pause, IDLE_S)):
+                async with asyncio.timeout(min(pause, self._longest_s)):
                     await self._wake.wait()
             except TimeoutError:
                 continue

@@ -25,14 +25,13 @@ log = logger("companion")
 def write_config(settings: Settings, control_url: str) -> Path:
     """The data plane's own settings file, made anew at each start. Holds no secret: it names the token's file."""
     data = settings.data
-    roots = [str(root if root.is_absolute() else settings.data_dir / root) for root in data.source_roots]
     values: dict[str, Any] = {
         "database": str(data.database),
         "token_file": str(data.token_file),
         "control_token_file": str(data.token_file),
         "control_url": control_url,
         "sink_dir": str(data.sink_dir),
-        "source_roots": roots,
+        "source_roots": [str(root) for root in data.source_roots],
         "signaling_host": data.signaling_host,
         "signaling_port": data.signaling_port,
         "public_host": data.public_host,

@@ -23,7 +23,7 @@ from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnre
 from connector.identity.interface import Identity
 from connector.metrics import Metrics
 from connector.protocol.errors import BadMessage
-from connector.protocol.messages import COLLECTION, Document
+from connector.protocol.messages import Document, process_path
 from connector.protocol.record import Ended, Process
 from connector.protocol.states import Role
 from connector.settings.model import DispatchSettings
@@ -91,7 +91,7 @@ class HttpDelivery:
 
     async def _peer_state(self, process: Process) -> str | None:
         """The peer's own state of the process. Raises Retry if it cannot be asked now."""
-        url = f"{process.peer_address}/{COLLECTION[process.kind]}/{process.peer_pid}"
+        url = process.peer_address + process_path(process.kind, process.peer_pid or "")
         try:
             headers = await self.identity.outbound(process.counterparty, url)
             answer = await self.client.request("GET", url, headers=headers, timeout_s=self.settings.attempt_timeout_s)

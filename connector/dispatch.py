@@ -2,7 +2,8 @@
 
 Truth is in the database; what is here is a cache of it. A message that was just committed arrives by :meth:`hand_over`,
 already leased to this worker, so that the usual path needs no second look at the database; everything else (a retry that
-is due, the lease of a worker that died) comes by a claim, woken by an event or by the time it is due. Nothing polls.
+is due, the lease of a worker that died) comes by a claim, woken by an event or by the time it is due. Nothing polls; only
+where several workers share a database does each look once in a lease's time for what a dead one left behind.
 
 One slow or dead peer delays nobody: each peer has its own short queue and its own bound on deliveries in flight, and after a
 failure it gets one try at a time with growing pauses. What a delivery means is decided in ``delivery.py``.
@@ -13,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from connector.settings.model import DispatchSettings
 from connector.store import writes
@@ -25,6 +26,7 @@ from connector.store.rows import Outgoing
 from connector.telemetry import correlated, logger
 
 MAX_QUEUED_PER_PEER = 1024
+PUT_BACK_MS = 1000
 IDLE_S = 3600.0
 log = logger("dispatch")
 
@@ -78,7 +80,11 @@ class Dispatcher:
         settings: DispatchSettings,
         owner: str,
         now_ms: Callable[[], int],
+        *,
+        shared: bool = False,
     ) -> None:
+        """``shared``: other workers use the database too, so that the leases of a dead one have to be looked for."""
+        self._longest_s = settings.lease_s if shared else IDLE_S
         self._store = store
         self._delivery: Delivery | None = None
         self._settings = settings
@@ -97,10 +103,10 @@ class Dispatcher:
     def hand_over(self, messages: Sequence[Outgoing]) -> None:
         """Take messages that were committed with a lease for us; the other channels are claimed in their lane's order."""
         for message in messages:
-            if message.channel == "dsp" and not self._stopping:
-                self._enqueue(message)
-            else:
+            if message.channel != "dsp" or self._stopping:
                 self.wake()
+            elif not self._enqueue(message):
+                self._own(self._put_back(message))
 
     def wake(self) -> None:
         """Something may be due: look at the outbox."""
@@ -145,19 +151,19 @@ class Dispatcher:
             claimed = await self._store.claim(self._owner, now, now + self._settings.lease_s * 1000, batch)
             for message in claimed:
                 if not self._enqueue(message):
-                    await self._postpone(message, self._peer(message).not_before)
+                    await self._put_back(message)
             if len(claimed) < batch:
                 break
         self._next_due = await self._store.next_due()
 
     async def _sleep(self) -> None:
         due = self._next_due
-        pause = IDLE_S if due is None else max(0.0, (due - self._now_ms()) / 1000)
+        pause = self._longest_s if due is None else max(0.0, (due - self._now_ms()) / 1000)
         try:
-            async with asyncio.timeout(min(pause, IDLE_S)):
+            async with asyncio.timeout(min(pause, self._longest_s)):
                 await self._wake.wait()
         except TimeoutError:
-            return
+            self._look = True
 
     def _due_at(self, due_at: int) -> None:
         if self._next_due is None or due_at < self._next_due:
@@ -175,7 +181,6 @@ class Dispatcher:
         if message.id in self._held:
             return True
         if len(peer.queue) >= MAX_QUEUED_PER_PEER or (peer.not_before > self._now_ms() and (peer.queue or peer.in_flight)):
-            self._due_at(max(peer.not_before, self._now_ms() + 100))
             return False
         self._held.add(message.id)
         peer.queue.append(message)
@@ -189,14 +194,21 @@ class Dispatcher:
             return
         while peer.queue and peer.in_flight < limit and len(self._tasks) < self._settings.concurrency and not self._stopping:
             peer.in_flight += 1
-            task = asyncio.create_task(self._deliver(delivery, peer, peer.queue.popleft()))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._own(self._deliver(delivery, peer, peer.queue.popleft()))
 
-    def _pump_all(self, first: Peer) -> None:
-        self._pump(first)
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _pump_all(self) -> None:
+        """A slot is free: peers take turns, so that whoever got one goes to the end of the row."""
         for name in [name for name, peer in self._peers.items() if peer.queue]:
-            self._pump(self._peers[name])
+            peer = self._peers[name]
+            waiting = len(peer.queue)
+            self._pump(peer)
+            if len(peer.queue) < waiting:
+                self._peers[name] = self._peers.pop(name)
         for name in [name for name, peer in self._peers.items() if not (peer.queue or peer.in_flight or peer.failures)]:
             del self._peers[name]
 
@@ -217,7 +229,7 @@ class Dispatcher:
         finally:
             self._held.discard(message.id)
             peer.in_flight -= 1
-            self._pump_all(peer)
+            self._pump_all()
 
     async def _try(self, delivery: Delivery, peer: Peer, message: Outgoing) -> None:
         pause = peer.not_before - self._now_ms()
@@ -254,6 +266,10 @@ class Dispatcher:
         )
         log.info("message will be sent again", message=message.message, attempts=attempts, why=retry.why[:200])
         await self._postpone(later, min(due_at, max(message.deadline_at, self._now_ms())))
+
+    async def _put_back(self, message: Outgoing) -> None:
+        """Too many for this peer here, or it has to wait: the database keeps the message until then."""
+        await self._postpone(message, max(self._peer(message).not_before, self._now_ms() + PUT_BACK_MS))
 
     async def _postpone(self, message: Outgoing, due_at: int) -> None:
         due_at = max(due_at, self._now_ms() + 1)

@@ -38,7 +38,7 @@ async def answered(context: Context, message: Outgoing, answer: Document | None)
         if decision is None:
             await _drop(context, message)
             return
-        decision = await reactions.after(context, decision, {})
+        decision = await reactions.after(context, process, decision, {})
         note = Note("acknowledged", Message(message.message), message.id)
         context.hand_over(await save(context, process, decision, note))
 

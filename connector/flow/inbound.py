@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import orjson
 
 from connector.flow import reactions
@@ -19,8 +20,8 @@ from connector.protocol import messages as dsp
 from connector.protocol import process as core
 from connector.protocol.errors import BadMessage, IllegalTransition, NotFound
 from connector.protocol.messages import AnyMessage, Document
-from connector.protocol.record import Decision, Detail, Process
-from connector.protocol.states import Kind, Message, Role, State
+from connector.protocol.record import Process
+from connector.protocol.states import Kind, Role, State
 from connector.store import writes
 from connector.store.engine import Statement
 from connector.store.rows import Judged, Outgoing
@@ -106,10 +107,21 @@ async def _judge(context: Context, process: Process, received: AnyMessage, diges
         raise
     if decision.repeat:
         return Answer(200, None, outcome="repeated")
-    decision = await reactions.after(context, decision, principal.claims)
+    await _check_agreement_id(context, process, received)
+    decision = await reactions.after(context, process, decision, principal.claims)
     note = Note("received", dsp.meaning(received), received.id)
     leaving = await save(context, process, decision, note, judged=_judged(context, process, received, digest, 200, None))
     return Answer(200, None, leaving)
+
+
+async def _check_agreement_id(context: Context, process: Process, received: AnyMessage) -> None:
+    """Two agreements of one provider must not share an id, or a transfer would not say which it is under. Raises BadMessage."""
+    if not isinstance(received, dsp.ContractAgreementMessage):
+        return
+    agreement_id = received.agreement.get("@id", "")
+    known = await context.store.agreement(agreement_id, process.counterparty, process.role)
+    if known is not None and known.negotiation_id != process.id:
+        raise BadMessage("agreement-id-reused", "agreement.@id belongs to an earlier agreement of yours; use a new one")
 
 
 async def _begin(
@@ -132,20 +144,15 @@ async def _begin(
         subject=subject,
         created_at=now,
         updated_at=now,
-        detail=replace_digest(detail, digest),
+        detail=msgspec.structs.replace(detail, first_digest=digest),
         peer_pid=peer_pid,
     )
     accepted = core.receive(process, received, digest, now)
     body = acknowledgement(accepted.process)
-    decision = await reactions.after(context, accepted, principal.claims)
+    decision = await reactions.after(context, process, accepted, principal.claims)
     note = Note("received", dsp.meaning(received), received.id)
     leaving = await save(context, None, decision, note, judged=_judged(context, process, received, digest, 201, body))
     return Answer(201, body, leaving)
-
-
-def replace_digest(detail: Detail, digest: str) -> Detail:
-    """The detail of a new process remembers the message that began it."""
-    return Detail(first_digest=digest, format=detail.format, dataset=detail.dataset, data_address=detail.data_address)
 
 
 async def _remember_refusal(
@@ -183,6 +190,3 @@ def _again(judged: Judged, process: Process, digest: str) -> Answer:
 
 def _unknown(kind: Kind) -> NotFound:
     return NotFound(f"{kind.value}-unknown", f"you have no {kind.value} with this id here")
-
-
-__all__ = ["Answer", "Decision", "Message", "acknowledgement", "digest_of", "first_message", "message", "show"]

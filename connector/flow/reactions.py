@@ -71,7 +71,7 @@ def published_offer(dataset: Document, offer_id: str) -> Document | None:
     return next((offer for offer in dataset.get("hasPolicy", []) if offer.get("@id") == offer_id), None)
 
 
-async def after(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
+async def after(context: Context, before: Process, decision: Decision, claims: Mapping[str, Any]) -> Decision:
     """The decision with what we do about it at once, or with a note of who has to decide."""
     process = decision.process
     if process.awaiting is not None or process.state.final:
@@ -80,7 +80,7 @@ async def after(context: Context, decision: Decision, claims: Mapping[str, Any])
         return _after_transfer(context, decision)
     if process.role is Role.PROVIDER:
         return await _after_provider(context, decision, claims)
-    return _after_consumer(context, decision)
+    return _after_consumer(context, before, decision)
 
 
 async def _after_provider(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
@@ -118,13 +118,19 @@ async def _answer_request(context: Context, decision: Decision, claims: Mapping[
     return _and(context, decision, Message.AGREEMENT, {"agreement": agreement_for(context, process)})
 
 
-def _after_consumer(context: Context, decision: Decision) -> Decision:
+def _after_consumer(context: Context, before: Process, decision: Decision) -> Decision:
+    """Verify what was agreed; accept an offer by ourselves only if it says what we had asked for."""
     process, choices = decision.process, context.choices
     if process.state is State.AGREED:
         if not choices.verify:
             return _pending(decision, "decide-verification")
         return _and(context, decision, Message.VERIFICATION, {})
-    return _pending(decision, "decide-offer") if process.state is State.OFFERED else decision
+    if process.state is not State.OFFERED or before.state is State.OFFERED:
+        return decision
+    asked, offered = before.detail.offer, process.detail.offer or {}
+    if not choices.accept or asked is None or differences(asked, offered):
+        return _pending(decision, "decide-offer")
+    return _and(context, decision, Message.ACCEPTED, {})
 
 
 def _after_transfer(context: Context, decision: Decision) -> Decision:

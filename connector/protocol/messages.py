@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -182,7 +183,7 @@ PATHS: Final[Mapping[tuple[Kind, Message], str]] = {
     (Kind.TRANSFER, Message.SUSPENSION): "suspension",
     (Kind.TRANSFER, Message.TERMINATION): "termination",
 }
-COLLECTION: Final[Mapping[Kind, str]] = {Kind.NEGOTIATION: "negotiations", Kind.TRANSFER: "transfers"}
+COLLECTION_PATH: Final[Mapping[Kind, str]] = {Kind.NEGOTIATION: "/negotiations", Kind.TRANSFER: "/transfers"}
 
 
 def message_of(kind: Kind, document: Document) -> AnyMessage:
@@ -207,8 +208,13 @@ def document_of(message: msgspec.Struct) -> Document:
 
 def path_of(kind: Kind, message: Message, peer_pid: str | None) -> str:
     """The path below the peer's base address (HTTPS binding)."""
-    middle = "" if peer_pid is None else f"/{peer_pid}"
-    return f"/{COLLECTION[kind]}{middle}/{PATHS[kind, message]}"
+    process = COLLECTION_PATH[kind] if peer_pid is None else process_path(kind, peer_pid)
+    return f"{process}/{PATHS[kind, message]}"
+
+
+def process_path(kind: Kind, peer_pid: str) -> str:
+    """The path of the peer's process. Its id is the peer's own choice, so that nothing in it may act as a URL."""
+    return f"{COLLECTION_PATH[kind]}/{quote(peer_pid, safe=':')}"
 
 
 def acknowledgement(kind: Kind, provider_pid: str, consumer_pid: str, state: str) -> Document:

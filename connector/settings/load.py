@@ -222,6 +222,8 @@ def _absolute(section: _Section, base: Path) -> _Section:
         value = getattr(section, field.name)
         if isinstance(value, Path):
             changes[field.name] = base / value
+        elif isinstance(value, tuple) and value and isinstance(value[0], Path):
+            changes[field.name] = tuple(base / item for item in value)
         elif isinstance(value, msgspec.Struct):
             changes[field.name] = _absolute(value, base)
         elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):

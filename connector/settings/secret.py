@@ -5,7 +5,9 @@ file holding one is its owner's alone. May import the errors of the protocol and
 """
 
 import hmac
+import os
 import re
+import secrets
 import stat
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +16,7 @@ from connector.protocol.errors import CallerError
 
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{16,4096}=*")
 _MAX_TOKEN_FILE_BYTES = 8192
+_NEW_TOKEN_BYTES = 32
 
 
 class SettingsError(CallerError):
@@ -84,3 +87,14 @@ def read_token(file: Path, path: str) -> Secret:
     if mode & 0o077:
         raise SettingsError("secret-exposed", path, f"{file} may be read by others (mode {mode:04o}); run: chmod 600 {file}")
     return check_token(content.decode("ascii", "replace").strip(), path)
+
+
+def own_token(file: Path, path: str) -> Secret:
+    """As `read_token`, for a token between parts of our own: where there is no file yet, it is made, mode 0600."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return read_token(file, path)
+    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+        opened.write(secrets.token_urlsafe(_NEW_TOKEN_BYTES) + "\n")
+    return read_token(file, path)
