@@ -118,5 +118,5 @@ def _default(value: object) -> str:
     if value is None:
         return '""'
     if isinstance(value, tuple):
-        return "[]"
+        return json.dumps([str(item) for item in value])
     return json.dumps(str(value) if isinstance(value, Path) else value)
