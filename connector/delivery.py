@@ -29,11 +29,13 @@ from connector.protocol.states import Role
 from connector.settings.model import DispatchSettings
 from connector.store import writes
 from connector.store.rows import Outgoing
+from connector.telemetry import logger
 
 _ACKNOWLEDGEMENTS: Final = frozenset({"ContractNegotiation", "TransferProcess"})
 _GONE_IS_DONE: Final = frozenset({"suspend", "terminate", "completed"})
 MAX_KEPT_REFUSAL_CHARS = 2000
 CONFLICT_PAUSE_MS = 250
+log = logger("delivery")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class HttpDelivery:
             return
         self._retry_or_pass(message, answer)
         self._count(message, "refused")
+        log.info("message was refused", message=message.message, by=message.counterparty, status=answer.status)
         await answers.refused(self.context, message, _why(answer), self._peer_state)
 
     async def _accepted(self, message: Outgoing, answer: Answer) -> None:
@@ -88,6 +91,7 @@ class HttpDelivery:
         except BadMessage as error:
             raise Retry(error.reason) from error
         self._count(message, "delivered")
+        log.info("message delivered", message=message.message, to=message.counterparty, attempts=message.attempts + 1)
 
     async def _peer_state(self, process: Process) -> str | None:
         """The peer's own state of the process. Raises Retry if it cannot be asked now."""

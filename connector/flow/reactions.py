@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from connector.flow.context import Context
+from connector.flow.context import Context, Note, save
 from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
 from connector.protocol import process as core
@@ -23,6 +23,7 @@ from connector.protocol.errors import BadMessage
 from connector.protocol.messages import AnyMessage, Document
 from connector.protocol.record import Decision, Detail, Flow, Process
 from connector.protocol.states import Kind, Message, Role, State
+from connector.store.rows import Agreement
 from policies.compare import differences
 from policies.evaluate import Request, World, evaluate
 
@@ -53,7 +54,7 @@ async def _examine_transfer(context: Context, principal: Principal, received: ds
     agreement = await context.store.agreement(received.agreement_id, principal.participant_id, Role.PROVIDER)
     if agreement is None:
         raise BadMessage("agreement-unknown", "agreementId names no agreement between us in which you are the consumer")
-    if agreement.state != "binding":
+    if agreement.state != "binding" and not await _finalized_by_use(context, agreement):
         raise BadMessage("agreement-not-binding", f"the agreement is {agreement.state}; finish the negotiation first")
     if received.format != PULL:
         raise BadMessage("format-unsupported", f"this dataset is delivered as {PULL} only")
@@ -64,6 +65,18 @@ async def _examine_transfer(context: Context, principal: Principal, received: ds
     if not decision.permitted:
         raise BadMessage("policy-denied", "; ".join(reason.sentence for reason in decision.reasons)[:500])
     return agreement.id, Detail(format=received.format, dataset=agreement.dataset)
+
+
+async def _finalized_by_use(context: Context, agreement: Agreement) -> bool:
+    """Who uses an agreement has got our FINALIZED, even if the answer to it was lost: this request acknowledges it."""
+    negotiation = await context.store.process(agreement.negotiation_id)
+    if negotiation is None or negotiation.awaiting is not Message.FINALIZED or negotiation.awaiting_id is None:
+        return False
+    decision = core.acknowledged(negotiation, negotiation.awaiting_id, None, context.new_id(), context.now_ms())
+    if decision is None:
+        return False
+    await save(context, negotiation, decision, Note("acknowledged by use", Message.FINALIZED, negotiation.awaiting_id))
+    return True
 
 
 def published_offer(dataset: Document, offer_id: str) -> Document | None:

@@ -6,6 +6,7 @@ from the message is sent.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from connector.protocol.errors import BadMessage, CarnetError, NotFound
 from connector.protocol.states import Kind
 from connector.protocol.versions import Endpoint, version_document
 from connector.settings.model import ProtocolSettings
-from connector.telemetry import correlated, span
+from connector.telemetry import correlated, logger, span
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,6 +51,7 @@ _FIRST: Final[Mapping[tuple[Kind, str], frozenset[str]]] = {
 }
 _ERRORS: Final = {Kind.NEGOTIATION: problems.NEGOTIATION, Kind.TRANSFER: problems.TRANSFER}
 _MEDIA: Final = frozenset({"application/json", "application/ld+json"})
+log = logger("protocol")
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
 
@@ -167,6 +169,7 @@ class ProtocolServer:
                 answer = await inbound.message(self.context, kind, request[PRINCIPAL], pid, document)
             except CarnetError as error:
                 self.metrics.message_received(kind.value, "other", str(document["@type"]), "refused")
+                log.info("message refused", type=document["@type"], code=error.code, sender=request[PRINCIPAL].participant_id)
                 pids = (str(document.get("providerPid", "")), str(document.get("consumerPid", "")))
                 return problems.protocol_answer(error, _ERRORS[kind], *pids)
             return await self._answer(request, kind, document, answer)
@@ -190,7 +193,11 @@ class ProtocolServer:
     async def _read(self, request: web.Request, types: frozenset[str]) -> dict[str, object]:
         if request.content_type not in _MEDIA:
             raise BadMessage("media-type", "send application/json (or application/ld+json)")
-        raw = await request.read()
+        try:
+            async with asyncio.timeout(self.settings.request_timeout_s):
+                raw = await request.read()
+        except TimeoutError as error:
+            raise BadMessage("body-too-slow", f"send the body within {self.settings.request_timeout_s} seconds") from error
         return await normalise_message(raw, types, max_bytes=self.settings.max_body_bytes, max_depth=self.settings.max_depth)
 
     async def _answer(
@@ -198,6 +205,7 @@ class ProtocolServer:
     ) -> web.StreamResponse:
         """Answer first; what follows from the message leaves after that."""
         self.metrics.message_received(kind.value, "other", str(document["@type"]), answer.outcome)
+        log.info("message received", type=document["@type"], outcome=answer.outcome, sender=request[PRINCIPAL].participant_id)
         response = _json(answer.status, (answer.body or "").encode())
         if answer.leaving:
             try:
