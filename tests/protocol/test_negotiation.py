@@ -207,7 +207,7 @@ def test_why_something_cannot_be_sent() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_process_ids_in_the_body_must_be_those_of_the_process(role: Role) -> None:
-    right = {"provider_pid": PROVIDER_PID, "consumer_pid": CONSUMER_PID}
+    right: dict[str, Any] = {"provider_pid": PROVIDER_PID, "consumer_pid": CONSUMER_PID}
     for wrong in ("provider_pid", "consumer_pid"):
         received = dsp.ContractNegotiationTerminationMessage(id="m", **{**right, wrong: "urn:uuid:foreign"})
         with pytest.raises(BadMessage) as refusal:
