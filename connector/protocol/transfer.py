@@ -30,9 +30,9 @@ def received(process: Process, following: Next, message: AnyMessage) -> Outcome:
             detail = msgspec.structs.replace(detail, data_address=address, ended=None)
             effects = (*effects, Flow("started", address))
         case dsp.TransferStartMessage():
+            # A provider gets one only from a consumer that resumes.
             detail = msgspec.structs.replace(detail, ended=None)
-            if following.state is State.RESUMED:
-                effects = (*effects, Flow("resume"))
+            effects = (*effects, Flow("resume"))
         case dsp.TransferSuspensionMessage() | dsp.TransferTerminationMessage():
             detail = msgspec.structs.replace(detail, ended=Ended(by=by, code=message.code, reason=message.reason))
         case _:
