@@ -1,4 +1,4 @@
-"""``python -m tests.store.keep_release VERSION``: keep the databases of a release, the control database with a row in every table.
+"""``python -m tests.store.keep_release VERSION``: keep the databases of a release; the control database has a row in each table.
 
 The dump is SQLite's text; tests load it into both engines and upgrade it with the migrations of today.
 """
