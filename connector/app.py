@@ -12,7 +12,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
 from connector.flow.plane import Plane
+from connector.flow.watch import Watch
 from connector.http.client import EgressPolicy, GuardedClient
 from connector.http.hooks import Hooks
 from connector.http.local import LocalServer
@@ -37,6 +38,7 @@ from connector.http.quota import Quota
 from connector.http.signaling import SignalingServer
 from connector.identity.static import Directory, StaticTokens
 from connector.metrics import Metrics
+from connector.protocol.record import Process
 from connector.protocol.states import Role
 from connector.settings import Settings
 from connector.settings.secret import own_token, read_token
@@ -74,6 +76,7 @@ class Running:
     plane: Plane
     browser: Browser
     metrics: Metrics
+    watch: Watch
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -107,6 +110,7 @@ async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future
         log.info("ready", participant=settings.participant_id, protocol=running.protocol_url)
         await stop.wait()
         running.ready.clear()
+        running.watch.close()
         log.info("stopping")
 
 
@@ -128,9 +132,15 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event)
     dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms, shared=shared)
     clock = Clock(store, now_ms, shared=shared)
     automation = Automation(settings.development.rules, metrics)
-    context = _context(settings, store, address, owner, dispatcher, clock, automation)
+    watch = Watch()
+
+    def entered(process: Process) -> None:
+        automation.entered(process)
+        watch.entered(process)
+
+    context = _context(settings, store, address, owner, dispatcher, clock, entered)
     browser = Browser(context, client, identity, settings.client.max_answer_bytes)
-    running = Running(settings, context, plane, browser, metrics)
+    running = Running(settings, context, plane, browser, metrics, watch)
     await _hold_from_the_start(settings, context)
     if isinstance(engine, SqliteEngine):
         await store.release_all()
@@ -219,7 +229,7 @@ def _context(
     owner: str,
     dispatcher: Dispatcher,
     clock: Clock,
-    automation: Automation,
+    entered: Callable[[Process], None],
 ) -> Context:
     dispatch, negotiation, transfer = settings.dispatch, settings.negotiation, settings.transfer
     return Context(
@@ -244,7 +254,7 @@ def _context(
         owner=owner,
         lease_ms=dispatch.lease_s * 1000,
         hand_over=dispatcher.hand_over,
-        entered=automation.entered,
+        entered=entered,
         timer_set=clock.set,
         wake=dispatcher.wake,
     )
@@ -285,7 +295,7 @@ async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, stop: asy
 
 async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Running) -> None:
     """The owner's channel: a socket that only the owner can open, and loopback with a token where it is wanted."""
-    local, parts = settings.local, (running.context, running.browser, running.plane, running.metrics)
+    local, parts = settings.local, (running.context, running.browser, running.plane, running.metrics, running.watch)
     if local.socket is not None:
         local.socket.unlink(missing_ok=True)
         runner = await _runner(stack, LocalServer(*parts, token=None).application())

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -9,28 +10,45 @@ import click
 from connector.settings import SettingsError, load
 from connector.settings.document import template
 
-_TOKEN_BYTES = 32
+TOKEN_BYTES = 32
 
 
 @click.command(name="init")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--participant-id", required=True, metavar="ID", help="Who you are, as peers name you: did:web:you.example")
-def command(folder: Path, participant_id: str) -> None:
+@click.option("--set", "chosen", multiple=True, metavar="KEY=VALUE", help="A setting with its TOML value: protocol.port=8301")
+def command(folder: Path, participant_id: str, chosen: tuple[str, ...]) -> None:
     """Make FOLDER with a commented carnet.toml and the tokens of a new connector.
 
     Nothing that exists is changed: when one of the files is there already, nothing is written.
     """
-    settings = template(participant_id)
-    contents = {"carnet.toml": settings}
-    contents |= {name: secrets.token_urlsafe(_TOKEN_BYTES) + "\n" for name in ("local.token", "data.token")}
-    existing = [name for name in contents if os.path.lexists(folder / name)]
-    if existing:
-        raise click.ClickException(f"{folder / existing[0]} exists already; choose another folder or remove it")
+    settings: dict[str, str] = {}
+    for each in chosen:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise click.BadParameter(f"write {key}=VALUE, VALUE as in a TOML file", param_hint="--set")
+        settings[key.strip()] = value.strip()
+    written = make_house(folder, participant_id, settings)
+    click.echo(f"Wrote {', '.join(written)} to {folder}.")
+    click.echo(f"Next: read {folder / 'carnet.toml'}, then run: carnet doctor --config {folder / 'carnet.toml'}")
+
+
+def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], more: str = "") -> list[str]:
+    """Write settings and tokens of a new connector; gives the names of the files.
+
+    `settings` maps `section.key` to a TOML value; `more` is put at the end of the settings file. Ends the command, and leaves
+    no file, when one exists already or the settings cannot be used.
+    """
     written: list[Path] = []
     try:
+        contents = {"carnet.toml": template(participant_id, settings) + more}
+        contents |= {name: secrets.token_urlsafe(TOKEN_BYTES) + "\n" for name in ("local.token", "data.token")}
+        existing = [name for name in contents if os.path.lexists(folder / name)]
+        if existing:
+            raise click.ClickException(f"{folder / existing[0]} exists already; choose another folder or remove it")
         _make_folder(folder)
         for name, content in contents.items():
-            _write(folder / name, content)
+            write_private(folder / name, content)
             written.append(folder / name)
         load(folder / "carnet.toml", {})
     except (OSError, SettingsError) as error:
@@ -38,8 +56,7 @@ def command(folder: Path, participant_id: str) -> None:
             path.unlink()
         reason = f"cannot write {folder}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise click.ClickException(reason) from error
-    click.echo(f"Wrote {', '.join(contents)} to {folder}.")
-    click.echo(f"Next: read {folder / 'carnet.toml'}, then run: carnet doctor --config {folder / 'carnet.toml'}")
+    return list(contents)
 
 
 def _make_folder(folder: Path) -> None:
@@ -51,7 +68,8 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700)
 
 
-def _write(path: Path, content: str) -> None:
+def write_private(path: Path, content: str) -> None:
+    """A new file of the owner alone. Raises OSError, also when it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(content)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from connector.app import serve
+from connector.dataplane.__main__ import stop_at_end_of_stdin
 from connector.protocol.errors import CarnetError
 from connector.settings import Settings, load
 from connector.store.engine import StoreUnavailable
@@ -19,7 +20,8 @@ from connector.telemetry import configure_logging, configure_tracing
 
 @click.command(name="serve")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default=Path("carnet.toml"), show_default=True)
-def command(config: Path) -> None:
+@click.option("--exit-with-stdin", is_flag=True, help="Stop at the end of standard input, too: when the parent process ends.")
+def command(config: Path, exit_with_stdin: bool) -> None:
     """Run the connector of the settings file until it is told to stop (SIGTERM, SIGINT)."""
     try:
         settings = load(config, os.environ)
@@ -27,16 +29,18 @@ def command(config: Path) -> None:
         configure_tracing(settings.telemetry)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.umask(0o077)
-        asyncio.run(_until_told(settings))
+        asyncio.run(_until_told(settings, exit_with_stdin=exit_with_stdin))
     except (CarnetError, StoreUnavailable, MigrationError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot listen or write: {error.strerror or error}; see the settings") from error
 
 
-async def _until_told(settings: Settings) -> None:
+async def _until_told(settings: Settings, *, exit_with_stdin: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if exit_with_stdin:
+        stop_at_end_of_stdin(loop, stop)
     await serve(settings, stop)

@@ -43,9 +43,13 @@ async def _serve(settings: DataPlaneSettings, *, exit_with_stdin: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if exit_with_stdin:
-        watcher = threading.Thread(target=_watch_stdin, args=(loop, stop), name="stdin", daemon=True)
-        watcher.start()
+        stop_at_end_of_stdin(loop, stop)
     await run_dataplane(settings, stop)
+
+
+def stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Set ``stop`` once whoever holds the other end of standard input is gone."""
+    threading.Thread(target=_watch_stdin, args=(loop, stop), name="stdin", daemon=True).start()
 
 
 def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

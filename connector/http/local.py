@@ -18,6 +18,7 @@ from connector.flow import acts, begin, letters, peer, publish
 from connector.flow.browse import Browser
 from connector.flow.context import Context
 from connector.flow.plane import Plane
+from connector.flow.watch import Watch
 from connector.http import problems
 from connector.metrics import CONTENT_TYPE, Metrics
 from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound
@@ -31,6 +32,7 @@ from connector.telemetry import correlated
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY_BYTES: Final = 1_048_576
 PAGE: Final = 100
+MAX_WAIT_S: Final = 30
 
 
 class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +89,7 @@ class LocalServer:
     browser: Browser
     plane: Plane
     metrics: Metrics
+    watch: Watch
     token: Secret | None
 
     def application(self) -> web.Application:
@@ -105,6 +108,8 @@ class LocalServer:
         add.add_post(f"{base}/transfers", self._transfer)
         for kind, name in ((Kind.NEGOTIATION, "negotiations"), (Kind.TRANSFER, "transfers")):
             add.add_get(f"{base}/{name}", self._processes(kind))
+        # An owner who has an id only finds the process under the third name.
+        for name in ("negotiations", "transfers", "processes"):
             add.add_get(f"{base}/{name}/{{id}}", self._process)
             add.add_get(f"{base}/{name}/{{id}}/timeline", self._timeline)
             add.add_post(f"{base}/{name}/{{id}}/{{act}}", self._act)
@@ -212,18 +217,16 @@ class LocalServer:
 
     def _processes(self, kind: Kind) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            created, _, last = request.query.get("after", "0:").partition(":")
-            if not created.isdigit():
-                raise CallerError("after-invalid", "after is 'createdAt:id' of the last process seen")
-            rows = await self.context.store.processes(
-                kind, after=(int(created), last), limit=PAGE, state=request.query.get("state")
-            )
+            rows = await self.context.store.processes(kind, after=_after(request), limit=PAGE, state=request.query.get("state"))
             return _json([shown(row) for row in rows])
 
         return handle
 
     async def _process(self, request: web.Request) -> web.Response:
-        return _json(shown(await acts.load(self.context, request.match_info["id"])))
+        """With ``wait_s`` and ``version``: answered when the process has another version, or after that many seconds."""
+        process_id = request.match_info["id"]
+        wait_s, version = (_whole(request, name, most) for name, most in (("wait_s", MAX_WAIT_S), ("version", 1 << 53)))
+        return _json(shown(await self.watch.newer(lambda: acts.load(self.context, process_id), version, wait_s)))
 
     async def _timeline(self, request: web.Request) -> web.Response:
         await acts.load(self.context, request.match_info["id"])
@@ -252,8 +255,9 @@ class LocalServer:
 
     # -- agreements, letters, peers -----------------------------------------------------------------------------------
 
-    async def _agreements(self, _: web.Request) -> web.Response:
-        return _json([agreement_shown(row) for row in await self.context.store.agreements(limit=PAGE)])
+    async def _agreements(self, request: web.Request) -> web.Response:
+        rows = await self.context.store.agreements(after=_after(request), limit=PAGE)
+        return _json([agreement_shown(row) for row in rows])
 
     async def _agreement(self, request: web.Request) -> web.Response:
         found = await self.context.store.agreements_by_id(request.match_info["id"])
@@ -307,6 +311,7 @@ def shown(process: Process) -> Document:
         "correlationId": process.correlation_id,
         "createdAt": process.created_at,
         "updatedAt": process.updated_at,
+        "version": process.version,
         **detail,
     }
 
@@ -320,6 +325,7 @@ def agreement_shown(row: Agreement) -> Document:
         "negotiation": row.negotiation_id,
         "dataset": row.dataset,
         "state": row.state,
+        "createdAt": row.created_at,
         "document": orjson.loads(row.document),
         "canonical": row.document,
     }
@@ -336,6 +342,22 @@ def letter_shown(row: Outgoing) -> Document:
         "lastError": row.last_error,
         "deadAt": row.dead_at,
     }
+
+
+def _after(request: web.Request) -> tuple[int, str]:
+    """Where the page begins. Raises CallerError."""
+    created, _, last = request.query.get("after", "0:").partition(":")
+    if not (created.isascii() and created.isdigit() and len(created) < 18):
+        raise CallerError("after-invalid", "after is 'createdAt:id' of the last one seen")
+    return int(created), last
+
+
+def _whole(request: web.Request, name: str, most: int) -> int:
+    """A whole number of the query, at most ``most``; 0 where it is missing. Raises CallerError."""
+    given = request.query.get(name, "0")
+    if not (given.isascii() and given.isdigit() and len(given) < 18):
+        raise CallerError("query-invalid", f"{name} is a whole number from 0 to {most}")
+    return min(int(given), most)
 
 
 async def _read(request: web.Request, form: type[Any]) -> Any:

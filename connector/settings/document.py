@@ -6,7 +6,7 @@ Pure text; may import `connector.settings` only.
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -14,7 +14,7 @@ import msgspec
 
 from connector.settings.load import is_section, unwrap
 from connector.settings.model import Settings
-from connector.settings.secret import Secret
+from connector.settings.secret import Secret, SettingsError
 
 _TYPES = {bool: "true or false", int: "integer", str: "text", Path: "path", Secret: "token"}
 _WIDTH = 100
@@ -58,11 +58,13 @@ def reference() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def template(participant_id: str) -> str:
+def template(participant_id: str, chosen: Mapping[str, str] | None = None) -> str:
     """A complete settings file: `participant_id` set, everything else commented out with its default.
 
-    The development section is left out: it belongs into files written on purpose.
+    What is `chosen` (`section.key` to a TOML value) is set as well; SettingsError `unknown-setting` for what is no setting
+    of a plain section. The development section is left out: it belongs into files written on purpose.
     """
+    left = {"participant_id": json.dumps(participant_id), **(chosen or {})}
     parts = ["# Settings of a Carnet connector. What is commented out shows the default."]
     for section in sections():
         if section.name.startswith("development"):
@@ -73,11 +75,14 @@ def template(participant_id: str) -> str:
             lines = [f"# {section.meaning}", title]
         for row in section.rows:
             lines += textwrap.wrap(f"{row.meaning} ({row.type})", _WIDTH, initial_indent="# ", subsequent_indent="# ")
-            if row.name == "participant_id":
-                lines.append(f"participant_id = {json.dumps(participant_id)}")
+            value = None if section.repeated else left.pop(f"{section.name}.{row.name}".lstrip("."), None)
+            if value is not None:
+                lines.append(f"{row.name} = {value}")
             else:
                 lines.append(f"# {row.name} = {row.default or '...'}")
         parts.append("\n".join(lines))
+    for unknown in left:
+        raise SettingsError("unknown-setting", unknown, "there is no such setting; see the settings table of the README")
     return "\n\n".join(parts) + "\n"
 
 

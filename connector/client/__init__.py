@@ -1,0 +1,1 @@
+"""Clients of a connector for programs of its owner."""

@@ -1,0 +1,266 @@
+"""Client of the owner's channel: the Unix socket of a connector, or loopback with the token of its token file.
+
+The command line and the demo speak to running connectors through it and through nothing else. Answers are the channel's own
+JSON documents. May import the errors of the protocol, settings and aiohttp; nothing of the connector's inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from connector.protocol.errors import CarnetError, Unavailable
+from connector.settings import Settings
+from connector.settings.secret import read_token
+
+Document = dict[str, Any]
+Result = TypeVar("Result")
+CALL_TIMEOUT_S: Final = 60.0
+PUBLISH_TIMEOUT_S: Final = 900.0
+WAIT_S: Final = 20
+HELLO_LOOK_S: Final = 0.1
+_BASE: Final = "/carnet/v1"
+
+
+class Refused(CarnetError):
+    """The connector said no: its own code, sentence and HTTP status."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+        self.status = status
+
+
+class Away(Unavailable):
+    """No connector answers there."""
+
+
+class LocalClient:
+    """One connector, as its owner talks to it; an async context manager.
+
+    Every call raises Refused with the connector's own code, or Away when nobody answers in time.
+    """
+
+    def __init__(self, *, socket: str | None = None, url: str = "http://localhost", token: str | None = None) -> None:
+        self._where = socket or url
+        self._socket = socket
+        self._url = url
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._opened: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The client for the connector of these settings. Reads the token file; raises Away if they name no channel."""
+        local = settings.local
+        if local.socket is not None:
+            return cls(socket=str(local.socket))
+        if not local.host or not local.port:
+            raise Away("channel-none", "the settings name no local channel: set local.socket, or local.host and local.port")
+        token = read_token(local.token_file, "local.token_file")
+        return cls(url=f"http://{local.host}:{local.port}", token=token.reveal())
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.UnixConnector(self._socket) if self._socket else aiohttp.TCPConnector()
+        self._opened = aiohttp.ClientSession(connector=connector, headers=self._headers)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+
+    # -- state, catalogue, peers --------------------------------------------------------------------------------------
+
+    async def status(self) -> Document:
+        """Who the connector is, how many messages wait, whether its data plane is there."""
+        return dict(await self._call("GET", "/status"))
+
+    async def publish(self, dataset: str, file: str, **more: Any) -> Document:
+        """Offer a file; ``more`` holds title, offers, media_type. Gives the dataset and its source's bytes and sha256."""
+        given = {key: value for key, value in more.items() if value}
+        return dict(await self._call("POST", "/datasets", {"id": dataset, "file": file, **given}, timeout_s=PUBLISH_TIMEOUT_S))
+
+    async def datasets(self) -> list[Document]:
+        """Everything that this connector offers."""
+        found: list[Document] = []
+        while page := await self._call("GET", f"/datasets?after={_safe(found[-1]['@id']) if found else ''}"):
+            found += page
+        return found
+
+    async def catalog(self, counterparty: str, address: str | None = None) -> list[Document]:
+        """Everything that a peer offers us."""
+        return list(await self._call("POST", "/catalog", {"counterparty": counterparty, "address": address}))
+
+    async def dataset(self, counterparty: str, dataset: str, address: str | None = None) -> Document:
+        """One dataset of a peer."""
+        body = {"counterparty": counterparty, "address": address, "dataset": dataset}
+        return dict(await self._call("POST", "/catalog", body))
+
+    async def hello(self, counterparty: str, timeout_s: float = 10.0) -> Document | None:
+        """Greet a peer; what it says of itself after that, or None if it said nothing within ``timeout_s`` seconds.
+
+        The answer is a message of its own that nothing announces, so the channel is asked ten times a second.
+        """
+        before = await self.capabilities(counterparty)
+        await self._call("POST", f"/peers/{_safe(counterparty)}/hello")
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (now := await self.capabilities(counterparty)) in (None, before):  # noqa: ASYNC110  # see above
+                    await asyncio.sleep(HELLO_LOOK_S)
+        except TimeoutError:
+            return None
+        return now
+
+    async def capabilities(self, counterparty: str) -> Document | None:
+        """What a peer last said of itself; None if it never did."""
+        try:
+            return dict(await self._call("GET", f"/peers/{_safe(counterparty)}/capabilities"))
+        except Refused as error:
+            if error.code == "capabilities-unknown":
+                return None
+            raise
+
+    # -- processes ----------------------------------------------------------------------------------------------------
+
+    async def negotiate(self, counterparty: str, dataset: str, offer: Document, **more: Any) -> Document:
+        """Begin a negotiation; ``more`` holds role and address."""
+        body = {"counterparty": counterparty, "dataset": dataset, "offer": offer, **_given(more)}
+        return dict(await self._call("POST", "/negotiations", body))
+
+    async def transfer(self, agreement: str, **more: Any) -> Document:
+        """Begin a transfer; ``more`` holds counterparty, sink, format and address."""
+        return dict(await self._call("POST", "/transfers", {"agreement": agreement, **_given(more)}))
+
+    async def process(self, process_id: str, *, wait_s: int = 0, version: int = 0) -> Document:
+        """A negotiation or transfer, once it has another version or ``wait_s`` seconds have passed."""
+        query = f"?wait_s={wait_s}&version={version}" if wait_s else ""
+        return dict(await self._call("GET", f"/processes/{_safe(process_id)}{query}", timeout_s=CALL_TIMEOUT_S + wait_s))
+
+    async def wait(
+        self,
+        process_id: str,
+        until: Callable[[Document], bool],
+        timeout_s: float,
+        seen: Callable[[Document], None] = lambda _: None,
+    ) -> Document:
+        """The process when ``until`` holds, or as it is after ``timeout_s`` seconds. ``seen`` is called for each version."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        process = await self.process(process_id)
+        seen(process)
+        while not until(process):
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            newer = await self.process(process_id, wait_s=min(WAIT_S, int(left) + 1), version=process["version"])
+            if newer["version"] != process["version"]:
+                seen(newer)
+            process = newer
+        return process
+
+    async def processes(self, kind: str, state: str | None = None) -> list[Document]:
+        """All processes of a kind (negotiation or transfer), the oldest first."""
+        found: list[Document] = []
+        chosen = f"&state={_safe(state)}" if state else ""
+        while True:
+            page = await self._call("GET", f"/{kind}s?after={_after(found)}{chosen}")
+            if not page:
+                return found
+            found += page
+
+    async def timeline(self, process_id: str) -> list[Document]:
+        """What happened in a process, in order."""
+        return list(await self._call("GET", f"/processes/{_safe(process_id)}/timeline"))
+
+    async def act(self, process_id: str, name: str, **content: Any) -> Document:
+        """Accept, agree, verify, finalize, offer, start, suspend, resume, complete or terminate."""
+        return dict(await self._call("POST", f"/processes/{_safe(process_id)}/{_safe(name)}", _given(content)))
+
+    async def data_address(self, process_id: str) -> Document:
+        """Where and with which token a started transfer's data can be fetched."""
+        return dict(await self._call("GET", f"/transfers/{_safe(process_id)}/data-address"))
+
+    # -- agreements and letters ---------------------------------------------------------------------------------------
+
+    async def agreements(self) -> list[Document]:
+        """Every agreement, in order of their making."""
+        found: list[Document] = []
+        while page := await self._call("GET", f"/agreements?after={_after(found)}"):
+            found += page
+        return found
+
+    async def agreement(self, agreement_id: str) -> Document:
+        """One agreement with its exact document."""
+        return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}"))
+
+    async def dead_letters(self) -> list[Document]:
+        """Messages that were given up."""
+        return list(await self._call("GET", "/dead-letters"))
+
+    async def retry(self, letter_id: str) -> None:
+        """Send a dead letter again."""
+        await self._call("POST", f"/dead-letters/{_safe(letter_id)}/retry")
+
+    async def give_up(self, letter_id: str) -> None:
+        """Forget a dead letter."""
+        await self._call("DELETE", f"/dead-letters/{_safe(letter_id)}")
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            raise RuntimeError("enter the client first: async with LocalClient(...)")
+        return self._opened
+
+    async def _call(self, method: str, path: str, body: Document | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        target = URL(f"{self._url}{_BASE}{path}", encoded=True)
+        data = None if body is None else orjson.dumps(body)
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._session.request(method, target, data=data) as answer,
+            ):
+                raw = await answer.read()
+                return _understood(answer.status, raw)
+        except TimeoutError as error:
+            raise Away("connector-silent", f"the connector on {self._where} did not answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Away("connector-away", f"no connector answers on {self._where}; start it with `carnet serve`") from error
+
+
+def once(settings: Settings, work: Callable[[LocalClient], Awaitable[Result]]) -> Result:
+    """``work`` with a client of the connector of these settings, for callers without a running loop."""
+
+    chosen = LocalClient.of(settings)
+
+    async def run() -> Result:
+        async with chosen as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+def _understood(status: int, raw: bytes) -> Any:
+    try:
+        document = orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError as error:
+        raise Refused(status, "answer-invalid", f"what answers there (HTTP {status}) is no connector") from error
+    if status < 400:
+        return document
+    problem = document if isinstance(document, dict) else {}
+    raise Refused(status, str(problem.get("code", "http")), str(problem.get("detail", f"HTTP {status}")))
+
+
+def _safe(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _after(found: list[Document]) -> str:
+    return _safe(f"{found[-1]['createdAt']}:{found[-1]['id']}" if found else "0:")
+
+
+def _given(values: Document) -> Document:
+    return {key: value for key, value in values.items() if value is not None}
