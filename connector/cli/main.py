@@ -9,9 +9,18 @@ import click
 
 # name: (module, one line of help); the module has a click command called `command`
 COMMANDS = {
+    "demo": ("connector.cli.demo", "Show two connectors doing business on this machine."),
     "init": ("connector.cli.init", "Make the folder, settings and tokens of a new connector."),
     "serve": ("connector.cli.serve", "Run a connector until it is told to stop."),
     "doctor": ("connector.cli.doctor", "Say what is not in order, and what to do about it."),
+    "publish": ("connector.cli.publish", "Offer a file as a dataset."),
+    "browse": ("connector.cli.browse", "List what a peer offers, or what we offer."),
+    "negotiate": ("connector.cli.negotiate", "Ask a peer for a contract."),
+    "transfer": ("connector.cli.transfer", "Fetch the data of an agreement."),
+    "contracts": ("connector.cli.contracts", "List and show agreements."),
+    "processes": ("connector.cli.processes", "List, show and move negotiations and transfers."),
+    "letters": ("connector.cli.letters", "List dead letters, send them again or give them up."),
+    "hello": ("connector.cli.hello", "Greet a peer and show what it can do."),
     "backup": ("connector.cli.backup", "Copy the databases of a connector, also while it runs."),
     "restore": ("connector.cli.restore", "Put a backup in place of the databases of a stopped connector."),
 }

@@ -1,0 +1,114 @@
+"""What the commands share that talk to a running connector: options, one call, and how an answer is shown.
+
+They go through the owner's channel that the settings name and open no database.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from connector.cli.config import config_option, read_settings
+from connector.client.local import Document, LocalClient, once
+from connector.protocol.errors import CarnetError
+
+Result = TypeVar("Result")
+FINAL = frozenset({"FINALIZED", "COMPLETED", "TERMINATED"})
+
+
+def channel_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--config` and `--json`."""
+    option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+    return config_option(option(command))
+
+
+def wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--wait-s` and `--no-wait`; the function gets `wait_s`, 0 for not at all."""
+    command = click.option("--no-wait", "wait_s", flag_value=0, type=int, help="Do not wait; say what was begun.")(command)
+    return click.option("--wait-s", type=click.IntRange(0, 86_400), default=60, show_default=True, help="Longest wait.")(command)
+
+
+def call(config: Path, work: Callable[[LocalClient], Awaitable[Result]]) -> Result:
+    """One piece of work with the running connector; ends the command with the connector's code and sentence if it says no."""
+    settings = read_settings(config)
+    try:
+        return once(settings, work)
+    except CarnetError as error:
+        raise click.ClickException(f"{error.reason} [{error.code}]") from error
+
+
+def show(document: Any, lines: Iterable[str], *, as_json: bool) -> None:
+    """The document as it is, or lines for people."""
+    if as_json:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    for line in lines:
+        click.echo(line)
+
+
+class Progress:
+    """States as they come, on one line of standard error."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._shown = False
+
+    def __call__(self, process: Document) -> None:
+        """A version of the process."""
+        state = str(process["state"])
+        if state != self._last and state != "INITIAL":
+            click.echo(f"{' -> ' if self._shown else ''}{state}", nl=False, err=True)
+            self._shown = True
+        self._last = state
+
+    def end(self) -> None:
+        """Close the line, if one was begun."""
+        if self._shown:
+            click.echo(err=True)
+
+
+def finish(process: Document, *, good: bool) -> None:
+    """End the command with 1 if this is not where it should have come to."""
+    if good:
+        return
+    if process["state"] == "TERMINATED":
+        raise click.ClickException(f"the {process['kind']} was ended: {why(process)}")
+    click.echo(f"Still {process['state']}; look again with: carnet processes show {process['id']}", err=True)
+    sys.exit(1)
+
+
+def why(process: Document) -> str:
+    """Who ended, refused or suspended it, and in which words."""
+    ended = process.get("ended") or process.get("refusal") or {}
+    reason = "; ".join(item if isinstance(item, str) else json.dumps(item) for item in ended.get("reason", []))
+    code = f" [{ended['code']}]" if ended.get("code") else ""
+    return f"by the {ended.get('by', 'other side')}: {reason or 'no reason given'}{code}"
+
+
+def about(process: Document) -> list[str]:
+    """A process in a few lines."""
+    lines = [
+        f"{process['kind']} {process['id']}",
+        f"  {process['role']} with {process['counterparty']} about {process['subject']}",
+        f"  state {process['state']}" + (f", awaiting the answer to {process['awaiting']}" if process["awaiting"] else ""),
+    ]
+    if process.get("pending"):
+        lines.append(f"  waits for a person: {process['pending']}")
+    if process.get("ended") or process.get("refusal"):
+        lines.append(f"  {why(process)}")
+    if process.get("agreement"):
+        lines.append(f"  agreement {process['agreement']['@id']}")
+    if process.get("received"):
+        lines += [f"  {key} {value}" for key, value in process["received"].items()]
+    return [*lines, f"  correlation id {process['correlationId']}"]
+
+
+def moment(at_ms: int) -> str:
+    """A time of the connector for people, UTC."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"

@@ -1,0 +1,35 @@
+"""`carnet contracts`: the agreements that this connector holds."""
+
+import json
+from pathlib import Path
+
+import click
+
+from connector.cli.channel import call, channel_options, moment, show
+
+
+@click.group(name="contracts")
+def command() -> None:
+    """List and show agreements."""
+
+
+@command.command(name="list")
+@channel_options
+def listed(config: Path, as_json: bool) -> None:
+    """Every agreement, one a line."""
+    agreements = call(config, lambda client: client.agreements())
+    lines = [
+        f"{row['id']}  {row['state']:8}  {row['role']:8}  {row['counterparty']}  {row['dataset']}  {moment(row['createdAt'])}"
+        for row in agreements
+    ]
+    show(agreements, lines or ["no agreement yet"], as_json=as_json)
+
+
+@command.command(name="show")
+@channel_options
+@click.argument("agreement")
+def shown(config: Path, as_json: bool, agreement: str) -> None:
+    """One agreement with its terms."""
+    found = call(config, lambda client: client.agreement(agreement))
+    lines = [f"{key} {found[key]}" for key in ("id", "state", "role", "counterparty", "dataset", "negotiation")]
+    show(found, [*lines, json.dumps(found["document"], indent=2, ensure_ascii=False)], as_json=as_json)

@@ -1,0 +1,71 @@
+"""`carnet negotiate`: ask for a contract on an offer, as published or with other terms, and wait for its end."""
+
+from pathlib import Path
+
+import click
+
+from connector.cli.channel import FINAL, Progress, about, call, channel_options, finish, show, wait_option
+from connector.cli.publish import read_terms
+from connector.client.local import Document, LocalClient
+
+
+@click.command(name="negotiate")
+@channel_options
+@wait_option
+@click.argument("counterparty")
+@click.argument("dataset")
+@click.option("--offer", "offer_id", help="Id of the offer; needed if the dataset has several.")
+@click.option(
+    "--terms",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="JSON file: what is to be different from the published offer (permission, prohibition, obligation).",
+)
+@click.option("--as-provider", is_flag=True, help="Offer COUNTERPARTY our own DATASET instead.")
+@click.option("--address", help="One of its addresses in [[peers]]; the first one if left out.")
+def command(
+    config: Path,
+    as_json: bool,
+    wait_s: int,
+    counterparty: str,
+    dataset: str,
+    offer_id: str | None,
+    terms: Path | None,
+    as_provider: bool,
+    address: str | None,
+) -> None:
+    """Negotiate with COUNTERPARTY about DATASET of its catalogue.
+
+    Waits until the negotiation has ended or needs a decision of ours. Ends with 1 if it came to neither, or to no contract.
+    """
+    changes = {} if terms is None else read_terms(terms)
+    progress = Progress()
+
+    async def negotiate(client: LocalClient) -> Document:
+        if as_provider:
+            offer = {"@id": offer_id} if offer_id else {}
+            begun = await client.negotiate(counterparty, dataset, offer, role="provider", address=address)
+        else:
+            found = await client.dataset(counterparty, dataset, address)
+            offer = {**choose(found, offer_id), **changes}
+            begun = await client.negotiate(counterparty, dataset, offer, address=address)
+        return await client.wait(begun["id"], settled, wait_s, progress) if wait_s else begun
+
+    process = call(config, negotiate)
+    progress.end()
+    show(process, about(process), as_json=as_json)
+    finish(process, good=not wait_s or process["state"] == "FINALIZED" or bool(process.get("pending")))
+
+
+def settled(process: Document) -> bool:
+    """Whether nothing more happens without us."""
+    return process["state"] in FINAL or bool(process.get("pending"))
+
+
+def choose(dataset: Document, offer_id: str | None) -> Document:
+    """The offer of that id, or the only one; ends the command if there is no such choice."""
+    offers: list[Document] = dataset.get("hasPolicy", [])
+    chosen = [offer for offer in offers if offer_id in (None, offer.get("@id"))]
+    if len(chosen) == 1:
+        return chosen[0]
+    known = ", ".join(str(offer.get("@id")) for offer in offers) or "none"
+    raise click.ClickException(f"name the offer with --offer; dataset {dataset['@id']} has: {known}")

@@ -1,0 +1,77 @@
+"""The demo from beginning to end: two connectors come up, do business, are checked at each step, and are stopped.
+
+Raises Untrue, NotServing or CarnetError when something did not hold; both connectors are stopped whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+
+from connector.demo import scenes
+from connector.demo.houses import House, make_houses
+from connector.demo.servers import serving
+from connector.demo.stage import Stage, Stopwatch
+
+
+async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program: str) -> None:
+    """Run everything in ``folder``; with ``keep`` the connectors stay up until this is cancelled. ``program`` is `carnet`."""
+    whole, watch = Stopwatch(), Stopwatch()
+    houses = await asyncio.to_thread(make_houses, folder)
+    async with AsyncExitStack() as stack:
+        await _both(stack, houses)
+        say("Carnet: an OEM and a city do business, each with a connector of its own on this machine.")
+        for house in houses:
+            say(f"   {house.name}  {house.participant_id:20}  {house.address}")
+        say(f"   made from nothing, started and ready   {watch}")
+        provider, consumer = [await stack.enter_async_context(house.client()) for house in houses]
+        web = await stack.enter_async_context(aiohttp.ClientSession())
+        received, agreement = await _play(Stage(*houses, provider, consumer, web, say))
+        say(f"Everything held. The whole took {whole}.")
+        if keep:
+            say("")
+            for line in explore(*houses, agreement=agreement, received=received, program=program):
+                say(line)
+            await asyncio.Event().wait()
+
+
+async def _both(stack: AsyncExitStack, houses: tuple[House, House]) -> None:
+    """Start both at the same time. If one does not come up, the other is stopped with the stack."""
+    async with asyncio.TaskGroup() as starting:
+        for house in houses:
+            starting.create_task(stack.enter_async_context(serving(house)))
+
+
+async def _play(stage: Stage) -> tuple[Path, str]:
+    source = await scenes.publish(stage)
+    offer = await scenes.browse(stage)
+    negotiation = await scenes.negotiate(stage, offer)
+    agreement: str = negotiation["agreement"]["@id"]
+    await scenes.refuse(stage, offer)
+    received = await scenes.transfer(stage, agreement, source)
+    await scenes.pause(stage, agreement, source)
+    await scenes.terminate(stage, agreement)
+    await scenes.timeline(stage, negotiation)
+    return received, agreement
+
+
+def explore(provider: House, consumer: House, *, agreement: str, received: Path, program: str) -> list[str]:
+    """What to try while the connectors are up."""
+    carnet, ours, theirs = (shlex.quote(str(each)) for each in (program, consumer.config, provider.config))
+    return [
+        "Both connectors stay up until Ctrl-C. In another terminal:",
+        f"  {carnet} browse {provider.participant_id} --config {ours}",
+        f"  {carnet} negotiate {provider.participant_id} {scenes.DATASET} --config {ours}",
+        f"  {carnet} transfer {agreement} --config {ours}",
+        f"  {carnet} contracts list --config {ours}",
+        f"  {carnet} processes list --config {theirs}",
+        f"  {carnet} hello {consumer.participant_id} --config {theirs}",
+        f"  {carnet} doctor --config {theirs}",
+        f"The file that came: {received}",
+        f"Logs: {provider.log} and {consumer.log}",
+    ]

@@ -1,0 +1,26 @@
+"""The data of the demo: trips of made-up vehicles, the same for the same seed. No real person, vehicle or place. Pure."""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+SEED: Final = 20251
+TRIPS: Final = 20_000
+_COLUMNS: Final = "trip,vehicle,minute_of_day,distance_km,duration_min,energy_kwh,from_zone,to_zone\n"
+
+
+def trips_csv(seed: int = SEED, count: int = TRIPS) -> str:
+    """``count`` trips as CSV, with a header: distances in km, durations in minutes, energy in kWh, zones of a made-up grid."""
+    chance = random.Random(seed)  # noqa: S311  # made-up data, not a secret
+    lines = [_COLUMNS]
+    for number in range(count):
+        distance_km = min(chance.lognormvariate(1.9, 0.8), 400.0)
+        speed_kmh = chance.uniform(18.0, 60.0)
+        energy_kwh = distance_km * chance.uniform(0.13, 0.22)
+        vehicle, minute = f"v{chance.randrange(500):03}", chance.randrange(1440)
+        zones = f"z{chance.randrange(64):02},z{chance.randrange(64):02}"
+        lines.append(
+            f"{number},{vehicle},{minute},{distance_km:.1f},{distance_km / speed_kmh * 60:.0f},{energy_kwh:.2f},{zones}\n"
+        )
+    return "".join(lines)
