@@ -279,6 +279,8 @@ async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, stop: asy
     """The listener for reports, and our own data plane or the one that runs elsewhere."""
     signaling = SignalingServer(running.context, running.plane.token)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # A fixed port is ours again at once after a kill, whatever connections of the last life still linger.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind(("127.0.0.1", settings.data.control_port))
     await _site(stack, signaling.application(), listening)
     control_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
