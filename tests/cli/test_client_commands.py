@@ -1,0 +1,276 @@
+"""The commands that talk to running connectors, against two that really run."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from connector.cli.main import cli
+from connector.client.local import Away, once
+from connector.demo.houses import CONSUMER_ID, PROVIDER_ID, House, make_houses
+from connector.settings import load
+
+ROOT = Path(__file__).parents[2]
+READY_S = 60
+ASKED = 2000
+
+
+def start(house: House) -> subprocess.Popen[bytes]:
+    with house.log.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "connector.cli", "serve", "--config", str(house.config), "--exit-with-stdin"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def await_ready(house: House, process: subprocess.Popen[bytes]) -> None:
+    """The channel is opened last. Each question takes a moment of its own, so that no pause is needed."""
+    settings = load(house.config, {})
+    for _ in range(ASKED):
+        with suppress(Away):
+            if once(settings, lambda client: client.status())["dataPlane"]:
+                return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(READY_S / ASKED)
+            pytest.fail(house.log.read_text())
+    pytest.fail(f"not ready: {house.log.read_text()}")
+
+
+@dataclass(frozen=True)
+class Two:
+    provider: House
+    consumer: House
+
+    def carnet(self, who: str, *arguments: str | Path) -> Result:
+        house = self.provider if who == "provider" else self.consumer
+        words = [str(argument) for argument in arguments]
+        return CliRunner().invoke(cli, [*words, "--config", str(house.config)])
+
+    def json(self, who: str, *arguments: str | Path) -> Any:
+        result = self.carnet(who, *arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    for name in [name for name in os.environ if name.startswith("CARNET_")]:
+        pytest.skip(f"{name} is set, which is not for these connectors")
+    houses = make_houses(tmp_path_factory.mktemp("two"))
+    processes = [start(house) for house in houses]
+    try:
+        for house, process in zip(houses, processes, strict=True):
+            await_ready(house, process)
+        yield Two(*houses)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def offer(two: Two) -> dict[str, Any]:
+    published = two.json("provider", "publish", two.provider.folder / "trips.csv", "--id", "trips", "--title", "Trips")
+    assert published["source"]["bytes"] == (two.provider.folder / "trips.csv").stat().st_size
+    found: dict[str, Any] = published["dataset"]["hasPolicy"][0]
+    return found
+
+
+@pytest.fixture(scope="module")
+def agreement(two: Two, offer: dict[str, Any]) -> str:
+    process = two.json("consumer", "negotiate", PROVIDER_ID, "trips", "--offer", offer["@id"])
+    assert process["state"] == "FINALIZED"
+    return str(process["agreement"]["@id"])
+
+
+@pytest.fixture
+def wider(tmp_path: Path) -> Path:
+    terms = tmp_path / "terms.json"
+    terms.write_text(json.dumps({"permission": [{"action": "use"}, {"action": "distribute"}]}))
+    return terms
+
+
+def asked(two: Two, wider: Path) -> tuple[str, str]:
+    """The ids, at the consumer and at the provider, of a request with other terms."""
+    process = two.json("consumer", "negotiate", PROVIDER_ID, "trips", "--terms", wider, "--no-wait")
+    ours = process["id"]
+    for _ in range(ASKED):
+        rows = two.json("provider", "processes", "list", "--kind", "negotiation", "--state", "REQUESTED")
+        for row in rows:
+            if row["consumerPid"] == ours:
+                assert row["pending"] == "decide-counter-offer"
+                return ours, row["id"]
+    raise AssertionError("the request did not arrive")
+
+
+def reaches(two: Two, who: str, process: str, state: str) -> dict[str, Any]:
+    for _ in range(ASKED):
+        found: dict[str, Any] = two.json(who, "processes", "show", process)
+        if found["state"] == state and not found["awaiting"]:
+            return found
+    raise AssertionError(f"{process} does not become {state}")
+
+
+@pytest.mark.usefixtures("offer")
+def test_browse_shows_what_is_offered(two: Two) -> None:
+    theirs = two.carnet("consumer", "browse", PROVIDER_ID)
+    assert theirs.stdout.startswith("trips: Trips\n  offer urn:uuid:")
+    assert "    permission: use\n" in theirs.stdout
+    assert two.carnet("provider", "browse").stdout == theirs.stdout
+    assert two.json("consumer", "browse", PROVIDER_ID, "--dataset", "trips")[0]["@id"] == "trips"
+    assert two.carnet("consumer", "browse").stdout == "nothing is on offer\n"
+
+
+def test_contracts_are_listed_and_shown(two: Two, agreement: str) -> None:
+    for who in ("provider", "consumer"):
+        assert agreement in two.carnet(who, "contracts", "list").stdout
+        assert two.json(who, "contracts", "show", agreement)["state"] == "binding"
+    assert '"permission"' in two.carnet("consumer", "contracts", "show", agreement).stdout
+
+
+def test_a_transfer_says_what_came_and_where_it_is(two: Two, agreement: str) -> None:
+    result = two.carnet("consumer", "transfer", agreement, "--to", "came.csv")
+    assert result.exit_code == 0, result.output
+    file = two.consumer.folder / "received" / "came.csv"
+    assert f"  file {file}\n" in result.stdout
+    assert f"  bytes {file.stat().st_size}\n" in result.stdout
+    assert "STARTED -> COMPLETED\n" in result.stderr
+    assert file.read_bytes() == (two.provider.folder / "trips.csv").read_bytes()
+
+
+def test_a_name_is_found_for_data_without_one(two: Two, agreement: str) -> None:
+    moved = two.json("consumer", "transfer", agreement)
+    assert Path(moved["file"]).name.startswith("trips.")
+    assert Path(moved["file"]).stat().st_size == moved["received"]["bytes"]
+
+
+def test_without_fetching_the_token_is_handed_out(two: Two, agreement: str) -> None:
+    moved = two.json("consumer", "transfer", agreement, "--no-fetch")
+    assert moved["dataAddress"]["endpoint"].startswith(f"http://127.0.0.1:{two.provider.public_port}/public/")
+    reaches(two, "provider", moved["providerPid"], "STARTED")
+    assert two.carnet("provider", "processes", "suspend", moved["providerPid"], "--reason", "a pause").exit_code == 0
+    reaches(two, "consumer", moved["id"], "SUSPENDED")
+    reaches(two, "provider", moved["providerPid"], "SUSPENDED")
+    assert two.carnet("provider", "processes", "resume", moved["providerPid"]).exit_code == 0
+    reaches(two, "consumer", moved["id"], "STARTED")
+    assert two.carnet("consumer", "processes", "complete", moved["id"]).exit_code == 0
+    reaches(two, "provider", moved["providerPid"], "COMPLETED")
+
+
+def test_a_file_that_is_there_already_is_not_overwritten(two: Two, agreement: str) -> None:
+    assert two.carnet("consumer", "transfer", agreement, "--to", "twice.csv").exit_code == 0
+    result = two.carnet("consumer", "transfer", agreement, "--to", "twice.csv")
+    assert (result.exit_code, "the transfer was ended" in result.stderr) == (1, True)
+
+
+@pytest.mark.usefixtures("offer")
+def test_other_terms_are_refused_with_a_reason(two: Two, wider: Path) -> None:
+    ours, theirs = asked(two, wider)
+    assert "waits for a person: decide-counter-offer" in two.carnet("provider", "processes", "list").stdout
+    done = two.carnet("provider", "processes", "terminate", theirs, "--reason", "use only", "--code", "no-resale")
+    assert done.exit_code == 0, done.output
+    reaches(two, "consumer", ours, "TERMINATED")
+    assert "by the provider: use only [no-resale]" in two.carnet("consumer", "processes", "show", ours).stdout
+    timeline = two.carnet("consumer", "processes", "timeline", ours).stdout
+    assert "received TERMINATION" in timeline
+    assert two.json("consumer", "processes", "timeline", ours)[0]["what"] == "sent"
+
+
+@pytest.mark.usefixtures("offer")
+def test_other_terms_are_agreed_to_by_a_person(two: Two, wider: Path) -> None:
+    ours, theirs = asked(two, wider)
+    assert two.carnet("provider", "processes", "agree", theirs).exit_code == 0
+    assert len(reaches(two, "consumer", ours, "FINALIZED")["agreement"]["permission"]) == 2
+
+
+def test_a_counter_offer_is_accepted_by_a_person(two: Two, wider: Path, offer: dict[str, Any], tmp_path: Path) -> None:
+    ours, theirs = asked(two, wider)
+    published = tmp_path / "published.json"
+    published.write_text(json.dumps({"permission": offer["permission"]}))
+    assert two.carnet("provider", "processes", "offer", theirs, published).exit_code == 0
+    assert reaches(two, "consumer", ours, "OFFERED")["pending"] == "decide-offer"
+    assert two.carnet("consumer", "processes", "accept", ours).exit_code == 0
+    reaches(two, "consumer", ours, "FINALIZED")
+
+
+@pytest.mark.usefixtures("offer")
+def test_a_provider_offers_of_its_own_accord(two: Two) -> None:
+    result = two.carnet("provider", "negotiate", CONSUMER_ID, "trips", "--as-provider", "--no-wait")
+    assert (result.exit_code, "provider with did:web:city.example about trips" in result.stdout) == (0, True)
+
+
+@pytest.mark.usefixtures("offer")
+def test_who_waits_in_vain_is_told(two: Two, wider: Path) -> None:
+    result = two.carnet("consumer", "negotiate", PROVIDER_ID, "trips", "--terms", wider, "--wait-s", "1")
+    assert (result.exit_code, "Still REQUESTED; look again with: carnet processes show urn:uuid:" in result.stderr) == (1, True)
+
+
+def test_peers_greet_each_other(two: Two) -> None:
+    assert two.carnet("consumer", "hello", PROVIDER_ID).stdout.startswith(f"{PROVIDER_ID} speaks 2025-1 and runs carnet")
+    assert two.json("provider", "hello", CONSUMER_ID)["participantId"] == CONSUMER_ID
+
+
+def test_no_letter_is_dead(two: Two) -> None:
+    assert two.carnet("provider", "letters", "list").stdout == "no dead letter\n"
+    for name in ("retry", "give-up"):
+        result = two.carnet("provider", "letters", name, "urn:uuid:none")
+        assert (result.exit_code, "[letter-unknown]" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("processes", "show", "urn:uuid:none"), "process-unknown"),
+        (("contracts", "show", "a/b?c"), "agreement-unknown"),
+        (("browse", "did:web:nobody.example"), "peer-unknown"),
+        (("transfer", "urn:uuid:none"), "agreement-unknown"),
+        (("negotiate", PROVIDER_ID, "no such thing"), "peer-refused"),
+    ],
+)
+def test_the_connectors_code_and_sentence_reach_the_caller(two: Two, arguments: tuple[str, ...], code: str) -> None:
+    result = two.carnet("consumer", *arguments)
+    assert (result.exit_code, f"[{code}]" in result.stderr) == (1, True), result.output
+
+
+def test_a_file_outside_the_allowed_folders_is_not_published(two: Two, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text("a,b\n")
+    result = two.carnet("provider", "publish", outside, "--id", "outside")
+    assert result.exit_code == 1
+    assert "[" in result.stderr
+
+
+@pytest.mark.parametrize("content", ["[]", "no json", ""])
+def test_terms_must_be_an_offer(two: Two, tmp_path: Path, content: str) -> None:
+    terms = tmp_path / "terms.json"
+    terms.write_text(content)
+    assert two.carnet("consumer", "negotiate", PROVIDER_ID, "trips", "--terms", terms).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("browse",), ("contracts", "list"), ("processes", "list"), ("letters", "list"), ("hello", "did:web:them")]
+)
+def test_a_stopped_connector_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    house, _ = make_houses(tmp_path / "stopped")
+    result = CliRunner().invoke(cli, [*arguments, "--config", str(house.config)])
+    assert (result.exit_code, "[connector-away]" in result.stderr) == (1, True)
+    assert not (house.folder / "control.db").exists()
+
+
+def test_settings_without_a_channel_say_so(tmp_path: Path) -> None:
+    house, _ = make_houses(tmp_path / "closed")
+    house.config.write_text(house.config.read_text().replace('# socket = "carnet.sock"', 'socket = ""'))
+    result = CliRunner().invoke(cli, ["browse", "--config", str(house.config)])
+    assert (result.exit_code, "[channel-none]" in result.stderr) == (1, True)

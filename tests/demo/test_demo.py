@@ -1,0 +1,175 @@
+"""The demo, run for real: both connectors, both data planes, every claim checked by its exit code."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from connector.demo.houses import free_ports, make_houses
+from connector.demo.servers import NotServing, serving
+from connector.demo.stage import Untrue, hold
+from connector.demo.trips import trips_csv
+
+ROOT = Path(__file__).parents[2]
+LONGEST_S = 60
+
+
+def environ(temporary: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CARNET_")}
+    return {**kept, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+
+
+@asynccontextmanager
+async def demo(temporary: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "connector.cli", "demo", *arguments),
+        cwd=ROOT,
+        env=environ(temporary),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def serving_below(folder: Path) -> list[str]:
+    """Command lines of processes that have a settings file below the folder."""
+    lines = []
+    for found in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = found.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{folder}/" in line:
+            lines.append(line)
+    return lines
+
+
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def until_none_serves(folder: Path) -> None:
+    async with asyncio.timeout(LONGEST_S):
+        while serving_below(folder):  # noqa: ASYNC110  # processes of somebody else's tell nobody of their end
+            await asyncio.sleep(0.05)
+
+
+async def test_the_demo_holds_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with demo(tmp_path) as process:
+        output, errors = await process.communicate()
+    said = output.decode()
+    assert process.returncode == 0, errors.decode()
+    for line in (
+        r"trips\.csv: \d+ bytes, SHA-256 [0-9a-f]{16}…",
+        r"REQUESTED to FINALIZED without a person in between   \d+ ms",
+        r"agreement urn:uuid:[0-9a-f-]{36}, the same bytes on both sides",
+        r"decides nothing: pending decide-counter-offer",
+        r'a person refuses, the consumer reads why: "trips may be used, not passed on',
+        r"\d+ bytes, SHA-256 [0-9a-f]{16}… on both sides   \d+ ms",
+        r"suspended: the consumer's token is refused with HTTP 403",
+        r"the old token stays dead: HTTP 403",
+        r"is refused with HTTP 410",
+        r"correlation id urn:uuid:[0-9a-f-]{36}$",
+        r"provider  received VERIFICATION +VERIFIED$",
+        r"^Everything held\. The whole took \d+ ms\.$",
+    ):
+        assert re.search(line, said, re.M), f"{line}\n{said}"
+    assert errors == b""
+    assert left_in(tmp_path) == []
+    assert serving_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_what_is_kept_stays_up_until_told(tmp_path: Path, number: signal.Signals) -> None:
+    folder = tmp_path / "kept"
+    async with demo(tmp_path, "--keep", "--folder", str(folder)) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or not lines[-1].startswith("Logs: "):
+            lines.append((await process.stdout.readline()).decode())
+            assert lines[-1], lines
+        assert serving_below(folder)
+        browse = next(line for line in lines if " browse " in line).split()
+        shown = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "connector.cli", *browse[1:]), cwd=ROOT, env=environ(tmp_path), stdout=subprocess.PIPE
+        )
+        assert b"Trips of a test fleet" in (await shown.communicate())[0]
+        process.send_signal(number)
+        await process.communicate()
+    assert process.returncode == 0
+    assert serving_below(folder) == []
+    assert (folder / "consumer" / "received" / "trips.csv").read_bytes() == (folder / "provider" / "trips.csv").read_bytes()
+    assert (folder / "consumer").stat().st_mode & 0o777 == 0o700
+
+
+async def test_told_to_stop_in_the_middle_it_stops_everything(tmp_path: Path) -> None:
+    async with demo(tmp_path) as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+    assert (process.returncode, b"Told to stop" in errors) == (1, True)
+    assert serving_below(tmp_path) == []
+    assert left_in(tmp_path) == []
+
+
+async def test_killed_it_leaves_no_connector_running(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--keep") as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.kill()
+        await process.communicate()
+        await until_none_serves(tmp_path)
+
+
+async def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--folder", str(tmp_path)) as process:
+        _, errors = await process.communicate()
+    assert (process.returncode, b"cannot make the new folder" in errors) == (1, True)
+
+
+async def test_a_connector_that_does_not_start_is_shown_with_its_log(tmp_path: Path) -> None:
+    house, _ = make_houses(tmp_path / "houses")
+    house.config.write_text("participant_id = 1\n")
+    with pytest.raises(NotServing, match="has ended with code 1") as caught:
+        async with serving(house):
+            pass
+    assert "participant_id" in str(caught.value)
+
+
+def test_each_house_knows_the_other_and_shares_nothing_else(tmp_path: Path) -> None:
+    provider, consumer = make_houses(tmp_path / "houses")
+    texts = [house.config.read_text() for house in (provider, consumer)]
+    tokens = [re.findall(r'^(?:in|out)bound_token = "([0-9a-f]{64})"$', text, re.M) for text in texts]
+    assert tokens[0] == list(reversed(tokens[1]))
+    assert len(set(tokens[0])) == 2
+    for name in ("local.token", "data.token"):
+        assert (provider.folder / name).read_text() != (consumer.folder / name).read_text()
+
+
+def test_trips_are_the_same_for_the_same_seed() -> None:
+    assert trips_csv(1, 50) == trips_csv(1, 50) != trips_csv(2, 50)
+    assert len(trips_csv(1, 50).splitlines()) == 51
+
+
+def test_free_ports_differ() -> None:
+    assert len(set(free_ports(4))) == 4
+
+
+def test_what_does_not_hold_is_said() -> None:
+    hold(True, "nothing")
+    with pytest.raises(Untrue, match="the sky is green"):
+        hold(False, "the sky is green")
