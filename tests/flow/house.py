@@ -33,6 +33,8 @@ from connector.store.sqlite import SqliteEngine
 
 MIGRATIONS = Path(migrate.__file__).parent / "migrations"
 LEASE_MS = 1000
+DATASET = "urn:dataset:trips"
+OFFER: Document = {"@id": "urn:offer:trips", "permission": [{"action": "use"}]}
 ADDRESS: Document = {
     "endpointType": "https://w3id.org/idsa/v4.1/HTTP",
     "endpoint": "https://provider.example/public",

@@ -18,7 +18,7 @@ from tests.protocol import samples
 
 IDS = st.from_regex(r"(urn:uuid:|did:web:|)[A-Za-z][A-Za-z0-9._-]{0,30}", fullmatch=True)
 ADDRESSES = st.from_regex(r"https://[a-z]{1,12}\.example(/[a-z]{1,8}){0,3}", fullmatch=True)
-TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 CONSTRAINTS = st.fixed_dictionaries(
     {"leftOperand": st.just("dateTime"), "operator": st.sampled_from(["lt", "gteq"]), "rightOperand": TEXTS}
 )
