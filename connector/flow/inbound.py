@@ -46,6 +46,15 @@ def digest_of(document: Document) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
+def check_texts(document: Document) -> None:
+    """PostgreSQL keeps no text with a NUL in it, so what is stored as it stands has none. Raises BadMessage."""
+    nested = (document.get("offer"), document.get("agreement"))
+    for part in (document, *(part for part in nested if isinstance(part, dict))):
+        for name, value in part.items():
+            if isinstance(value, str) and "\0" in value:
+                raise BadMessage("text-invalid", f"{name:.80} has the character U+0000 in it; leave it out")
+
+
 def acknowledgement(process: Process) -> str:
     """ContractNegotiation or TransferProcess with the state of now."""
     provider_pid, consumer_pid = process.pids
@@ -62,6 +71,7 @@ async def show(context: Context, kind: Kind, principal: Principal, process_id: s
 
 async def message(context: Context, kind: Kind, principal: Principal, process_id: str, document: Document) -> Answer:
     """A message to a process that exists. Raises NotFound, BadMessage, IllegalTransition or NotNow."""
+    check_texts(document)
     received = dsp.message_of(kind, document)
     digest = digest_of(document)
 
@@ -78,6 +88,7 @@ async def message(context: Context, kind: Kind, principal: Principal, process_id
 
 async def first_message(context: Context, kind: Kind, principal: Principal, document: Document) -> Answer:
     """A message that begins a process: a request, or an offer of a provider. Raises as ``message`` does."""
+    check_texts(document)
     received = dsp.message_of(kind, document)
     digest = digest_of(document)
     role, peer_pid = Role.PROVIDER, received.consumer_pid
@@ -107,19 +118,21 @@ async def _judge(context: Context, process: Process, received: AnyMessage, diges
         raise
     if decision.repeat:
         return Answer(200, None, outcome="repeated")
-    await _check_agreement_id(context, process, received)
+    await _check_agreement(context, process, received)
     decision = await reactions.after(context, process, decision, principal.claims)
     note = Note("received", dsp.meaning(received), received.id)
     leaving = await save(context, process, decision, note, judged=_judged(context, process, received, digest, 200, None))
     return Answer(200, None, leaving)
 
 
-async def _check_agreement_id(context: Context, process: Process, received: AnyMessage) -> None:
-    """Two agreements of one provider must not share an id, or a transfer would not say which it is under. Raises BadMessage."""
+async def _check_agreement(context: Context, process: Process, received: AnyMessage) -> None:
+    """It must be with us, and two agreements of one provider must not share an id, or a transfer would not say which it is
+    under. Raises BadMessage."""
     if not isinstance(received, dsp.ContractAgreementMessage):
         return
-    agreement_id = received.agreement.get("@id", "")
-    known = await context.store.agreement(agreement_id, process.counterparty, process.role)
+    if received.agreement.get("assignee") != context.participant_id:
+        raise BadMessage("agreement-party", "agreement.assignee must be our participant id (the consumer's)")
+    known = await context.store.agreement(received.agreement["@id"], process.counterparty, process.role)
     if known is not None and known.negotiation_id != process.id:
         raise BadMessage("agreement-id-reused", "agreement.@id belongs to an earlier agreement of yours; use a new one")
 

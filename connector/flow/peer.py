@@ -13,7 +13,7 @@ from typing import Final
 import orjson
 
 from connector.flow.context import Context, retrying
-from connector.flow.inbound import digest_of
+from connector.flow.inbound import check_texts, digest_of
 from connector.identity.interface import Principal
 from connector.protocol.errors import BadMessage, NotFound
 from connector.protocol.messages import Document
@@ -39,6 +39,7 @@ async def hello(context: Context, counterparty: str) -> str:
 async def received(context: Context, principal: Principal, document: Document) -> None:
     """A peer message: remembered by its id, so that a repeat does nothing. Raises BadMessage if it speaks for somebody else."""
     sender = principal.participant_id
+    check_texts(document)
     if document["participantId"] != sender:
         raise BadMessage("wrong-party", "participantId must be the participant that you are identified as")
     digest = digest_of(document)

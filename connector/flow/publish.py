@@ -129,6 +129,13 @@ def _after(token: str | None) -> str:
     if token is None:
         return ""
     try:
-        return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        last_id = base64.b64decode(token + "=" * (-len(token) % 4), altchars="-_", validate=True).decode()
     except (ValueError, binascii.Error) as error:
-        raise BadMessage("token-invalid", "this continuationToken is not one of ours; begin with the first page") from error
+        raise _token_invalid() from error
+    if "\0" in last_id:
+        raise _token_invalid()
+    return last_id
+
+
+def _token_invalid() -> BadMessage:
+    return BadMessage("token-invalid", "this continuationToken is not one of ours; begin with the first page")

@@ -111,6 +111,7 @@ class ProtocolServer:
             try:
                 principal = await self.identity.inbound(request.method, str(request.url), request.headers)
                 request[PRINCIPAL] = principal
+                _check_path(request)
                 with self.quota.admitted(principal.participant_id):
                     return await handler(request)
             except web.HTTPRequestEntityTooLarge as error:
@@ -143,12 +144,12 @@ class ProtocolServer:
         if page.next_token is not None:
             own = f"{self.context.callback_address}/catalog/request?continuationToken={page.next_token}"
             response.headers["Link"] = f'<{own}>; rel="next"'
-        response.enable_compression()
+        _pack(request, response)
         return response
 
     async def _dataset(self, request: web.Request) -> web.StreamResponse:
         response = _json(200, await publish.dataset_document(self.context, request.match_info["id"]))
-        response.enable_compression()
+        _pack(request, response)
         return response
 
     # -- negotiation and transfer -------------------------------------------------------------------------------------
@@ -218,6 +219,18 @@ class ProtocolServer:
 
 def _json(status: int, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json")
+
+
+def _check_path(request: web.Request) -> None:
+    """No id of ours has a NUL in it, and PostgreSQL takes none in a text. Raises NotFound."""
+    if any("\0" in value for value in request.match_info.values()):
+        raise NotFound("path-unknown", "no id here has a NUL in it; see the path that you called")
+
+
+def _pack(request: web.Request, response: web.Response) -> None:
+    """DSP 2025-1, Catalog HTTPS binding: gzip and nothing else, for those who take it."""
+    if "gzip" in request.headers.get("Accept-Encoding", "").lower():
+        response.enable_compression(web.ContentCoding.gzip)
 
 
 def _http_error(error: web.HTTPException) -> CarnetError:

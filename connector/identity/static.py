@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import unquote
 
 from connector.identity.interface import Principal
 from connector.protocol.errors import CallerError, NotAuthenticated, NotFound
 from connector.settings.model import PeerSettings
+
+_ODD: Final = frozenset("?#\\")
 
 
 def _fingerprint(token: str) -> bytes:
@@ -67,6 +71,13 @@ class Directory:
         return address.rstrip("/")
 
     def owns(self, participant: str, address: str) -> bool:
-        """Whether ``address`` is an address of the participant or stands below one."""
+        """Whether ``address`` is an address of the participant or stands below one.
+
+        Whatever could lead elsewhere once a client has tidied the address up (dot segments, also encoded; a query, a
+        fragment, a backslash) belongs to nobody.
+        """
         wanted = address.rstrip("/")
+        segments = unquote(wanted).split("/")
+        if ".." in segments or "." in segments or _ODD.intersection(wanted):
+            return False
         return any(wanted == own or wanted.startswith(own + "/") for own in self._addresses.get(participant, ()))

@@ -72,6 +72,7 @@ def placed(setup: Setup, data_dir: Path, samples: Path, ours: int, theirs: int) 
     settings = setup.settings | {
         "data_dir": str(data_dir),
         "protocol": setup.settings["protocol"] | {"port": ours, "public_url": own},
+        "data": setup.settings["data"] | {"source_roots": [str(samples)]},
         "client": {"allow": [f"127.0.0.1:{theirs}"]},
         "peers": [entry | {"addresses": [peer]} for entry in setup.settings["peers"]],
     }

@@ -28,10 +28,16 @@ def chance() -> random.Random:
     return random.Random(seed)  # noqa: S311 - reproducible test data
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty database is, on each engine in turn: they do not take the same texts."""
+    return str(tmp_path / "control.db") if request.param == "sqlite" else str(request.getfixturevalue("postgres_dsn"))
+
+
 @pytest.mark.timeout(300)
-async def test_every_state_is_the_one_that_the_tables_lead_to(tmp_path: Path, chance: random.Random) -> None:
+async def test_every_state_is_the_one_that_the_tables_lead_to(database: str, chance: random.Random) -> None:
     leaving: list[Outgoing] = []
-    async with surroundings(tmp_path / "control.db", leaving) as context:
+    async with surroundings(database, leaving) as context:
         walker = Walker(context, leaving, chance)
         while walker.messages < AT_THE_CORE:
             await walker.step()

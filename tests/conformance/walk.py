@@ -46,6 +46,7 @@ from connector.protocol.states import (
 from connector.settings.model import PeerSettings
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate
+from connector.store.postgres import PostgresEngine
 from connector.store.rows import Outgoing
 from connector.store.sqlite import SqliteEngine
 from tests.conformance import spoiling
@@ -90,9 +91,10 @@ class Walked:
 
 
 @asynccontextmanager
-async def surroundings(database: Path, leaving: list[Outgoing]) -> AsyncIterator[Context]:
+async def surroundings(database: str, leaving: list[Outgoing]) -> AsyncIterator[Context]:
     """A context over a fresh store, where nothing is decided or sent by itself; what would be sent is put into `leaving`."""
-    engine = await SqliteEngine.open(database)
+    postgres = database.startswith("postgresql://")
+    engine = await PostgresEngine.open(database, pool_size=4) if postgres else await SqliteEngine.open(Path(database))
     times, numbers = count(1_772_000_000_000), count(1)
 
     def hand_over(messages: Sequence[Outgoing]) -> None:
