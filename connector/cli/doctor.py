@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 import click
@@ -22,30 +21,23 @@ import msgspec
 
 from connector.cli.config import config_option
 from connector.cli.databases import Database, databases
+from connector.cli.findings import Finding
+from connector.cli.reach import listens, reached, running
 from connector.settings import Settings, SettingsError, load
 from connector.settings.load import is_loopback
 from connector.store.engine import StoreMisuse, StoreUnavailable
 
 _LOW_BYTES = 1 << 30
 _TOO_LOW_BYTES = 100 << 20
-_CONNECT_TIMEOUT_S = 2.0
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One result. A `problem` stops the connector from working, a `warning` does not; both have a remedy."""
-
-    level: Literal["fine", "warning", "problem"]
-    about: str
-    what: str
-    remedy: str = ""
 
 
 @click.command(name="doctor")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def command(config: Path, as_json: bool) -> None:
-    """Check settings, file modes, disk, databases and ports. Ends with 1 when there is a problem."""
-    findings = list(examine(config))
+@click.option("--peers", is_flag=True, help="Call the addresses of all peers, too.")
+def command(config: Path, as_json: bool, peers: bool) -> None:
+    """Check settings, file modes, disk, databases, ports, and the connector if it runs. Ends with 1 when there is a problem."""
+    findings = list(examine(config, call_peers=peers))
     for finding in findings:
         if as_json:
             click.echo(json.dumps(msgspec.to_builtins(finding)))
@@ -55,7 +47,7 @@ def command(config: Path, as_json: bool) -> None:
     sys.exit(any(finding.level == "problem" for finding in findings))
 
 
-def examine(config: Path) -> Iterator[Finding]:
+def examine(config: Path, *, call_peers: bool = False) -> Iterator[Finding]:
     """Every finding about the connector of that settings file, the settings themselves first."""
     try:
         settings = load(config, os.environ)
@@ -68,7 +60,13 @@ def examine(config: Path) -> Iterator[Finding]:
     yield from _peers(settings)
     for database in databases(settings):
         yield _database(database)
-    yield from _ports(settings)
+    if listens(settings):
+        yield Finding("fine", "ports", f"not checked: a connector listens on {settings.local.socket}")
+        yield from running(settings)
+    else:
+        yield from _ports(settings)
+    if call_peers:
+        yield from reached(settings)
 
 
 def _modes(config: Path, settings: Settings) -> Iterator[Finding]:
@@ -158,9 +156,6 @@ def _server_schema(dsn: str) -> int | None:
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
-    if settings.local.socket is not None and _answers(settings.local.socket):
-        yield Finding("fine", "ports", f"not checked: a connector runs and answers on {settings.local.socket}")
-        return
     listeners = [("protocol.port", settings.protocol.host, settings.protocol.port)]
     if settings.local.host:
         listeners.append(("local.port", settings.local.host, settings.local.port))
@@ -169,16 +164,6 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         listeners.append(("data.public_port", settings.data.public_host, settings.data.public_port))
     for about, host, port in listeners:
         yield _port(about, host.strip("[]"), port)
-
-
-def _answers(path: Path) -> bool:
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
-        probe.settimeout(_CONNECT_TIMEOUT_S)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
 
 
 def _port(about: str, host: str, port: int) -> Finding:

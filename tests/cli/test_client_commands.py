@@ -229,6 +229,14 @@ def test_no_letter_is_dead(two: Two) -> None:
         assert (result.exit_code, "[letter-unknown]" in result.stderr) == (1, True)
 
 
+def test_the_doctor_asks_a_running_connector_and_its_peers(two: Two) -> None:
+    result = two.carnet("consumer", "doctor", "--peers")
+    assert result.exit_code == 0, result.output
+    assert "fine     connector: answers; " in result.stdout
+    assert "fine     data plane: is ready\n" in result.stdout
+    assert f"fine     peer {PROVIDER_ID}: {two.provider.address} answers\n" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from connector.cli import reach
 from connector.cli.databases import CONTROL_MIGRATIONS, DATA_MIGRATIONS
 from connector.cli.main import COMMANDS, cli
 from connector.settings import load
@@ -132,12 +133,24 @@ def test_the_doctor_sees_a_taken_port(house: Path, listening: socket.socket) -> 
     assert (code, findings["protocol.port"]["level"]) == (1, "problem")
 
 
-def test_the_doctor_knows_a_running_connector(house: Path, listening: socket.socket) -> None:
+def test_the_doctor_sees_a_connector_that_does_not_answer(
+    house: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "_ANSWER_TIMEOUT_S", 0.1)
     with closing(socket.socket(socket.AF_UNIX)) as running:
         running.bind(str(house / "carnet.sock"))
         running.listen()
         code, findings = doctor(house)
-    assert (code, findings["ports"]["level"]) == (0, "fine")
+    assert (code, findings["ports"]["level"]) == (1, "fine")
+    assert "connector-silent" in findings["connector"]["what"]
+
+
+def test_the_doctor_calls_peers_when_told_to(house: Path) -> None:
+    with (house / "carnet.toml").open("a") as settings:
+        settings.write('[[peers]]\nid = "did:web:them"\naddresses = ["http://127.0.0.1:1/dsp"]\n')
+    assert "may not be called" not in carnet("doctor", "--config", house / "carnet.toml").stdout
+    result = carnet("doctor", "--peers", "--config", house / "carnet.toml")
+    assert (result.exit_code, "http://127.0.0.1:1/dsp may not be called" in result.stdout) == (1, True)
 
 
 def test_the_doctor_sees_databases(house: Path) -> None:
