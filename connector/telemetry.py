@@ -9,6 +9,7 @@ May import structlog, OpenTelemetry and the settings; no other part of the conne
 
 import contextlib
 import contextvars
+import functools
 import importlib
 import logging
 import re
@@ -143,11 +144,21 @@ def _add_correlation_id(_: object, __: str, event: MutableMapping[str, Any]) -> 
     return event
 
 
+# Nearly all keys are the few that are written in the code.
+@functools.lru_cache(maxsize=512)
+def _names_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
+
+
 def _clean(key: str, value: object, depth: int) -> object:
-    if _SECRET_KEY.search(key) and not isinstance(value, bool | int | float | None):
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if _names_secret(key):
         return _REDACTED
     if isinstance(value, str):
-        return _BEARER.sub(rf"\1 {_REDACTED}", value[:_MAX_TEXT])
+        text = value[:_MAX_TEXT]
+        # What is one word has no credential behind a scheme's name; most values are ids, and the search is dear.
+        return _BEARER.sub(rf"\1 {_REDACTED}", text) if len(text.split(None, 1)) > 1 else text
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{len(value)} bytes"
     if isinstance(value, Mapping):
