@@ -116,7 +116,6 @@ class Target:
     url: URL
 
 
-@functools.lru_cache(maxsize=512)
 def parse_target(url: str) -> Target:
     """Step 1. Raises EgressRefused(``url``): user information, fragment, blanks, control or other text."""
     match = _URL.fullmatch(url) if len(url) <= MAX_URL_BYTES else None
@@ -146,6 +145,7 @@ def _canonical_v6(text: str) -> str:
         raise EgressRefused("url", "not an IPv6 address") from None
 
 
+@functools.lru_cache(maxsize=512)
 def _canonical_name(name: str) -> str:
     """Refuse what the system's resolver takes for an address: ``2130706433``, ``0x7f.1``, ``010.0.0.1``."""
     if len(name) > 253:
