@@ -33,11 +33,19 @@ def test_commands_of_the_readme_exist(line: str) -> None:
     assert isinstance(cli, Group)
     command = cli.get_command(context, words[1])
     assert command is not None, f"there is no carnet {words[1]}"
+    if isinstance(command, Group):
+        command = command.get_command(context, words.pop(2))
+        assert command is not None, f"there is no such sub-command: {line}"
     known = {name for option in command.params if isinstance(option, Option) for name in option.opts}
     used = {word.partition("=")[0] for word in words[2:] if word.startswith("--")}
     assert used <= known
     # Parses, with its arguments; nothing runs.
     command.make_context(words[1], words[2:], resilient_parsing=True)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    assert isinstance(cli, Group)
+    assert [name for name in cli.list_commands(Context(cli)) if f"carnet {name}" not in README] == []
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z-]+)`", README))))

@@ -42,8 +42,10 @@ def command(keep: bool, folder: Path | None) -> None:
             code = 1
         except* click.ClickException as failed:
             raise click.ClickException("; ".join(str(error) for error in _leaves(failed))) from failed
-        if keep or folder is not None:
-            click.echo(f"All files are in {place}")
+        kept = keep or folder is not None
+        click.echo(
+            f"All files are in {place}" + ("" if kept else ", which is removed now; --keep leaves them and both connectors")
+        )
     sys.exit(code)
 
 

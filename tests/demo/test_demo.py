@@ -85,6 +85,7 @@ async def test_the_demo_holds_and_leaves_nothing_behind(tmp_path: Path) -> None:
         r"correlation id urn:uuid:[0-9a-f-]{36}$",
         r"provider  received VERIFICATION +VERIFIED$",
         r"^Everything held\. The whole took \d+ ms\.$",
+        rf"^All files are in {re.escape(str(tmp_path))}/carnet-demo-\S+, which is removed now",
     ):
         assert re.search(line, said, re.M), f"{line}\n{said}"
     assert errors == b""
