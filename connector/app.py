@@ -317,7 +317,8 @@ async def _site(stack: AsyncExitStack, application: web.Application, listening: 
 
 
 async def _runner(stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    # Packed bodies are refused by their header; unpacking them would let a small request become a large one.
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S, auto_decompress=False)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     return runner

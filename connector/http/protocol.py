@@ -194,9 +194,13 @@ class ProtocolServer:
     async def _read(self, request: web.Request, types: frozenset[str]) -> dict[str, object]:
         if request.content_type not in _MEDIA:
             raise BadMessage("media-type", "send application/json (or application/ld+json)")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise BadMessage("content-encoding", "send the body as it is: no Content-Encoding is taken here")
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
                 raw = await request.read()
+        except web.RequestPayloadError as error:
+            raise BadMessage("body-broken", "the body did not arrive as its headers announce it; send it again") from error
         except TimeoutError as error:
             raise BadMessage("body-too-slow", f"send the body within {self.settings.request_timeout_s} seconds") from error
         return await normalise_message(raw, types, max_bytes=self.settings.max_body_bytes, max_depth=self.settings.max_depth)
