@@ -60,8 +60,9 @@ def examine(config: Path, *, call_peers: bool = False) -> Iterator[Finding]:
     yield from _peers(settings)
     for database in databases(settings):
         yield _database(database)
-    if listens(settings):
-        yield Finding("fine", "ports", f"not checked: a connector listens on {settings.local.socket}")
+    channel = listens(settings)
+    if channel is not None:
+        yield Finding("fine", "ports", f"not checked: a connector listens on {channel}")
         yield from running(settings)
     else:
         yield from _ports(settings)

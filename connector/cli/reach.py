@@ -18,14 +18,22 @@ _AT_ONCE = 16
 _VERSIONS = "/.well-known/dspace-version"
 
 
-def listens(settings: Settings) -> bool:
-    """Whether somebody takes connections on the connector's socket."""
-    if settings.local.socket is None:
-        return False
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
+def listens(settings: Settings) -> str | None:
+    """Where somebody takes connections for the connector's own channel; None: nowhere."""
+    local = settings.local
+    if local.socket is not None:
+        return str(local.socket) if _takes(socket.AF_UNIX, str(local.socket)) else None
+    if local.host and local.port:
+        family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
+        return f"{local.host}:{local.port}" if _takes(family, (local.host.strip("[]"), local.port)) else None
+    return None
+
+
+def _takes(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+    with closing(socket.socket(family)) as probe:
         probe.settimeout(_CONNECT_TIMEOUT_S)
         try:
-            probe.connect(str(settings.local.socket))
+            probe.connect(address)
         except OSError:
             return False
         return True

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from connector.app import serve
+from connector.cli.config import config_option
 from connector.dataplane.__main__ import stop_at_end_of_stdin
 from connector.protocol.errors import CarnetError
 from connector.settings import Settings, load
@@ -19,7 +20,7 @@ from connector.telemetry import configure_logging, configure_tracing
 
 
 @click.command(name="serve")
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default=Path("carnet.toml"), show_default=True)
+@config_option
 @click.option("--exit-with-stdin", is_flag=True, help="Stop at the end of standard input, too: when the parent process ends.")
 def command(config: Path, exit_with_stdin: bool) -> None:
     """Run the connector of the settings file until it is told to stop (SIGTERM, SIGINT)."""

@@ -100,6 +100,32 @@ def test_init_refuses_an_open_folder_and_an_impossible_name(tmp_path: Path) -> N
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_init_sets_what_it_is_told_to(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    chosen = ("--set", "protocol.port=8301", "--set", 'client.allow = ["127.0.0.1:1", "127.0.0.1:2"]')
+    assert carnet("init", folder, "--participant-id", "did:web:us", *chosen).exit_code == 0
+    settings = load(folder / "carnet.toml", {})
+    assert (settings.protocol.port, settings.client.allow) == (8301, ("127.0.0.1:1", "127.0.0.1:2"))
+    assert settings.data.public_port == 8585
+
+
+@pytest.mark.parametrize(
+    ("chosen", "code", "said"),
+    [
+        ("protocol.colour=1", 1, "[unknown-setting]"),
+        ("peers.id='x'", 1, "[unknown-setting]"),
+        ("protocol.port=high", 1, "[invalid-toml]"),
+        ("protocol.port=70000", 1, "[invalid-value]"),
+        ("protocol.port", 2, "VALUE as in a TOML file"),
+    ],
+)
+def test_init_refuses_what_is_no_setting(tmp_path: Path, chosen: str, code: int, said: str) -> None:
+    folder = tmp_path / "new"
+    result = carnet("init", folder, "--participant-id", "did:web:us", "--set", chosen)
+    assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
 def test_a_new_house_is_in_order(house: Path) -> None:
     code, findings = doctor(house)
     assert code == 0
@@ -143,6 +169,14 @@ def test_the_doctor_sees_a_connector_that_does_not_answer(
         code, findings = doctor(house)
     assert (code, findings["ports"]["level"]) == (1, "fine")
     assert "connector-silent" in findings["connector"]["what"]
+
+
+def test_the_doctor_knows_the_other_door_too(house: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "_ANSWER_TIMEOUT_S", 0.1)
+    for key, value in (("SOCKET", ""), ("HOST", "127.0.0.1"), ("PORT", str(listening.getsockname()[1]))):
+        monkeypatch.setenv(f"CARNET_LOCAL__{key}", value)
+    code, findings = doctor(house)
+    assert (code, "connector-silent" in findings["connector"]["what"]) == (1, True)
 
 
 def test_the_doctor_calls_peers_when_told_to(house: Path) -> None:
