@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from catalog.canonical import canonical_bytes
 from connector.protocol import messages as dsp
@@ -368,6 +368,13 @@ TwoNegotiations.TestCase.settings = BOUNDS
 TwoTransfers.TestCase.settings = BOUNDS
 TestTwoNegotiations = TwoNegotiations.TestCase
 TestTwoTransfers = TwoTransfers.TestCase
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("machine", [TwoNegotiations, TwoTransfers])
+def test_many_more_stories(machine: type[TwoCores]) -> None:
+    run_state_machine_as_test(machine, settings=settings(BOUNDS, max_examples=4000))
 
 
 @pytest.mark.parametrize("kind", Kind)
