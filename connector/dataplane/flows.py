@@ -166,6 +166,8 @@ class Flows:
             if target is not State.STARTED:
                 writes.append(rec.kill_tokens(flow.id))
                 changed = replace(changed, address=None)
+            elif flow.state is State.STARTED and flow.address is not None:
+                address = msgspec.json.decode(flow.address, type=DataAddress)
             elif operation is Operation.RESUME:
                 address, writes = self._address_for(changed)
                 changed = replace(changed, address=encode(address) if address else None)

@@ -51,6 +51,8 @@ _P, _C = Role.PROVIDER, Role.CONSUMER
 TABLE: Mapping[tuple[Role, State, Operation], State] = MappingProxyType(
     {
         (_P, State.INITIALIZED, Operation.START): State.STARTED,
+        # Both sides may resume at the same time: the second finds it done, and gets the same address.
+        (_P, State.STARTED, Operation.RESUME): State.STARTED,
         (_P, State.STARTED, Operation.SUSPEND): State.SUSPENDED,
         (_P, State.STARTED, Operation.TERMINATE): State.TERMINATED,
         (_P, State.STARTED, Operation.COMPLETED): State.COMPLETED,
@@ -79,6 +81,8 @@ TABLE: Mapping[tuple[Role, State, Operation], State] = MappingProxyType(
         (_C, State.SUSPENDED, Operation.TERMINATE): State.TERMINATED,
         (_C, State.SUSPENDED, Operation.COMPLETED): State.COMPLETED,
         (_C, State.COMPLETED, Operation.COMPLETED): State.COMPLETED,
+        # The last byte came before a suspension that was lifted: the report of completion is on its way.
+        (_C, State.COMPLETED, Operation.STARTED): State.COMPLETED,
         (_C, State.TERMINATED, Operation.TERMINATE): State.TERMINATED,
     }
 )

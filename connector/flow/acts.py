@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from connector.flow.context import Context, Note, retrying, save
+from connector.flow.context import Context, Note, flow_lane, retrying, save
 from connector.flow.reactions import agreement_for
 from connector.protocol import process as core
 from connector.protocol.errors import CallerError, Conflict, NotFound
@@ -118,6 +118,8 @@ async def start(context: Context, process_id: str) -> Process:
             return await _commit(context, process, Message.START, {})
         if process.awaiting is not None or process.state not in (State.REQUESTED, State.SUSPENDED):
             raise Conflict("not-possible-now", f"a transfer cannot be started in state {process.state.on_wire}")
+        if {"start", "resume"} & set(await context.store.waiting_in(flow_lane(process.id))):
+            raise Conflict("not-possible-now", "the data plane is being asked to start it already")
         command = "start" if process.state is State.REQUESTED else "resume"
         now = context.now_ms()
         decision = Decision(replace(process, updated_at=now), (Flow(command),))

@@ -119,6 +119,10 @@ async def flow_answered(context: Context, message: Outgoing, answer: Document | 
         if process is None or process.role is Role.CONSUMER or not starts:
             await _drop(context, message)
             return
+        if await context.store.waiting_in(message.lane, message.seq):
+            # A later command waits: a suspension makes this address worthless, another start brings its own.
+            await _drop(context, message)
+            return
         done = writes.delete_outgoing(message.id, surely=True)
         wire_address = {"@type": "DataAddress", **(address or {})}
         for entry in wire_address.get("endpointProperties", []):

@@ -202,6 +202,11 @@ def outgoing(context: Context, process: Process, effect: Send) -> Outgoing:
     )
 
 
+def flow_lane(process_id: str) -> str:
+    """The lane of what the data plane is told of a transfer."""
+    return f"flow:{process_id}"
+
+
 def flow_message(context: Context, process: Process, effect: Flow) -> Outgoing | None:
     """A Data Plane Signaling message, in the flow's own lane. None for a consumer that fetches by itself."""
     if process.role is Role.CONSUMER and process.detail.sink is None:
@@ -226,7 +231,7 @@ def flow_message(context: Context, process: Process, effect: Flow) -> Outgoing |
         body["dataAddress"] = effect.data_address
     return Outgoing(
         id=message_id,
-        lane=f"flow:{process.id}",
+        lane=flow_lane(process.id),
         channel="flow",
         counterparty="data-plane",
         process_id=process.id,

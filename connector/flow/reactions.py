@@ -148,11 +148,22 @@ def _after_consumer(context: Context, before: Process, decision: Decision) -> De
 
 def _after_transfer(context: Context, decision: Decision) -> Decision:
     process = decision.process
-    if process.role is Role.CONSUMER or process.state is not State.REQUESTED:
+    if process.role is Role.CONSUMER:
+        return _complete_what_is_here(context, decision)
+    if process.state is not State.REQUESTED:
         return decision
     if not context.choices.start:
         return _pending(decision, "decide-start")
     return replace(decision, effects=(*decision.effects, Flow("start")))
+
+
+def _complete_what_is_here(context: Context, decision: Decision) -> Decision:
+    """The last byte came just before a suspension: once the transfer runs again there is nothing to fetch, only to complete."""
+    received = decision.process.detail.received
+    if decision.process.state is not State.STARTED or not received or "error" in received:
+        return decision
+    kept = tuple(effect for effect in decision.effects if not (isinstance(effect, Flow) and effect.command == "started"))
+    return _and(context, replace(decision, effects=kept), Message.COMPLETION, {})
 
 
 def _and(context: Context, decision: Decision, message: Message, content: Document) -> Decision:

@@ -187,6 +187,13 @@ class ControlStore:
         rows = await self.engine.fetch(f"SELECT {OUTGOING_COLUMNS}, seq FROM outbox WHERE id = ?", (message_id,))
         return _outgoing(rows[0]) if rows else None
 
+    async def waiting_in(self, lane: str, after: int = 0) -> list[str]:
+        """The kinds of messages that wait in a lane behind the one with this ``seq``, in order; dead letters left out."""
+        rows = await self.engine.fetch(
+            "SELECT message FROM outbox WHERE lane = ? AND seq > ? AND dead_at IS NULL ORDER BY seq", (lane, after)
+        )
+        return [cast("str", row[0]) for row in rows]
+
     async def dead_letters(self, *, after: int = 0, limit: int = 100) -> list[Outgoing]:
         """Messages that were given up, in order of sending."""
         rows = await self.engine.fetch(

@@ -50,7 +50,7 @@ async def test_a_repeated_message_gets_the_stored_answer_also_after_a_kill(make_
 async def test_conflicts(make_plane: MakePlane) -> None:
     plane = await make_plane()
     await plane.publish("ds", b"bytes")
-    await plane.done("POST", "/dataflows/start", first_message("flow", "m1"))
+    started = await plane.done("POST", "/dataflows/start", first_message("flow", "m1"))
 
     async def refused(path: str, body: dict[str, Any], expected: int = 409) -> str:
         status, problem = await plane.call("POST", path, body)
@@ -60,7 +60,8 @@ async def test_conflicts(make_plane: MakePlane) -> None:
     assert await refused("/dataflows/start", first_message("flow", "m2")) == "flow_exists"
     assert await refused("/dataflows/prepare", first_message("flow", "m3")) == "flow_exists"
     assert await refused("/dataflows/start", first_message("other", "m1")) == "message_reused"
-    assert await refused("/dataflows/flow/resume", {"messageId": "m4"}) == "state"
+    again = await plane.change("flow", "resume", "m4")
+    assert again["dataAddress"] == started["dataAddress"], "what runs is resumed already, and keeps its token"
     assert await refused("/dataflows/flow/started", {"messageId": "m5"}) == "state"
     assert await refused("/dataflows/none/suspend", {"messageId": "m6"}, 404) == "flow_unknown"
     await plane.change("flow", "terminate", "m7")
