@@ -301,7 +301,7 @@ class Walker:
         if walked.role is Role.PROVIDER:
             # Only the data plane's answer sends the message.
             possible = walked.awaiting is None and walked.state in (State.REQUESTED, State.SUSPENDED)
-            possible = possible and walked.kind is Kind.TRANSFER
+            possible = possible and walked.kind is Kind.TRANSFER and not self._is_starting(walked)
         try:
             await acts.start(self._context, walked.id)
         except Conflict as error:
@@ -311,6 +311,9 @@ class Walker:
         assert possible
         if walked.role is Role.CONSUMER:
             walked.go(following)
+
+    def _is_starting(self, walked: Walked) -> bool:
+        return any(flow.process_id == walked.id and flow.message in ("start", "resume") for flow in self._flows)
 
     async def _an_answer(self, walked: Walked) -> None:
         process = await self._context.store.process(walked.id)
@@ -349,15 +352,17 @@ class Walker:
             walked.go(following if isinstance(following, Next) else Next(walked.state, Message.TERMINATION))
 
     async def _the_data_plane(self, walked: Walked) -> None:
+        """It answers in order; an answer to a start counts unless something else has been told to it since."""
         mine = [flow for flow in self._flows if flow.process_id == walked.id]
         if not mine:
             return
-        flow = self._chance.choice(mine)
-        self._flows.remove(flow)
+        self._flows.remove(mine[0])
+        flow = await self._context.store.outgoing(mine[0].id)
+        assert flow is not None
         address = {"endpointType": "https://w3id.org/idsa/v4.1/HTTP", "endpoint": "https://us.example/data"}
         await answers.flow_answered(self._context, flow, {"dataAddress": address})
         following = walked.row(send(Message.START))
-        if flow.message in ("start", "resume") and isinstance(following, Next):
+        if flow.message in ("start", "resume") and len(mine) == 1 and isinstance(following, Next):
             walked.go(following)
 
     # -- bookkeeping --------------------------------------------------------------------------------------------------
