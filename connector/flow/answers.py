@@ -14,6 +14,7 @@ import msgspec
 
 from connector.flow import reactions
 from connector.flow.context import Context, Note, retrying, save
+from connector.flow.recent import hopeful
 from connector.protocol import process as core
 from connector.protocol.errors import Conflict
 from connector.protocol.messages import Document
@@ -22,6 +23,7 @@ from connector.protocol.states import Kind, Message, Role, State
 from connector.store import writes
 from connector.store.rows import Outgoing
 
+NO_ANSWER = "no answer before the deadline"
 _OTHER = {Role.CONSUMER: Role.PROVIDER, Role.PROVIDER: Role.CONSUMER}
 
 
@@ -33,16 +35,25 @@ async def answered(context: Context, message: Outgoing, answer: Document | None)
         if process is None:
             await _drop(context, message)
             return
-        peer_pid = _peer_pid_in(process, answer)
-        decision = core.acknowledged(process, message.id, peer_pid, context.new_id(), context.now_ms())
-        if decision is None:
-            await _drop(context, message)
-            return
-        decision = await reactions.after(context, process, decision, {})
-        note = Note("acknowledged", Message(message.message), message.id)
-        context.hand_over(await save(context, process, decision, note))
+        await _settle(context, process, message, answer)
 
-    await retrying(attempt)
+    hint = context.recent.take(message.process_id)
+    if hint is None or hint.awaiting_id != message.id:
+        await retrying(attempt)
+    else:
+        await hopeful(lambda: _settle(context, hint, message, answer), lambda: retrying(attempt))
+
+
+async def _settle(context: Context, process: Process, message: Outgoing, answer: Document | None) -> None:
+    """Commit what the answer means for the process; nothing, if it does not wait for it any more."""
+    peer_pid = _peer_pid_in(process, answer)
+    decision = core.acknowledged(process, message.id, peer_pid, context.new_id(), context.now_ms())
+    if decision is None:
+        await _drop(context, message)
+        return
+    decision = await reactions.after(context, process, decision, {})
+    note = Note("acknowledged", Message(message.message), message.id)
+    context.hand_over(await save(context, process, decision, note))
 
 
 async def refused(
@@ -78,6 +89,10 @@ async def expired(context: Context, message: Outgoing) -> None:
         process = await context.store.process(message.process_id)
         now = context.now_ms()
         decision = None if process is None else core.expired(process, message.id, context.new_id(), now)
+        if process is not None and decision is None and message.message == Message.TERMINATION.value:
+            # A dead letter that a person has sent again: it stays one.
+            await context.store.commit([writes.bury_outgoing(message.id, message.last_error or NO_ANSWER, now)])
+            return
         if process is None or decision is None:
             await _drop(context, message)
             return
@@ -86,7 +101,7 @@ async def expired(context: Context, message: Outgoing) -> None:
         also = []
         if message.message == Message.TERMINATION.value:
             effects = tuple(effect for effect in effects if effect != Withdraw(message.id))
-            also.append(writes.bury_outgoing(message.id, message.last_error or "no answer before the deadline", now))
+            also.append(writes.bury_outgoing(message.id, message.last_error or NO_ANSWER, now))
         context.hand_over(await save(context, process, replace(decision, effects=effects), note, also=also))
 
     await retrying(attempt)

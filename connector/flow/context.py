@@ -7,12 +7,13 @@ the agreement, the timeline and the timers together, or nothing.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import orjson
 
 from catalog.canonical import canonical_bytes
+from connector.flow.recent import Recent
 from connector.identity.static import Directory
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
@@ -65,6 +66,7 @@ class Context:
     entered: Callable[[Process], None]
     timer_set: Callable[[int], None]
     wake: Callable[[], None]
+    recent: Recent = field(default_factory=Recent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ async def save(
     elif before is None:
         _set_deadline(context, process, batch)
     await context.store.commit([*batch.statements, *also])
+    context.recent.keep(process if before is None else replace(process, version=process.version + 1))
     for due_at in batch.timers:
         context.timer_set(due_at)
     if before is None or note.what == "received" or before.state is not process.state:

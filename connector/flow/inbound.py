@@ -15,6 +15,7 @@ import orjson
 
 from connector.flow import reactions
 from connector.flow.context import Context, Note, happening, retrying, save
+from connector.flow.recent import hopeful
 from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
 from connector.protocol import process as core
@@ -81,9 +82,16 @@ async def message(context: Context, kind: Kind, principal: Principal, process_id
             raise _unknown(kind)
         if judged is not None:
             return _again(judged, process, digest)
-        return await _judge(context, process, received, digest, principal)
+        return await judge(process)
 
-    return await retrying(attempt)
+    async def judge(process: Process, *, sure: bool = True) -> Answer:
+        return await _judge(context, process, received, digest, principal, sure=sure)
+
+    hint = context.recent.take(process_id)
+    if hint is None or hint.kind is not kind or hint.counterparty != principal.participant_id:
+        return await retrying(attempt)
+    # A message that was judged before, or an agreement id that was used before, loses the race against its own row.
+    return await hopeful(lambda: judge(hint, sure=False), lambda: retrying(attempt))
 
 
 async def first_message(context: Context, kind: Kind, principal: Principal, document: Document) -> Answer:
@@ -105,12 +113,18 @@ async def first_message(context: Context, kind: Kind, principal: Principal, docu
             return Answer(201, acknowledgement(known), outcome="repeated")
         if received.id is not None and await context.store.judged(principal.participant_id, received.id) is not None:
             raise BadMessage("message-id-reused", "this @id belongs to an earlier message of yours; use a new one")
+        return await begin()
+
+    async def begin() -> Answer:
         return await _begin(context, kind, role, peer_pid, principal, received, digest)
 
-    return await retrying(attempt)
+    # A process or message id that was used before loses the race against its own row.
+    return await hopeful(begin, lambda: retrying(attempt))
 
 
-async def _judge(context: Context, process: Process, received: AnyMessage, digest: str, principal: Principal) -> Answer:
+async def _judge(
+    context: Context, process: Process, received: AnyMessage, digest: str, principal: Principal, *, sure: bool
+) -> Answer:
     try:
         decision = core.receive(process, received, digest, context.now_ms())
     except IllegalTransition as refusal:
@@ -118,20 +132,22 @@ async def _judge(context: Context, process: Process, received: AnyMessage, diges
         raise
     if decision.repeat:
         return Answer(200, None, outcome="repeated")
-    await _check_agreement(context, process, received)
+    await _check_agreement(context, process, received, sure=sure)
     decision = await reactions.after(context, process, decision, principal.claims)
     note = Note("received", dsp.meaning(received), received.id)
     leaving = await save(context, process, decision, note, judged=_judged(context, process, received, digest, 200, None))
     return Answer(200, None, leaving)
 
 
-async def _check_agreement(context: Context, process: Process, received: AnyMessage) -> None:
+async def _check_agreement(context: Context, process: Process, received: AnyMessage, *, sure: bool) -> None:
     """It must be with us, and two agreements of one provider must not share an id, or a transfer would not say which it is
-    under. Raises BadMessage."""
+    under. Raises BadMessage; unless ``sure``, an id that was used before is left to the guard of the agreement's row."""
     if not isinstance(received, dsp.ContractAgreementMessage):
         return
     if received.agreement.get("assignee") != context.participant_id:
         raise BadMessage("agreement-party", "agreement.assignee must be our participant id (the consumer's)")
+    if not sure:
+        return
     known = await context.store.agreement(received.agreement["@id"], process.counterparty, process.role)
     if known is not None and known.negotiation_id != process.id:
         raise BadMessage("agreement-id-reused", "agreement.@id belongs to an earlier agreement of yours; use a new one")
