@@ -154,7 +154,11 @@ class Dispatcher:
                     await self._put_back(message)
             if len(claimed) < batch:
                 break
-        self._next_due = await self._store.next_due()
+        # What is postponed while the database is asked may not be in its answer: the earlier of the two counts.
+        self._next_due = None
+        due_at = await self._store.next_due()
+        if due_at is not None:
+            self._earlier(due_at)
 
     async def _sleep(self) -> None:
         due = self._next_due
@@ -166,9 +170,14 @@ class Dispatcher:
             self._look = True
 
     def _due_at(self, due_at: int) -> None:
-        if self._next_due is None or due_at < self._next_due:
-            self._next_due = due_at
+        if self._earlier(due_at):
             self._wake.set()
+
+    def _earlier(self, due_at: int) -> bool:
+        if self._next_due is not None and self._next_due <= due_at:
+            return False
+        self._next_due = due_at
+        return True
 
     # -- queues -----------------------------------------------------------------------------------------------------
 
