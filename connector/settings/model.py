@@ -117,10 +117,10 @@ class DataSettings(Struct, frozen=True, kw_only=True):
 class DispatchSettings(Struct, frozen=True, kw_only=True):
     """Delivery of our messages to peers."""
 
-    concurrency: Annotated[int, Meta(ge=1, le=4096, description="deliveries in flight at once")] = 64
+    concurrency: Annotated[int, Meta(ge=1, le=4096, description="deliveries in flight at once")] = 256
     per_peer_concurrency: Annotated[
         int, Meta(ge=1, le=4096, description="deliveries in flight to one peer; at most `concurrency`")
-    ] = 8
+    ] = 32
     attempt_timeout_s: Annotated[int, Meta(ge=1, le=300, description="time for one attempt, connecting included, in seconds")] = (
         15
     )
