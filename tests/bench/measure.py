@@ -79,9 +79,7 @@ async def at_once(pair: Pair, count: int, in_flight: int) -> Load:
 
 
 async def transfer_starts(pair: Pair, count: int) -> tuple[float, float]:
-    """(p50, p95) in ms from the call that begins a transfer until both databases say STARTED."""
-    await pair.begin()
-    await asyncio.sleep(0.2)
+    """(p50, p95) in ms from the call that begins a transfer until both databases say STARTED. Needs an agreement."""
     agreement = await _agreement(pair.consumer)
     times = []
     for side in pair.sides:

@@ -110,7 +110,8 @@ async def call(side: Side, path: str, **members: Any) -> Any:
 
 @asynccontextmanager
 async def connectors(folder: Path, *, decide: str = "automatic") -> AsyncGenerator[Pair, None]:
-    """Two connectors, with a dataset on offer at the provider. Settings are the defaults but for the quota."""
+    """Two connectors, with a dataset on offer at the provider. Settings are the defaults but for the quota, which by default
+    admits half of what is measured."""
     ports = _free_ports(4)
     configs = []
     for own, peer, at in (("consumer", "provider", 0), ("provider", "consumer", 1)):
