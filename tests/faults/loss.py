@@ -13,6 +13,7 @@ import hashlib
 import platform
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -24,6 +25,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+
+import aiohttp
 
 from tests.faults.check import drain, judge
 from tests.faults.proxy import Odds
@@ -38,7 +41,10 @@ BOTH_AT_ONCE: Final = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is to happen. ``keep`` is a folder for databases and logs; None: they are removed."""
+    """How much is to happen; now and then a kill takes two processes at once.
+
+    ``keep`` is a folder for databases and logs; None: they are removed.
+    """
 
     seed: int
     negotiations: int
@@ -132,7 +138,8 @@ async def _killing(world: World, plan: Plan, record: Record) -> AsyncIterator[No
         for point in points:
             await until(partial(reached, point), 3600)
             await asyncio.sleep(dice.uniform(0, 0.1))
-            await world.kill(dice.choice(replicas))
+            victims = dice.sample(replicas, 2 if dice.random() < BOTH_AT_ONCE else 1)
+            await asyncio.gather(*(world.kill(victim) for victim in victims))
 
     killer = asyncio.create_task(kill())
     try:
@@ -197,7 +204,8 @@ def report(outcome: Outcome) -> str:
     lines = [
         "# Loss run",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {plan.store}, seed {plan.seed}:",
+        f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"aiohttp {aiohttp.__version__}; store {plan.store}, seed {plan.seed}:",
         f"{plan.negotiations} negotiations, {plan.transfers} transfers, {outcome.kills} kills, {outcome.seconds:.0f} s.",
         "",
         "Nothing lost, nothing doubled." if not outcome.wrong else f"**{len(outcome.wrong)} divergences.**",

@@ -30,7 +30,6 @@ class Record:
 
     counts: Counter[str] = field(default_factory=Counter)
     acknowledged: list[tuple[str, str, str]] = field(default_factory=list)
-    sinks: dict[str, str] = field(default_factory=dict)
     agreements: list[tuple[str, str, str]] = field(default_factory=list)
     agreed: asyncio.Event = field(default_factory=asyncio.Event)
     wrong: list[str] = field(default_factory=list)
@@ -131,6 +130,8 @@ class Stories:
         """A process that nobody ended has ended."""
         lines = ["TERMINATED, and nobody asked for it"]
         for side in (pair.consumer, pair.provider):
+            if pair.ids[side.name] is None:
+                continue
             answer = await side.ask("GET", f"/{PATHS[pair.kind]}/{pair.ids[side.name]}/timeline")
             lines += [f"    {line['at']} {side.name:6} {line}" for line in answer.body]
         return "\n".join(sorted(lines, reverse=True)[:1] + sorted(lines[1:]))
@@ -213,11 +214,9 @@ class Stories:
         plot = dice.choices(("received", "completed", "ended"), (6, 2, 2))[0]
         body: Shown = {"agreement": agreement, "counterparty": provider.name}
         pair = Pair("transfer", consumer, provider, {consumer.name: None, provider.name: None})
-        pair.ids[consumer.name] = own = await self._begin(
+        pair.ids[consumer.name] = await self._begin(
             consumer, "transfer", body, f"trips-{number}.csv" if plot == "received" else None
         )
-        if plot == "received":
-            self._record.sinks[own] = provider.name
         ending = None
         if plot == "ended":
             ending = asyncio.create_task(self._end_early(pair, dice.choice([consumer, provider]), dice.uniform(0, 3.0)))

@@ -12,7 +12,7 @@ from tests.faults.proxy import CLEAN, Fate, Odds, choose
 async def test_nothing_is_lost_and_nothing_doubled() -> None:
     outcome = await run(Plan(seed=11, negotiations=20, transfers=20, kills=3))
     assert not outcome.wrong, "\n".join([outcome.summary, *outcome.wrong])
-    assert outcome.kills == 3
+    assert outcome.kills >= 3
     assert sum(outcome.fates.values()) > outcome.fates[Fate.PASS.value] > 0
 
 
