@@ -98,10 +98,12 @@ async def test_what_is_kept_stays_up_until_told(tmp_path: Path, number: signal.S
     folder = tmp_path / "kept"
     async with demo(tmp_path, "--keep", "--folder", str(folder)) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         lines: list[str] = []
         while not lines or not lines[-1].startswith("Logs: "):
             lines.append((await process.stdout.readline()).decode())
-            assert lines[-1], lines
+            if not lines[-1]:
+                pytest.fail("".join(lines) + (await process.stderr.read()).decode())
         assert serving_below(folder)
         browse = next(line for line in lines if " browse " in line).split()
         shown = await asyncio.create_subprocess_exec(
