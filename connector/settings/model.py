@@ -159,11 +159,11 @@ class DispatchSettings(Struct, frozen=True, kw_only=True):
 class QuotaSettings(Struct, frozen=True, kw_only=True):
     """What one participant may ask of us."""
 
-    requests_per_s: Annotated[int, Meta(ge=1, le=1_000_000, description="sustained requests per second of one participant")] = 200
+    requests_per_s: Annotated[int, Meta(ge=1, le=1_000_000, description="sustained requests per second of one participant")] = 500
     burst: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="requests of one participant at once, before the rate holds"),
-    ] = 400
+    ] = 1000
     in_flight: Annotated[
         int, Meta(ge=1, le=65_536, description="requests of one participant being answered at the same time")
     ] = 64
