@@ -216,6 +216,9 @@ class ProtocolServer:
             try:
                 await response.prepare(request)
                 await response.write_eof()
+            except ConnectionError:
+                # Who hung up asks again and gets the same answer; the message counts.
+                log.info("the sender did not wait for the answer", sender=request[PRINCIPAL].participant_id)
             finally:
                 self.context.hand_over(answer.leaving)
         return response

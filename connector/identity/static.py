@@ -19,7 +19,8 @@ _ODD: Final = frozenset("?#\\")
 
 
 def _fingerprint(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    # A header may hold bytes that are no UTF-8; they are nobody's token, and no mistake of ours.
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 class StaticTokens:
