@@ -202,7 +202,16 @@ def _why(answer: Answer) -> Ended:
     document = _json(answer.body) or {}
     reason = document.get("reason", document.get("detail"))
     items = reason if isinstance(reason, list) else [reason] if reason else []
-    shown = [str(item)[:MAX_KEPT_REFUSAL_CHARS] for item in items[:10]]
+    shown = [_kept(item, MAX_KEPT_REFUSAL_CHARS) for item in items[:10]]
     if not shown:
-        shown = [answer.body[:MAX_KEPT_REFUSAL_CHARS].decode("utf-8", "replace") or f"HTTP status {answer.status}"]
-    return Ended(by=Role.PROVIDER, code=str(document.get("code", answer.status))[:100], reason=list(shown))
+        body = answer.body[:MAX_KEPT_REFUSAL_CHARS].decode("utf-8", "replace")
+        shown = [_kept(body, MAX_KEPT_REFUSAL_CHARS) or f"HTTP status {answer.status}"]
+    return Ended(by=Role.PROVIDER, code=_kept(document.get("code", answer.status), 100), reason=list(shown))
+
+
+def _kept(value: Any, most_chars: int) -> str:
+    """A value of the peer's as text that any database takes. How deep it is nested is the peer's choice, too."""
+    try:
+        return str(value)[:most_chars].replace("\0", "\ufffd")
+    except RecursionError:
+        return "(nested too deeply to be shown)"
