@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ from connector.protocol.errors import CarnetError, PeerError, Unavailable
 from connector.protocol.messages import DSP_CONTEXT, Document
 
 MAX_PAGES: Final = 1000
+MAX_CATALOG_BYTES: Final = 64 * 1024 * 1024
+MAX_READING_S: Final = 50.0
 _NEXT: Final = re.compile(r"<([^>]{1,4096})>\s*;[^,]*\brel=\"?next\"?", re.IGNORECASE)
 
 
@@ -31,21 +34,42 @@ class Browser:
     max_bytes: int
 
     async def catalog(self, counterparty: str, address: str | None = None) -> list[Document]:
-        """Every dataset that the peer shows us. Raises Unavailable or PeerError."""
+        """Every dataset that the peer shows us. Raises Unavailable or PeerError, also for a catalogue without end."""
         base = self.context.directory.known(counterparty, address)
-        url: str | None = f"{base}/catalog/request"
+        try:
+            async with asyncio.timeout(MAX_READING_S):
+                return await self._pages(counterparty, f"{base}/catalog/request")
+        except TimeoutError as error:
+            raise Unavailable("catalog-too-slow", f"the catalogue was not read within {MAX_READING_S:g} seconds") from error
+
+    async def _pages(self, counterparty: str, first: str) -> list[Document]:
         body = orjson.dumps({"@context": [DSP_CONTEXT], "@type": "CatalogRequestMessage"})
         datasets: list[Document] = []
-        for _ in range(MAX_PAGES):
-            if url is None:
-                break
+        url, seen, size = first, {first}, 0
+        while True:
             answer = await self._ask("POST", counterparty, url, body)
+            size += len(answer.body)
             document = await self._read(answer, "Catalog")
             datasets += document.get("dataset", [])
             following = _NEXT.search(answer.headers.get("Link", ""))
-            found = None if following is None else urljoin(url, following[1])
-            url = found if found != url and document.get("dataset") else None
-        return datasets
+            if following is None or not document.get("dataset"):
+                return datasets
+            url = self._followed(counterparty, url, following[1])
+            if url in seen:
+                return datasets
+            seen.add(url)
+            if len(seen) > MAX_PAGES or size > MAX_CATALOG_BYTES:
+                raise PeerError("catalog-endless", f"the catalogue has over {MAX_PAGES} pages or {MAX_CATALOG_BYTES} bytes")
+
+    def _followed(self, counterparty: str, url: str, link: str) -> str:
+        """Where the next page is. Our token for the peer goes along, so it is on one of the peer's addresses or nowhere."""
+        try:
+            found = urljoin(url, link)
+        except ValueError as error:
+            raise PeerError("link-invalid", "the link to the next page of the peer's catalogue is no address") from error
+        if not self.context.directory.owns(counterparty, found.partition("?")[0]):
+            raise PeerError("link-foreign", "the next page of the peer's catalogue is not on an address of the peer's")
+        return found
 
     async def dataset(self, counterparty: str, dataset_id: str, address: str | None = None) -> Document:
         """One dataset with its offers."""
