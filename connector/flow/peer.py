@@ -57,7 +57,8 @@ async def received(context: Context, principal: Principal, document: Document) -
             writes.keep_capability(sender, text, now),
         ]
         leaving: list[Outgoing] = []
-        if document["@type"] == "Hello":
+        # An answer that still waits for the peer says the same as another would; greetings pile nothing up.
+        if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(_lane(sender)):
             leaving.append(_outgoing(context, sender, "Capabilities"))
             statements.append(writes.insert_outgoing(leaving[0]))
         await context.store.commit(statements)
@@ -75,6 +76,10 @@ async def capabilities(context: Context, counterparty: str) -> Document:
     return document
 
 
+def _lane(counterparty: str) -> str:
+    return f"peer:{counterparty}"
+
+
 def _outgoing(context: Context, counterparty: str, name: str) -> Outgoing:
     now, message_id = context.now_ms(), context.new_id()
     document: Document = {
@@ -90,7 +95,7 @@ def _outgoing(context: Context, counterparty: str, name: str) -> Outgoing:
         document["features"] = list(FEATURES)
     return Outgoing(
         id=message_id,
-        lane=f"peer:{counterparty}",
+        lane=_lane(counterparty),
         channel="peer",
         counterparty=counterparty,
         process_id="",
