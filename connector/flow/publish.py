@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import orjson
 
+from catalog.errors import DocumentError
+from catalog.findings import check
 from connector.flow.context import Context
 from connector.flow.reactions import PULL
 from connector.protocol.errors import BadMessage, CallerError, Conflict, NotFound
@@ -34,7 +36,7 @@ async def publish(
 ) -> Document:
     """Put a dataset on offer, or replace its offers. ``source`` names the file that the data plane has registered for it.
 
-    Raises CallerError for an offer that says nothing, Conflict if an offer id belongs to another dataset.
+    Raises CallerError for what no peer could read in a catalogue, Conflict if an offer id belongs to another dataset.
     """
     named = [_named(context, offer) for offer in offers or [USE_OFFER]]
     distribution: Document = {"@type": "Distribution", "format": PULL, "accessService": _service(context)}
@@ -43,12 +45,23 @@ async def publish(
         document["http://purl.org/dc/terms/title"] = title
     if media_type:
         distribution["http://www.w3.org/ns/dcat#mediaType"] = media_type
+    _check_readable(document)
     row = Published(dataset_id, orjson.dumps(document).decode(), source, context.now_ms())
     try:
         await context.store.commit(writes.publish_dataset(row, tuple(offer["@id"] for offer in named)))
     except LostRace as error:
         raise Conflict("offer-id-taken", "an offer id belongs to another dataset; leave it out or choose another") from error
     return document
+
+
+def _check_readable(document: Document) -> None:
+    """One dataset that a strict peer cannot read would hide all the others from it."""
+    if any("\0" in text for text in (document["@id"], *(str(offer["@id"]) for offer in document["hasPolicy"]))):
+        raise CallerError("text-invalid", "an id has the character U+0000 in it; leave it out")
+    try:
+        check({"@context": [DSP_CONTEXT], **document}, "Dataset")
+    except DocumentError as error:
+        raise CallerError("dataset-invalid", f"{error.path}: {error.reason}") from error
 
 
 def _named(context: Context, offer: Document) -> Document:
