@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from connector.store import writes
 from connector.store.control import ControlStore
 from connector.store.engine import StoreUnavailable
+from connector.store.rows import Timer
 from connector.telemetry import logger
 
 IDLE_S = 3600.0
 SHARED_S = 60.0
 PAUSE_MS = 1000
+AGAIN_MS = 60_000
 log = logger("clocks")
 
 
@@ -42,7 +45,7 @@ class Clock:
             self._wake.clear()
             try:
                 for timer in await self._store.timers_due(self._now_ms()):
-                    await reached(timer.id, timer.process_id)
+                    await self._fire(timer, reached)
                 self._next = await self._store.next_timer()
             except StoreUnavailable as error:
                 log.warning("timers cannot be read", error=str(error))
@@ -53,3 +56,13 @@ class Clock:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _fire(self, timer: Timer, reached: Callable[[str, str], Awaitable[None]]) -> None:
+        """The supervisor of one timer: one that cannot be acted upon must stop neither the others nor the connector."""
+        try:
+            await reached(timer.id, timer.process_id)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("a timer could not be acted upon; it fires again later", process=timer.process_id)
+            await self._store.commit([writes.postpone_timer(timer.id, self._now_ms() + AGAIN_MS)])

@@ -24,6 +24,8 @@ from connector.store import writes
 from connector.store.rows import Outgoing
 
 NO_ANSWER = "no answer before the deadline"
+# A termination is on its way, or follows as soon as the first message is answered.
+_ENDING = frozenset({Message.TERMINATION, Message.REQUEST_THEN_TERMINATION, Message.OFFER_THEN_TERMINATION})
 _OTHER = {Role.CONSUMER: Role.PROVIDER, Role.PROVIDER: Role.CONSUMER}
 
 
@@ -118,7 +120,8 @@ def _peer_pid_in(process: Process, answer: Document | None) -> str | None:
     if answer.get(ours) not in (None, process.id):
         return None
     found = answer.get(theirs)
-    return found if isinstance(found, str) and found else None
+    # PostgreSQL keeps no text with a NUL in it: to us, such an id is none.
+    return found if isinstance(found, str) and found and "\0" not in found else None
 
 
 # -- the data plane ---------------------------------------------------------------------------------------------------
@@ -168,7 +171,7 @@ async def flow_refused(context: Context, message: Outgoing, why: Ended) -> None:
         process = await context.store.process(message.process_id)
         harmless = message.message not in ("start", "resume", "prepare", "started")
         done = writes.delete_outgoing(message.id)
-        if process is None or process.state.final or harmless or process.awaiting is Message.TERMINATION:
+        if process is None or process.state.final or harmless or process.awaiting in _ENDING:
             await context.store.commit([done])
             return
         content: Document = {"code": "data-plane-refused", "reason": why.reason}
@@ -221,7 +224,7 @@ async def deadline_reached(context: Context, timer_id: str, process_id: str) -> 
         process = await context.store.process(process_id)
         taken = writes.delete_timer(timer_id)
         running = process is not None and process.kind is Kind.TRANSFER and process.state is not State.REQUESTED
-        if process is None or process.state.final or process.awaiting is Message.TERMINATION or running:
+        if process is None or process.state.final or process.awaiting in _ENDING or running:
             await context.store.commit([replace(taken, expect=None)])
             return
         content: Document = {"code": "deadline", "reason": [f"the {process.kind.value} did not move before its deadline"]}

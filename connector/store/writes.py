@@ -199,6 +199,11 @@ def delete_timer(timer_id: str) -> Statement:
     return Statement("DELETE FROM timer WHERE id = ?", (timer_id,))
 
 
+def postpone_timer(timer_id: str, due_at: int) -> Statement:
+    """Let a timer that could not be acted upon fire later."""
+    return Statement("UPDATE timer SET due_at = ? WHERE id = ?", (due_at, timer_id), expect=None)
+
+
 def delete_timers_of(process_id: str) -> Statement:
     """The process has ended: nothing is to be done later."""
     return Statement("DELETE FROM timer WHERE process_id = ?", (process_id,), expect=None)
