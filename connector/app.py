@@ -13,7 +13,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -38,6 +38,7 @@ from connector.http.quota import Quota
 from connector.http.signaling import SignalingServer
 from connector.identity.static import Directory, StaticTokens
 from connector.metrics import Metrics
+from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
 from connector.protocol.states import Role
 from connector.settings import Settings
@@ -85,6 +86,22 @@ class Running:
         return self.context.callback_address
 
 
+class PartFailed(CarnetError):
+    """A part that the connector cannot be without has failed; the log says how."""
+
+
+class _StoppedEarly(Exception):
+    """Told to stop before everything was ready."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """What ends all parts at once, and the names of those that failed."""
+
+    stop: asyncio.Event
+    failed: list[str] = field(default_factory=list)
+
+
 async def open_engine(settings: Settings) -> SqliteEngine | PostgresEngine:
     """The engine that the settings name. Raises StoreUnavailable with what to do."""
     database = settings.control_database
@@ -100,21 +117,26 @@ async def open_engine(settings: Settings) -> SqliteEngine | PostgresEngine:
 async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future[Running] | None = None) -> None:
     """Run a connector until ``stop``. ``started`` is resolved when everything is ready.
 
-    Raises StoreUnavailable, MigrationError, SettingsError or OSError (a port is taken) if it cannot start.
+    Raises StoreUnavailable, MigrationError, SettingsError or OSError (a port is taken) if it cannot start, and PartFailed if it
+    had to stop because a part of it failed.
     """
-    async with AsyncExitStack() as stack:
-        running = await _start(settings, stack, stop)
-        running.ready.set()
-        if started is not None:
-            started.set_result(running)
-        log.info("ready", participant=settings.participant_id, protocol=running.protocol_url)
-        await stop.wait()
-        running.ready.clear()
-        running.watch.close()
-        log.info("stopping")
+    parts = Parts(stop)
+    with suppress(_StoppedEarly):
+        async with AsyncExitStack() as stack:
+            running = await _start(settings, stack, parts)
+            running.ready.set()
+            if started is not None:
+                started.set_result(running)
+            log.info("ready", participant=settings.participant_id, protocol=running.protocol_url)
+            await stop.wait()
+            running.ready.clear()
+            running.watch.close()
+            log.info("stopping")
+    if parts.failed:
+        raise PartFailed("part-failed", f"stopped, because a part failed: {', '.join(parts.failed)}; see the log")
 
 
-async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> Running:
+async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Running:
     metrics = Metrics()
     engine = await open_engine(settings)
     stack.push_async_callback(engine.close)
@@ -127,6 +149,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event)
     plane = Plane(local_client, find_token(settings.data.token_file, "data.token_file"))
     identity = StaticTokens(settings.peers, settings.development.anonymous_participant)
     listening, address = _listen(settings)
+    stack.callback(listening.close)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     shared = not isinstance(engine, SqliteEngine)
     dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms, shared=shared)
@@ -151,9 +174,9 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event)
     automation.act_in(context)
     stack.push_async_callback(automation.close)
     stack.push_async_callback(dispatcher.drain, DRAIN_S)
-    _own(stack, stop, dispatcher.run(delivery), "dispatcher")
-    _own(stack, stop, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
-    await _serve_data_plane(settings, stack, stop, running)
+    _own(stack, parts, dispatcher.run(delivery), "dispatcher")
+    _own(stack, parts, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
+    await _serve_data_plane(settings, stack, parts, running)
     protocol = ProtocolServer(
         context, identity, Quota(settings.quota, time.monotonic, metrics), settings.protocol, metrics, running.ready.is_set
     )
@@ -165,14 +188,15 @@ async def _start(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event)
     return running
 
 
-def _own(stack: AsyncExitStack, stop: asyncio.Event, work: Coroutine[Any, Any, None], name: str) -> None:
+def _own(stack: AsyncExitStack, parts: Parts, work: Coroutine[Any, Any, None], name: str) -> None:
     """A task that ends with the connector; if it fails, the connector ends with it rather than limp on."""
     task = asyncio.create_task(work, name=name)
 
     def ended(done: asyncio.Task[None]) -> None:
         if not done.cancelled() and done.exception() is not None:
             log.error("a part of the connector has failed; it stops", part=name, exc_info=done.exception())
-            stop.set()
+            parts.failed.append(name)
+            parts.stop.set()
 
     task.add_done_callback(ended)
 
@@ -275,7 +299,7 @@ async def _hold_from_the_start(settings: Settings, context: Context) -> None:
         )
 
 
-async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, stop: asyncio.Event, running: Running) -> None:
+async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, parts: Parts, running: Running) -> None:
     """The listener for reports, and our own data plane or the one that runs elsewhere."""
     signaling = SignalingServer(running.context, running.plane.token)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -288,11 +312,25 @@ async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, stop: asy
         running.plane.base = f"http://{settings.data.signaling_host}:{settings.data.signaling_port}"
         return
     companion = Companion(write_config(settings, control_url), running.plane)
-    _own(stack, stop, companion.run(), "data plane")
-    await running.plane.wait_ready()
+    _own(stack, parts, companion.run(), "data plane")
+    await _unless_stopped(running.plane.wait_ready(), parts.stop)
     for dataset in settings.development.datasets:
         if dataset.file is not None:
             await running.plane.register_source(dataset.id, str(dataset.file))
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """Wait for ``work``, but not when the connector is told to stop. Raises _StoppedEarly then."""
+    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise _StoppedEarly
+        await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Running) -> None:
