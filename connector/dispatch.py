@@ -189,7 +189,7 @@ class Dispatcher:
         peer = self._peer(message)
         if message.id in self._held:
             return True
-        if len(peer.queue) >= MAX_QUEUED_PER_PEER or (peer.not_before > self._now_ms() and (peer.queue or peer.in_flight)):
+        if len(peer.queue) >= MAX_QUEUED_PER_PEER or (self._pause_ms(peer) > 0 and (peer.queue or peer.in_flight)):
             return False
         self._held.add(message.id)
         peer.queue.append(message)
@@ -241,8 +241,7 @@ class Dispatcher:
             self._pump_all()
 
     async def _try(self, delivery: Delivery, peer: Peer, message: Outgoing) -> None:
-        pause = peer.not_before - self._now_ms()
-        if pause > 0 and peer.failures:
+        if self._pause_ms(peer) > 0 and peer.failures:
             await self._postpone(message, peer.not_before + random.randrange(200))  # noqa: S311 (jitter)
             return
         if self._now_ms() >= message.deadline_at:
@@ -278,12 +277,17 @@ class Dispatcher:
 
     async def _put_back(self, message: Outgoing) -> None:
         """Too many for this peer here, or it has to wait: the database keeps the message until then."""
-        await self._postpone(message, max(self._peer(message).not_before, self._now_ms() + PUT_BACK_MS))
+        await self._postpone(message, self._now_ms() + max(self._pause_ms(self._peer(message)), PUT_BACK_MS))
 
     async def _postpone(self, message: Outgoing, due_at: int) -> None:
         due_at = max(due_at, self._now_ms() + 1)
         self._due_at(due_at)
         await self._store.commit([writes.postpone_outgoing(replace(message, due_at=due_at))])
+
+    def _pause_ms(self, peer: Peer) -> int:
+        """How long a peer is left alone. Longer than the longest pause it is only when the clock was set back: over then."""
+        pause = peer.not_before - self._now_ms()
+        return pause if pause <= self._settings.backoff_max_s * 1000 else 0
 
     def _later(self, failures: int) -> int:
         """The time of the next attempt: doubling pauses up to the longest, each between half and whole (jitter)."""
