@@ -134,6 +134,7 @@ class LocalServer:
     async def _supervised(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             check_token(self.token, request)
+            _check_path(request)
             return await handler(request)
         except web.HTTPRequestEntityTooLarge as error:
             return problems.problem_answer(error)
@@ -292,6 +293,12 @@ def check_token(token: Secret | None, request: web.Request) -> None:
         raise NotAuthenticated("token-missing", "send the token of the token file as 'Authorization: Bearer ...'")
 
 
+def _check_path(request: web.Request) -> None:
+    """PostgreSQL keeps no text with a NUL in it, so that no id of ours has one. Raises CallerError."""
+    if "%00" in request.raw_path:
+        raise CallerError("text-invalid", "the path has the character U+0000 in it; leave it out")
+
+
 def shown(process: Process) -> Document:
     """A process as its owner sees it. The data address, which carries a token, has an endpoint of its own."""
     provider_pid, consumer_pid = process.pids
@@ -362,11 +369,14 @@ def _whole(request: web.Request, name: str, most: int) -> int:
 
 async def _read(request: web.Request, form: type[Any]) -> Any:
     raw = await request.read() or b"{}"
+    # PostgreSQL keeps no text with a NUL in it, and JSON has no other way to write one.
+    if b"\\u0000" in raw:
+        raise CallerError("text-invalid", "the body has the character U+0000 in it; leave it out")
     try:
         return msgspec.json.decode(raw, type=form)
     except msgspec.ValidationError as error:
         raise CallerError("body-invalid", str(error)) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallerError("body-not-json", "the body is not JSON") from error
 
 
