@@ -11,7 +11,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any, Literal, Self
 
@@ -42,8 +42,9 @@ _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58", "XX"})
 _UNAVAILABLE_STATES = frozenset({"25006", "42501", "55P03"})
 _RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
 
-_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError, TypeError)
-_CONNECT_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# InternalClientError is what the driver raises when a connection goes away in the middle of its own exchange.
+_CONNECT_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+_DRIVER_ERRORS = (*_CONNECT_ERRORS, ValueError, OverflowError, TypeError)
 
 Failure = LostRace | StoreMisuse | StoreUnavailable
 
@@ -70,7 +71,7 @@ def failure_of(error: Exception, *, committing: bool = False) -> Failure:
         reason = "PostgreSQL did not answer in time"
     elif isinstance(error, OSError):
         reason = f"PostgreSQL cannot be reached ({error.strerror or type(error).__name__})"
-    elif isinstance(error, asyncpg.InterfaceError | asyncpg.PostgresError):
+    elif isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | asyncpg.PostgresError):
         # "the server expects 2 arguments" is ours; a connection that went away is not.
         if isinstance(error, ValueError) or "argument" in str(error):
             return StoreMisuse("the parameters do not fit the statement")
@@ -236,7 +237,9 @@ class PostgresEngine:
             try:
                 yield connection
             finally:
-                await self._pool.release(connection)
+                # A session that cannot be given back is closed by the pool, and says nothing of what was done in it.
+                with suppress(*_CONNECT_ERRORS):
+                    await self._pool.release(connection)
         finally:
             self._in_flight -= 1
             if self._in_flight == 0:
