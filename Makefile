@@ -30,6 +30,7 @@ test: .venv/dev.stamp
 
 test-full: .venv/dev.stamp
 	CARNET_FULL=1 $(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.faults.loss --full --report tests/faults/REPORT.md
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
