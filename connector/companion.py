@@ -38,7 +38,7 @@ def write_config(settings: Settings, control_url: str) -> Path:
         "public_port": data.public_port,
         "public_url": data.public_url,
         "egress_allow": [*settings.client.allow, control_url.removeprefix("http://")],
-        "egress_https_only": not settings.client.allow,
+        "egress_https_only": True,
     }
     path = settings.data_dir / "data-plane.toml"
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))

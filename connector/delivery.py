@@ -76,7 +76,7 @@ class HttpDelivery:
 
     async def _protocol(self, message: Outgoing) -> None:
         answer = await self._post(message)
-        if answer.status < 300:
+        if 200 <= answer.status < 300:
             await self._accepted(message, answer)
             return
         self._retry_or_pass(message, answer)
@@ -110,7 +110,7 @@ class HttpDelivery:
 
     async def _peer(self, message: Outgoing) -> None:
         answer = await self._post(message)
-        if answer.status < 300:
+        if 200 <= answer.status < 300:
             await self.context.store.commit([writes.delete_outgoing(message.id)])
             return
         self._retry_or_pass(message, answer)
@@ -130,7 +130,7 @@ class HttpDelivery:
             answer = await self.local_client.request("POST", base + message.url, headers=headers, body=message.body.encode())
         except (EgressRefused, PeerUnreachable) as error:
             raise Retry(error.reason) from error
-        if answer.status < 300 or (answer.status in (404, 409) and message.message in _GONE_IS_DONE):
+        if 200 <= answer.status < 300 or (answer.status in (404, 409) and message.message in _GONE_IS_DONE):
             await answers.flow_answered(self.context, message, _json(answer.body))
         elif answer.status in (401, 429) or answer.status >= 500:
             raise Retry(f"the data plane answered {answer.status}")
@@ -169,7 +169,7 @@ class HttpDelivery:
             self._count(message, "retried")
             pause = min(CONFLICT_PAUSE_MS, self.settings.backoff_first_ms * 2 ** min(message.attempts, 8))
             raise Retry(f"the peer answered {status}", pause_ms=pause, conflict_since=conflict, missing_since=missing)
-        if status == 429 or status >= 500 or 300 <= status < 400:
+        if status == 429 or status >= 500 or status < 400:
             self._count(message, "retried")
             raise Retry(f"the peer answered {status}", peer_down=status in (429, 502, 503, 504))
 

@@ -106,7 +106,7 @@ class Dispatcher:
             if message.channel != "dsp" or self._stopping:
                 self.wake()
             elif not self._enqueue(message):
-                self._own(self._put_back(message))
+                self._own(self._put_back([message]))
 
     def wake(self) -> None:
         """Something may be due: look at the outbox."""
@@ -149,9 +149,7 @@ class Dispatcher:
             now = self._now_ms()
             batch = self._settings.claim_batch
             claimed = await self._store.claim(self._owner, now, now + self._settings.lease_s * 1000, batch)
-            for message in claimed:
-                if not self._enqueue(message):
-                    await self._put_back(message)
+            await self._put_back([message for message in claimed if not self._enqueue(message)])
             if len(claimed) < batch:
                 break
         # What is postponed while the database is asked may not be in its answer: the earlier of the two counts.
@@ -275,9 +273,14 @@ class Dispatcher:
         log.info("message will be sent again", message=message.message, attempts=attempts, why=retry.why[:200])
         await self._postpone(later, min(due_at, max(message.deadline_at, self._now_ms())))
 
-    async def _put_back(self, message: Outgoing) -> None:
-        """Too many for this peer here, or it has to wait: the database keeps the message until then."""
-        await self._postpone(message, self._now_ms() + max(self._pause_ms(self._peer(message)), PUT_BACK_MS))
+    async def _put_back(self, messages: Sequence[Outgoing]) -> None:
+        """Too many for their peer here, or it has to wait: the database keeps them until then. One transaction for all."""
+        if not messages:
+            return
+        now = self._now_ms()
+        later = [replace(each, due_at=now + max(self._pause_ms(self._peer(each)), PUT_BACK_MS)) for each in messages]
+        self._due_at(min(each.due_at for each in later))
+        await self._store.commit([writes.postpone_outgoing(each) for each in later])
 
     async def _postpone(self, message: Outgoing, due_at: int) -> None:
         due_at = max(due_at, self._now_ms() + 1)

@@ -138,10 +138,10 @@ def _after_consumer(context: Context, before: Process, decision: Decision) -> De
         if not choices.verify:
             return _pending(decision, "decide-verification")
         return _and(context, decision, Message.VERIFICATION, {})
-    if process.state is not State.OFFERED or before.state is State.OFFERED:
+    if process.state is not State.OFFERED:
         return decision
-    asked, offered = before.detail.offer, process.detail.offer or {}
-    if not choices.accept or asked is None or differences(asked, offered):
+    asked = before.detail.offer if before.detail.offer_from is Role.CONSUMER else None
+    if not choices.accept or asked is None or differences(asked, process.detail.offer or {}):
         return _pending(decision, "decide-offer")
     return _and(context, decision, Message.ACCEPTED, {})
 
