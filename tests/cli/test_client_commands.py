@@ -65,19 +65,20 @@ class Two:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    for name in [name for name in os.environ if name.startswith("CARNET_")]:
-        pytest.skip(f"{name} is set, which is not for these connectors")
     houses = make_houses(tmp_path_factory.mktemp("two"))
-    processes = [start(house) for house in houses]
-    try:
-        for house, process in zip(houses, processes, strict=True):
-            await_ready(house, process)
-        yield Two(*houses)
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.communicate()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CARNET_")]:
+            patch.delenv(name)
+        processes = [start(house) for house in houses]
+        try:
+            for house, process in zip(houses, processes, strict=True):
+                await_ready(house, process)
+            yield Two(*houses)
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.communicate()
 
 
 @pytest.fixture(scope="module")
