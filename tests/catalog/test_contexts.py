@@ -20,7 +20,7 @@ from catalog.contexts import edc
 from tests.catalog import messages as m
 from tests.requirement import missing
 
-JAR = Path.home() / ".m2/repository/org/eclipse/dataspacetck/dsp/core/1.0.0-RC6/core-1.0.0-RC6.jar"
+JAR = Path(__file__).parents[2] / ".tck/kit/lib/core-1.0.0-RC6.jar"
 FILES = {contexts.DSP: "dsp-2025-1.jsonld", contexts.ODRL_PROFILE: "dsp-2025-1-odrl-profile.jsonld"}
 # A node of DID documents, with an alias for a keyword: never part of a message.
 NOT_OURS = {"CatalogService"}
@@ -29,7 +29,7 @@ NOT_OURS = {"CatalogService"}
 @pytest.fixture(scope="module")
 def published() -> dict[str, Any]:
     if not JAR.exists():
-        missing("the published contexts are not installed: the artifact org.eclipse.dataspacetck.dsp:core:1.0.0-RC6")
+        missing("the published contexts are not here; tests/conformance/run_kit.py brings them with the test kit")
     with zipfile.ZipFile(JAR) as jar:
         return {url: json.loads(jar.read(name)) for url, name in FILES.items()}
 
