@@ -279,6 +279,7 @@ def _context(
         lease_ms=dispatch.lease_s * 1000,
         hand_over=dispatcher.hand_over,
         entered=entered,
+        forget=dispatcher.forget,
         timer_set=clock.set,
         wake=dispatcher.wake,
     )

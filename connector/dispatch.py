@@ -92,6 +92,7 @@ class Dispatcher:
         self._now_ms = now_ms
         self._peers: dict[str, Peer] = {}
         self._held: set[str] = set()
+        self._withdrawn: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._look = True
@@ -107,6 +108,11 @@ class Dispatcher:
                 self.wake()
             elif not self._enqueue(message):
                 self._own(self._put_back([message]))
+
+    def forget(self, message_id: str) -> None:
+        """The message was withdrawn: if it still waits here, it is not sent."""
+        if message_id in self._held:
+            self._withdrawn.add(message_id)
 
     def wake(self) -> None:
         """Something may be due: look at the outbox."""
@@ -235,10 +241,13 @@ class Dispatcher:
             await self._postpone(replace(message, attempts=message.attempts + 1), self._later(message.attempts + 1))
         finally:
             self._held.discard(message.id)
+            self._withdrawn.discard(message.id)
             peer.in_flight -= 1
             self._pump_all()
 
     async def _try(self, delivery: Delivery, peer: Peer, message: Outgoing) -> None:
+        if message.id in self._withdrawn:
+            return
         if self._pause_ms(peer) > 0 and peer.failures:
             await self._postpone(message, peer.not_before + random.randrange(200))  # noqa: S311 (jitter)
             return

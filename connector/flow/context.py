@@ -50,7 +50,10 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The surroundings of a use case. ``hand_over`` takes messages that were just committed and are leased to us."""
+    """The surroundings of a use case.
+
+    ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
+    """
 
     participant_id: str
     callback_address: str
@@ -66,6 +69,7 @@ class Context:
     entered: Callable[[Process], None]
     timer_set: Callable[[int], None]
     wake: Callable[[], None]
+    forget: Callable[[str], None] = lambda _: None
     recent: Recent = field(default_factory=Recent)
 
 
@@ -112,6 +116,9 @@ async def save(
         _set_deadline(context, process, batch)
     await context.store.commit([*batch.statements, *also])
     context.recent.keep(process if before is None else replace(process, version=process.version + 1))
+    for effect in decision.effects:
+        if isinstance(effect, Withdraw):
+            context.forget(effect.message_id)
     for due_at in batch.timers:
         context.timer_set(due_at)
     if before is None or note.what == "received" or before.state is not process.state:

@@ -203,6 +203,29 @@ async def test_the_pause_after_a_failure_outlives_a_restart(store: WatchedStore,
         await again.engine.close()
 
 
+async def test_what_is_withdrawn_while_it_waits_is_not_sent(store: WatchedStore) -> None:
+    ordinary = [message(number, "slow", channel="dsp") for number in range(SETTINGS.per_peer_concurrency + 2)]
+    await store.commit([writes.insert_outgoing(each, "worker", BEGIN + 60_000) for each in ordinary])
+    free = asyncio.Event()
+
+    async def slow(_: Outgoing) -> None:
+        await free.wait()
+
+    delivery = FakeDelivery(store, {"slow": slow})
+    async with dispatching(store, delivery, Clock()) as dispatcher:
+        dispatcher.hand_over(ordinary)
+        withdrawn = ordinary[-2]
+        await store.commit([writes.delete_outgoing(withdrawn.id)])
+        dispatcher.forget(withdrawn.id)
+        free.set()
+
+        async def nothing_waits() -> bool:
+            return await store.pending() == 0
+
+        await store.until(nothing_waits)
+    assert sorted(each.id for each in delivery.attempts) == sorted(each.id for each in ordinary if each is not withdrawn)
+
+
 async def test_after_its_deadline_a_message_is_given_up_without_another_attempt(store: WatchedStore) -> None:
     clock = Clock(BEGIN + 100)
     await queue(store, message(1, "near", deadline_at=BEGIN + 100))
