@@ -31,6 +31,9 @@ test: .venv/dev.stamp
 test-full: .venv/dev.stamp
 	CARNET_FULL=1 $(BIN)/python -m pytest $(ARGS)
 	$(BIN)/python -m tests.faults.loss --full --report tests/faults/REPORT.md
+	@if $(BIN)/python -c 'import sys; from tests.postgres import find_programs; sys.exit(find_programs() is None)'; then \
+		$(BIN)/python -m tests.faults.loss --full --store postgres --report tests/faults/REPORT-postgres.md; \
+	else echo "PostgreSQL is not installed here (apt-get install postgresql): its loss run is left out"; fi
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
