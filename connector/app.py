@@ -43,7 +43,7 @@ from connector.protocol.record import Process
 from connector.protocol.states import Role
 from connector.settings import Settings
 from connector.settings.secret import own_token, read_token
-from connector.store.control import ControlStore
+from connector.store.control import WAKE_CHANNEL, ControlStore
 from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
 from connector.telemetry import logger
@@ -51,7 +51,6 @@ from connector.telemetry import logger
 DRAIN_S: Final = 10.0
 SHUTDOWN_S: Final = 5.0
 MIGRATIONS: Final = Path(__file__).parent / "store" / "migrations"
-WAKE_CHANNEL: Final = "carnet_outbox"
 log = logger("app")
 
 if TYPE_CHECKING:
@@ -219,15 +218,16 @@ def _clients(settings: Settings) -> tuple[GuardedClient, GuardedClient]:
         max_bytes=bounds.max_answer_bytes,
         per_host_connections=max(16, settings.dispatch.per_peer_concurrency),
     )
-    local = EgressPolicy(allow=_LoopbackPorts(), https_only=False, total_timeout_s=600.0, idle_timeout_s=600.0)
+    plane = f"{settings.data.signaling_host}:{settings.data.signaling_port}"
+    local = EgressPolicy(allow=_LoopbackPorts({plane}), https_only=False, total_timeout_s=600.0, idle_timeout_s=600.0)
     return GuardedClient(policy), GuardedClient(local)
 
 
 class _LoopbackPorts(frozenset[str]):
-    """Every port of 127.0.0.1: the data plane may choose a free one."""
+    """The data plane's address, and every port of 127.0.0.1: a data plane of our own may choose a free one."""
 
     def __contains__(self, authority: object) -> bool:
-        return isinstance(authority, str) and authority.startswith("127.0.0.1:")
+        return super().__contains__(authority) or (isinstance(authority, str) and authority.startswith("127.0.0.1:"))
 
 
 def _listen(settings: Settings) -> tuple[socket.socket, str]:

@@ -114,7 +114,8 @@ async def save(
         batch.statements.append(writes.delete_timers_of(process.id))
     elif before is None:
         _set_deadline(context, process, batch)
-    await context.store.commit([*batch.statements, *also])
+    wakes = any(message.channel != "dsp" for message in batch.leaving)
+    await context.store.commit([*batch.statements, *also], wakes=wakes)
     context.recent.keep(process if before is None else replace(process, version=process.version + 1))
     for effect in decision.effects:
         if isinstance(effect, Withdraw):

@@ -14,7 +14,7 @@ async def retry(context: Context, message_id: str) -> None:
     letter = await _dead(context, message_id)
     now = context.now_ms()
     try:
-        await context.store.commit([writes.revive_outgoing(letter.id, now, now + context.deadlines.termination_ms)])
+        await context.store.commit([writes.revive_outgoing(letter.id, now, now + context.deadlines.termination_ms)], wakes=True)
     except LostRace as error:
         raise _none(message_id) from error
     context.wake()

@@ -31,7 +31,7 @@ SOFTWARE: Final = "carnet"
 async def hello(context: Context, counterparty: str) -> str:
     """Greet a peer; its capabilities come back as a message of their own. Returns the id of the greeting."""
     message = _outgoing(context, counterparty, "Hello")
-    await context.store.commit([writes.insert_outgoing(message)])
+    await context.store.commit([writes.insert_outgoing(message)], wakes=True)
     context.hand_over([message])
     return message.id
 
@@ -61,7 +61,7 @@ async def received(context: Context, principal: Principal, document: Document) -
         if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(_lane(sender)):
             leaving.append(_outgoing(context, sender, "Capabilities"))
             statements.append(writes.insert_outgoing(leaving[0]))
-        await context.store.commit(statements)
+        await context.store.commit(statements, wakes=bool(leaving))
         context.hand_over(leaving)
 
     await retrying(attempt)

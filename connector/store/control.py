@@ -7,7 +7,7 @@ again. Pages are by keyset, never by offset.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -19,6 +19,9 @@ from connector.store.writes import OUTGOING_COLUMNS, PROCESS_COLUMNS
 
 _decode_detail = msgspec.json.Decoder(Detail).decode
 _AGREEMENT = "id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at"
+
+WAKE_CHANNEL: Final = "carnet_outbox"
+WAKE: Final = Statement("SELECT pg_notify(?, ?)", (WAKE_CHANNEL, ""), None)
 
 
 def _process(row: Row) -> Process:
@@ -53,9 +56,15 @@ class ControlStore:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._shared = getattr(engine, "dialect", "") == "postgresql"
 
-    async def commit(self, statements: Sequence[Statement]) -> None:
-        """All or nothing, durable when it returns. Raises LostRace."""
+    async def commit(self, statements: Sequence[Statement], *, wakes: bool = False) -> None:
+        """All or nothing, durable when it returns. Raises LostRace.
+
+        ``wakes``: something is in the outbox that no worker has yet; others that share the database are told.
+        """
+        if wakes and self._shared:
+            statements = [*statements, WAKE]
         await self.engine.commit(statements)
 
     # -- processes ----------------------------------------------------------------------------------------------------
@@ -209,7 +218,7 @@ class ControlStore:
 
     async def claim(self, owner: str, now_ms: int, lease_until: int, limit: int) -> list[Outgoing]:
         """Lease the heads of lanes that are due, oldest first. Whoever dies holding a lease loses it when it is over."""
-        skip = " FOR UPDATE SKIP LOCKED" if getattr(self.engine, "dialect", "") == "postgresql" else ""
+        skip = " FOR UPDATE SKIP LOCKED" if self._shared else ""
         rows = await self.engine.commit_returning(
             [
                 Statement(

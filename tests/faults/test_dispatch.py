@@ -14,7 +14,7 @@ import pytest
 from connector.dispatch import Dispatcher, Retry
 from connector.settings.model import DispatchSettings
 from connector.store import writes
-from connector.store.control import ControlStore
+from connector.store.control import WAKE_CHANNEL, ControlStore
 from connector.store.engine import Engine, Statement
 from connector.store.migrate import migrate
 from connector.store.rows import Outgoing
@@ -36,9 +36,9 @@ class WatchedStore(ControlStore):
         self.answer = asyncio.Event()
         self.answer.set()
 
-    async def commit(self, statements: Sequence[Statement]) -> None:
+    async def commit(self, statements: Sequence[Statement], *, wakes: bool = False) -> None:
         """See ControlStore."""
-        await super().commit(statements)
+        await super().commit(statements, wakes=wakes)
         async with self._changed:
             self._changed.notify_all()
 
@@ -321,6 +321,25 @@ async def test_the_lease_of_a_dead_worker_is_taken_over(postgres_dsn: str) -> No
         assert [each.id for each in delivery.attempts] == ["urn:m:1"]
         await dying.drain(0)
         await asyncio.gather(death, return_exceptions=True)
+    finally:
+        for engine in engines:
+            await engine.close()
+
+
+@pytest.mark.postgres
+async def test_a_worker_hears_of_what_another_has_put_into_the_outbox(postgres_dsn: str) -> None:
+    from connector.store.postgres import PostgresEngine
+
+    engines = [await PostgresEngine.open(postgres_dsn, pool_size=2) for _ in range(2)]
+    try:
+        await migrate(engines[0], MIGRATIONS, BEGIN)
+        here, there = (ControlStore(engine) for engine in engines)
+        heard = asyncio.Event()
+        await engines[1].listen(WAKE_CHANNEL, lambda _: heard.set())
+        await here.commit([writes.insert_outgoing(message(1, "near"))], wakes=True)
+        async with asyncio.timeout(GUARD_S):
+            await heard.wait()
+        assert [each.id for each in await there.claim("there", BEGIN, BEGIN + 1, 10)] == ["urn:m:1"]
     finally:
         for engine in engines:
             await engine.close()
