@@ -192,9 +192,10 @@ def _own(stack: AsyncExitStack, parts: Parts, work: Coroutine[Any, Any, None], n
     task = asyncio.create_task(work, name=name)
 
     def ended(done: asyncio.Task[None]) -> None:
-        if not done.cancelled() and done.exception() is not None:
-            log.error("a part of the connector has failed; it stops", part=name, exc_info=done.exception())
-            parts.failed.append(name)
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            log.error("a part of the connector has failed; it stops", part=name, exc_info=error)
+            parts.failed.append(f"{name} ({error.reason})" if isinstance(error, CarnetError) else name)
             parts.stop.set()
 
     task.add_done_callback(ended)

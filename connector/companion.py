@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from connector.flow.plane import Plane
+from connector.protocol.errors import Unavailable
 from connector.settings import Settings
 from connector.telemetry import logger
 
 READY_S: Final = 60.0
 STOP_S: Final = 15.0
+MAX_FIRST_STARTS: Final = 3
+NEVER_READY: Final = "it ended before it was ready; its own lines in the log say why, most often a port of [data] that is taken"
 PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 log = logger("companion")
 
@@ -61,11 +64,17 @@ class Companion:
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> None:
-        """Until cancelled. A data plane that dies is started again after a pause; transfers go on where they were."""
-        failures = 0
+        """Until cancelled. A data plane that dies is started again after a pause; transfers go on where they were.
+
+        Raises Unavailable if it was never ready in ``MAX_FIRST_STARTS`` starts: then it is settings, not an accident.
+        """
+        failures, ever = 0, False
         while True:
             lived = await self._once()
+            ever = ever or lived
             failures = 0 if lived else failures + 1
+            if not ever and failures >= MAX_FIRST_STARTS:
+                raise Unavailable("data-plane-failed", NEVER_READY)
             await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
 
     async def _once(self) -> bool:

@@ -33,7 +33,11 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     os.umask(0o077)
-    asyncio.run(_serve(settings, exit_with_stdin=arguments.exit_with_stdin))
+    try:
+        asyncio.run(_serve(settings, exit_with_stdin=arguments.exit_with_stdin))
+    except OSError as error:
+        sys.stderr.write(f"the data plane cannot listen or write: {error.strerror or error}\n")
+        return 1
     return 0
 
 

@@ -60,6 +60,15 @@ async def test_a_port_that_is_taken(tmp_path: Path, setting: str) -> None:
     assert "Traceback" not in said
 
 
+async def test_a_port_that_the_data_plane_needs_is_taken(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        chosen = {"data__managed": "true", "data__signaling_port": "0", "data__public_port": str(taken.getsockname()[1])}
+        code, said = await ended(await started(tmp_path / "us", **chosen))
+    assert (code, said.splitlines()[-1].startswith("Error: ")) == (1, True), said
+    assert "a port of [data] that is taken" in said.splitlines()[-1]
+    assert "the data plane cannot listen or write: " in said
+
+
 async def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "us").mkdir(mode=0o700)
     (tmp_path / "us" / "folder").mkdir()
