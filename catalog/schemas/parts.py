@@ -7,7 +7,13 @@ from typing import Any, Final
 ID_MAX_CHARS: Final = 2048
 TEXT_MAX_CHARS: Final = 65_536
 
-ID: Final[dict[str, Any]] = {"type": "string", "minLength": 1, "maxLength": ID_MAX_CHARS}
+# JSON-LD reserves words of the form of a keyword and lets a processor drop them: no id of anything.
+ID: Final[dict[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": ID_MAX_CHARS,
+    "pattern": "^(@$|[^@]|@[A-Za-z]*[^A-Za-z])",
+}
 TEXT: Final[dict[str, Any]] = {"type": "string", "maxLength": TEXT_MAX_CHARS}
 CONTEXT: Final[dict[str, Any]] = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 
