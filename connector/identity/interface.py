@@ -1,30 +1,86 @@
 """The seam of identity: who is calling, and what shows others who we are.
 
-Every way to identify (pinned tokens now, OAuth and DCP behind the same two calls) implements :class:`Identity`; nothing else in
-the connector looks at an Authorization header. Imports the error tree only.
+Every way to identify (OAuth, pinned tokens, credentials later) implements :class:`Identity`; nothing else in the connector looks
+at an Authorization header. Imports the error tree only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
+
+
+class Scope(StrEnum):
+    """What a request is about: the OAuth scope that it needs."""
+
+    CATALOG = "catalog"
+    NEGOTIATION = "negotiation"
+    TRANSFER = "transfer"
+    MESSAGES = "messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request of ours that is about to be sent. ``url`` is absolute."""
+
+    method: str
+    url: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request to us, before anybody is known. ``url`` is what the caller sees: our public address, without a query.
+
+    ``changes``: it may change state, so that what is single-use about it is committed with what it causes; else it is judged
+    at once. ``headers`` looks names up in any case, and each name that identifies a caller occurs once.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    scope: Scope
+    changes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a message that changes state checks again inside its transaction.
+
+    ``revision`` of the participant's entry as it was when the caller was recognised; ``once`` the key of what may be used a
+    single time (a DPoP proof), which may be forgotten at ``expires_at`` (ms since the epoch).
+    """
+
+    revision: int
+    once: str | None = None
+    expires_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified caller. ``claims`` come from a registry or credential; ``assurance`` says how it was recognised."""
+    """A verified caller. ``claims`` come from the registry or a credential; ``assurance`` says how it was recognised.
+
+    ``admitted`` is false for a caller that has shown who it is and that nobody has vouched for.
+    """
 
     participant_id: str
     claims: Mapping[str, Any] = field(default_factory=dict)
     assurance: str = "pinned-token"
+    admitted: bool = True
+    standing: Standing | None = None
 
 
 class Identity(Protocol):
     """One way to recognise callers and to be recognised."""
 
-    async def outbound(self, counterparty: str, url: str) -> Mapping[str, str]:
-        """Headers that show ``counterparty`` at ``url`` who we are. Raises CallerError if we have nothing to show."""
+    async def outbound(self, counterparty: str, call: Call) -> Mapping[str, str]:
+        """Headers that show ``counterparty`` who we are. Raises CallerError if we have nothing to show, Unavailable if what we
+        need for it cannot be had now."""
 
-    async def inbound(self, method: str, url: str, headers: Mapping[str, str]) -> Principal:
+    def challenged(self, counterparty: str, call: Call, headers: Mapping[str, str]) -> bool:
+        """The answer was 401 with these headers: whether ``outbound`` has something else to show now."""
+
+    async def inbound(self, request: Incoming) -> Principal:
         """The caller of a request. Raises NotAuthenticated."""

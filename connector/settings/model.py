@@ -41,6 +41,19 @@ class StoreSettings(Struct, frozen=True, kw_only=True):
         return f"StoreSettings(url={shown!r}, group_size={self.group_size}, pool_size={self.pool_size})"
 
 
+Auth = Literal["oauth", "pinned-token"]
+_CERTIFICATE = "PEM file with the certificate chain of this listener, relative to `data_dir`; empty: no TLS here"
+_TLS_KEY = "PEM file with its private key, mode 0600, relative to `data_dir`"
+_BEHIND_PROXY = "a proxy in front terminates TLS: lets the listener leave loopback without a certificate"
+
+
+class PathSettings(Struct, frozen=True, kw_only=True):
+    """One more base path of the protocol listener."""
+
+    path: Annotated[str, Meta(pattern=r"^(/[A-Za-z0-9._~-]+)+$", max_length=200, description="base path; required")]
+    auth: Annotated[Auth, Meta(description="how callers of it identify")] = "oauth"
+
+
 class ProtocolSettings(Struct, frozen=True, kw_only=True):
     """The listener that peers talk to (Dataspace Protocol)."""
 
@@ -68,6 +81,15 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=300, description="time for one request from first byte to answer, in seconds")
     ] = 30
     page_size: Annotated[int, Meta(ge=1, le=1000, description="datasets on one page of the catalogue")] = 100
+    auth: Annotated[Auth, Meta(description="how callers of `base_path` identify; `pinned-token` needs `development.key`")] = (
+        "oauth"
+    )
+    also: Annotated[
+        tuple[PathSettings, ...], Meta(max_length=8, description="further base paths, each with its own identity")
+    ] = ()
+    tls_certificate: Annotated[Path | None, Meta(description=_CERTIFICATE)] = None
+    tls_key: Annotated[Path | None, Meta(description=_TLS_KEY)] = None
+    behind_proxy: Annotated[bool, Meta(description=_BEHIND_PROXY)] = False
 
 
 class LocalSettings(Struct, frozen=True, kw_only=True):
@@ -111,6 +133,9 @@ class DataSettings(Struct, frozen=True, kw_only=True):
         tuple[Path, ...],
         Meta(max_length=64, description="the only folders that files may be published from, relative to `data_dir`"),
     ] = (Path("."),)
+    tls_certificate: Annotated[Path | None, Meta(description=_CERTIFICATE)] = None
+    tls_key: Annotated[Path | None, Meta(description=_TLS_KEY)] = None
+    behind_proxy: Annotated[bool, Meta(description=_BEHIND_PROXY)] = False
     sink_dir: Annotated[Path, Meta(description="folder for data that is received, relative to `data_dir`")] = Path("received")
 
 
@@ -167,6 +192,74 @@ class QuotaSettings(Struct, frozen=True, kw_only=True):
     in_flight: Annotated[
         int, Meta(ge=1, le=65_536, description="requests of one participant being answered at the same time")
     ] = 64
+    unverified_requests_per_s: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="the same three for a participant that nobody has vouched for: a second")
+    ] = 5
+    unverified_burst: Annotated[int, Meta(ge=1, le=1_000_000, description="at once")] = 20
+    unverified_in_flight: Annotated[int, Meta(ge=1, le=65_536, description="at the same time")] = 2
+
+
+class OAuthSettings(Struct, frozen=True, kw_only=True):
+    """Who may call: the embedded authorization server and what is taken of others."""
+
+    embedded: Annotated[bool, Meta(description="run the embedded authorization server")] = True
+    meet_by_did: Annotated[
+        bool, Meta(description="recognise by its `did:web` document a participant that is not in the registry, as unverified")
+    ] = True
+    max_unverified: Annotated[int, Meta(ge=0, le=1_000_000, description="unverified participants kept at most")] = 1000
+    token_lifetime_s: Annotated[int, Meta(ge=30, le=3600, description="life of an access token, in seconds")] = 300
+    leeway_s: Annotated[int, Meta(ge=0, le=60, description="how far a clock of others may be off, in seconds")] = 30
+    token_requests_per_s: Annotated[int, Meta(ge=1, le=10_000, description="token requests a second of one address")] = 10
+    token_burst: Annotated[int, Meta(ge=1, le=10_000, description="token requests of one address at once")] = 50
+    document_timeout_s: Annotated[
+        int, Meta(ge=1, le=30, description="time to fetch a DID document, key set or metadata, in seconds")
+    ] = 5
+    document_max_bytes: Annotated[int, Meta(ge=4096, le=1_048_576, description="largest such document, in bytes")] = 131_072
+    document_cache_s: Annotated[int, Meta(ge=1, le=300, description="how long such a document is believed, in seconds")] = 300
+    document_min_refresh_s: Annotated[
+        int, Meta(ge=1, le=300, description="shortest time between two fetches of the same document, in seconds")
+    ] = 10
+
+
+class IssuerSettings(Struct, frozen=True, kw_only=True):
+    """An external authorization server whose tokens are taken."""
+
+    issuer: Annotated[str, Meta(pattern=r"^https?://[^?#@\s]+$", max_length=2048, description="its issuer identifier; required")]
+    participants: Annotated[
+        tuple[Text, ...], Meta(max_length=10_000, description="the only participants that it may speak for; required")
+    ]
+    participant_claim: Annotated[Text, Meta(description="claim of its tokens that holds the participant id")] = "participant_id"
+    audience: Annotated[
+        str, Meta(max_length=2048, description="audience of its tokens; empty: the address of our protected resource")
+    ] = ""
+    token_types: Annotated[tuple[Text, ...], Meta(max_length=4, description="`typ` of its access tokens")] = ("at+jwt",)
+    algorithms: Annotated[
+        tuple[Literal["ES256", "ES384", "EdDSA", "PS256", "RS256"], ...],
+        Meta(min_length=1, description="signatures that it makes"),
+    ] = ("ES256",)
+    claims: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(kind|sector|membership|country|gatekeeper)=\S+$")], ...],
+        Meta(max_length=16, description="claims that it vouches for, as `ours=theirs`: `kind=org_kind`"),
+    ] = ()
+    sender_constraint: Annotated[
+        Literal["dpop", "bearer"], Meta(description="whether its tokens must be bound to a DPoP key")
+    ] = "dpop"
+    max_lifetime_s: Annotated[int, Meta(ge=30, le=86_400, description="longest life of a token that is taken, in seconds")] = 3600
+    client_id: Annotated[str, Meta(max_length=512, description="who we are there; empty: our participant id")] = ""
+    client_secret: Annotated[Secret | None, Meta(description="our secret there; none: we sign with our OAuth key")] = None
+    client_secret_file: Annotated[Path | None, Meta(description="the same, in a file of mode 0600, relative to `data_dir`")] = (
+        None
+    )
+    scope: Annotated[str, Meta(max_length=512, description="scope that we ask for there; empty: none")] = ""
+
+
+class KeysSettings(Struct, frozen=True, kw_only=True):
+    """Our keys, one for each use."""
+
+    dir: Annotated[Path, Meta(description="folder of the keys, mode 0700, relative to `data_dir`")] = Path("keys")
+    overlap_h: Annotated[
+        int, Meta(ge=1, le=8760, description="how long a key that was rotated stays good for what it signed, in hours")
+    ] = 48
 
 
 class ClientSettings(Struct, frozen=True, kw_only=True):
@@ -176,6 +269,9 @@ class ClientSettings(Struct, frozen=True, kw_only=True):
     idle_timeout_s: Annotated[int, Meta(ge=1, le=300, description="longest silence while an answer comes in, in seconds")] = 15
     total_timeout_s: Annotated[int, Meta(ge=1, le=3600, description="time for a request and its whole answer, in seconds")] = 30
     max_answer_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824, description="largest answer read, in bytes")] = 4_194_304
+    ca_file: Annotated[
+        Path | None, Meta(description="PEM file of certificate authorities to trust beside the system's, relative to `data_dir`")
+    ] = None
     allow: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$", max_length=300)], ...],
         Meta(
@@ -294,6 +390,7 @@ class DevelopmentSettings(Struct, frozen=True, kw_only=True):
 
     key: Annotated[str, Meta(description=f'must be exactly "{DEVELOPMENT_KEY}" before another key here is taken')] = ""
     anonymous_participant: Annotated[Text | None, Meta(description="participant id given to callers without a token")] = None
+    http_dids: Annotated[bool, Meta(description="resolve `did:web` of loopback over plain http")] = False
     hooks: Annotated[bool, Meta(description="serve the hooks that start processes for a test kit")] = False
     rules: Annotated[tuple[RuleSettings, ...], Meta(max_length=1000, description="automatic reactions")] = ()
     datasets: Annotated[tuple[DatasetSettings, ...], Meta(max_length=1000, description="datasets on offer from the start")] = ()
@@ -312,6 +409,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     dispatch: DispatchSettings = DispatchSettings()
     quota: QuotaSettings = QuotaSettings()
     client: ClientSettings = ClientSettings()
+    oauth: OAuthSettings = OAuthSettings()
+    issuers: tuple[IssuerSettings, ...] = ()
+    keys: KeysSettings = KeysSettings()
     negotiation: NegotiationSettings = NegotiationSettings()
     transfer: TransferSettings = TransferSettings()
     peers: tuple[PeerSettings, ...] = ()
