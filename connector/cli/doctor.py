@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -24,7 +23,6 @@ from connector.cli.databases import Database, databases
 from connector.cli.findings import Finding
 from connector.cli.reach import listens, reached, running
 from connector.settings import Settings, SettingsError, load
-from connector.settings.load import is_loopback
 from connector.store.engine import StoreMisuse, StoreUnavailable
 
 _LOW_BYTES = 1 << 30
@@ -103,16 +101,18 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _peers(settings: Settings) -> Iterator[Finding]:
-    if not settings.peers and settings.development.anonymous_participant is None:
-        yield Finding("warning", "peers", "nobody can call this connector", "add [[peers]] to the settings")
+    """Who could call, as far as the settings say; others are in the registry of the running connector."""
+    protocol, oauth = settings.protocol, settings.oauth
+    by_oauth = "oauth" in (protocol.auth, *(path.auth for path in protocol.also))
+    if by_oauth and oauth.embedded and oauth.meet_by_did:
+        yield Finding("fine", "callers", "whoever has a did:web document may call, as an unverified participant")
+    elif by_oauth:
+        yield Finding("fine", "callers", "whoever is in the registry, or whom an issuer of the settings speaks for, may call")
+    elif not settings.peers and settings.development.anonymous_participant is None:
+        yield Finding("warning", "callers", "nobody can call this connector", "add [[peers]] to the settings")
     for peer in settings.peers:
-        if peer.inbound_token is None:
+        if peer.inbound_token is None and not by_oauth:
             yield Finding("warning", f"peer {peer.id}", "has no inbound token, so it cannot call us", "set one")
-    for about, url in (("protocol.public_url", settings.protocol.public_url), ("data.public_url", settings.data.public_url)):
-        parts = urlsplit(url)
-        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-            remedy = "put a proxy with TLS in front and name its https:// address"
-            yield Finding("warning", about, "tokens cross the network in the clear", remedy)
 
 
 def _database(database: Database) -> Finding:

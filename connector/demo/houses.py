@@ -13,6 +13,7 @@ from typing import Final
 from connector.cli.init import TOKEN_BYTES, make_house, write_private
 from connector.client.local import LocalClient
 from connector.demo.trips import trips_csv
+from connector.settings.model import DEVELOPMENT_KEY
 
 PROVIDER_ID: Final = "did:web:oem.example"
 CONSUMER_ID: Final = "did:web:city.example"
@@ -69,6 +70,7 @@ def _make(house: House, peer: House, *, own: str, theirs: str) -> None:
     """``own`` is the token that this house presents, ``theirs`` the one that its peer presents."""
     settings = {
         "protocol.port": str(house.protocol_port),
+        "protocol.auth": '"pinned-token"',
         "data.signaling_port": "0",
         "data.public_port": str(house.public_port),
         "client.allow": json.dumps([f"127.0.0.1:{port}" for port in (peer.protocol_port, peer.public_port)]),
@@ -76,6 +78,7 @@ def _make(house: House, peer: House, *, own: str, theirs: str) -> None:
     peers = (
         f'\n[[peers]]\nid = "{peer.participant_id}"\naddresses = ["{peer.address}"]\n'
         f'inbound_token = "{theirs}"\noutbound_token = "{own}"\n'
+        f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\n'
     )
     make_house(house.folder, house.participant_id, settings, peers)
 

@@ -1,12 +1,11 @@
 """From a TOML file and the environment to checked settings.
 
-Owns the order of the sources (file, then environment), the refusal of unknown names and the rules that span
-several settings. Reads the settings file and the token files, and nothing else. May import
+Owns the order of the sources (file, then environment) and the refusal of unknown names; the rules that span several settings
+are those of `connector.settings.rules`. Reads the settings file and the files of secrets, and nothing else. May import
 `connector.settings` and msgspec only.
 """
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,16 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from connector.settings.model import DEVELOPMENT_KEY, DevelopmentSettings, PeerSettings, Settings
+from connector.settings.model import Settings
+from connector.settings.rules import check
 from connector.settings.secret import Secret, SettingsError, check_token, read_token
 
 _MAX_FILE_BYTES = 1_048_576
 _PREFIX = "CARNET_"
 # Names with our prefix that are addressed to the scripts and the tests around the connector.
 _NOT_SETTINGS = frozenset({"CARNET_CONFIG", "CARNET_FULL", "CARNET_REQUIRE_ALL"})
+# A key in place of its file, for each use; settings are shown to people, keys to nobody.
+_KEYS = frozenset(f"CARNET_KEY_{use}" for use in ("OAUTH", "AGREEMENT", "LOG", "SUBJECTS", "PSEUDONYMS"))
 _NOT_SETTINGS_PREFIX = "CARNET_TEST_"
 
 Raw = dict[str, Any]
@@ -33,7 +35,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """The settings of the file at `path` (None: no file), overridden by `CARNET_SECTION__KEY` in `environ`.
 
     Relative paths are taken from `data_dir`, and a relative `data_dir` from the folder of the file (without
-    one: from the working directory). Token files of peers are read. Nothing is created or written.
+    one: from the working directory). Files of tokens and secrets are read. Nothing is created or written.
 
     Raises SettingsError, which names the setting and what to do, and never repeats a refused value.
     """
@@ -44,23 +46,14 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     base = path.absolute().parent if path is not None else Path.cwd()
     settings = _resolve(settings, base)
     settings = msgspec.structs.replace(
-        settings, peers=tuple(_with_tokens(peer, f"peers[{n}]") for n, peer in enumerate(settings.peers))
+        settings,
+        peers=tuple(
+            _with_secrets(peer, f"peers[{n}]", ("inbound_token", "outbound_token")) for n, peer in enumerate(settings.peers)
+        ),
+        issuers=tuple(_with_secrets(issuer, f"issuers[{n}]", ("client_secret",)) for n, issuer in enumerate(settings.issuers)),
     )
-    _check_peers(settings)
-    _check_bounds(settings)
-    _check_listeners(settings)
-    _check_development(settings)
+    check(settings)
     return settings
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def unwrap(annotation: object) -> tuple[Any, list[msgspec.Meta]]:
@@ -125,7 +118,7 @@ def _nearest(key: str, known: Mapping[str, object]) -> str:
 
 def _merge_environment(raw: Raw, environ: Mapping[str, str]) -> None:
     for name, value in sorted(environ.items()):
-        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS or name.startswith(_NOT_SETTINGS_PREFIX):
+        if not name.startswith(_PREFIX) or name in _NOT_SETTINGS | _KEYS or name.startswith(_NOT_SETTINGS_PREFIX):
             continue
         keys = [key.lower() for key in name.removeprefix(_PREFIX).split("__")]
         section: type[msgspec.Struct] = Settings
@@ -231,98 +224,14 @@ def _absolute(section: _Section, base: Path) -> _Section:
     return msgspec.structs.replace(section, **changes)
 
 
-def _with_tokens(peer: PeerSettings, path: str) -> PeerSettings:
+def _with_secrets(section: _Section, path: str, names: Sequence[str]) -> _Section:
+    """Each secret of these names that stands in a file of its own, read."""
     changes: dict[str, Secret] = {}
-    for direction in ("inbound", "outbound"):
-        file = getattr(peer, f"{direction}_token_file")
+    for name in names:
+        file = getattr(section, f"{name}_file")
         if file is None:
             continue
-        if getattr(peer, f"{direction}_token") is not None:
-            raise SettingsError("conflicting-settings", f"{path}.{direction}_token", "set the token or its file, not both")
-        changes[f"{direction}_token"] = read_token(file, f"{path}.{direction}_token_file")
-    return msgspec.structs.replace(peer, **changes)
-
-
-def _check_peers(settings: Settings) -> None:
-    seen_ids: set[str] = set()
-    seen_tokens: list[Secret] = []
-    for number, peer in enumerate(settings.peers):
-        path = f"peers[{number}]"
-        if peer.id in seen_ids or peer.id == settings.participant_id:
-            raise SettingsError("duplicate-peer", f"{path}.id", "is listed twice or is ourselves; remove one")
-        seen_ids.add(peer.id)
-        if peer.inbound_token is not None:
-            if any(peer.inbound_token.matches(other.reveal()) for other in seen_tokens):
-                raise SettingsError(
-                    "duplicate-token",
-                    f"{path}.inbound_token",
-                    "another peer has the same token, so we could not tell them apart; give each its own",
-                )
-            seen_tokens.append(peer.inbound_token)
-
-
-def _check_bounds(settings: Settings) -> None:
-    dispatch, client = settings.dispatch, settings.client
-    for path, low, high, other in (
-        (
-            "dispatch.per_peer_concurrency",
-            dispatch.per_peer_concurrency,
-            dispatch.concurrency,
-            "dispatch.concurrency",
-        ),
-        (
-            "client.connect_timeout_s",
-            client.connect_timeout_s,
-            client.total_timeout_s,
-            "client.total_timeout_s",
-        ),
-    ):
-        if low > high:
-            raise SettingsError("conflicting-settings", path, f"must not be more than {other}")
-    if dispatch.lease_s <= dispatch.attempt_timeout_s:
-        # Otherwise a second worker claims the message while the first is still sending it.
-        raise SettingsError("conflicting-settings", "dispatch.lease_s", "must be more than dispatch.attempt_timeout_s")
-
-
-def _listeners(settings: Settings) -> Sequence[tuple[str, str]]:
-    listeners = [
-        ("protocol.host", settings.protocol.host),
-        ("data.signaling_host", settings.data.signaling_host),
-        ("data.public_host", settings.data.public_host),
-    ]
-    return [*listeners, ("local.host", settings.local.host)] if settings.local.host else listeners
-
-
-def _check_listeners(settings: Settings) -> None:
-    if settings.local.host and not is_loopback(settings.local.host):
-        raise SettingsError("not-loopback", "local.host", "must be a loopback address, such as 127.0.0.1")
-    if settings.data.managed and not is_loopback(settings.data.signaling_host):
-        raise SettingsError("not-loopback", "data.signaling_host", "must be a loopback address while data.managed is true")
-    for host_path, host, url_path, url in (
-        ("protocol.host", settings.protocol.host, "protocol.public_url", settings.protocol.public_url),
-        ("data.public_host", settings.data.public_host, "data.public_url", settings.data.public_url),
-    ):
-        if not url and not is_loopback(host):
-            raise SettingsError(
-                "missing-setting",
-                url_path,
-                f"is required because {host_path} is not loopback: what do others call?",
-            )
-
-
-def _check_development(settings: Settings) -> None:
-    development = settings.development
-    if development.key == DEVELOPMENT_KEY:
-        for path, host in _listeners(settings):
-            if not is_loopback(host):
-                raise SettingsError(
-                    "not-loopback",
-                    path,
-                    "must be a loopback address while development.key is set; remove the key",
-                )
-    elif development != DevelopmentSettings():
-        raise SettingsError(
-            "development-locked",
-            "development",
-            f'is for tests only; remove the section, or begin it with key = "{DEVELOPMENT_KEY}"',
-        )
+        if getattr(section, name) is not None:
+            raise SettingsError("conflicting-settings", f"{path}.{name}", f"set it or {name}_file, not both")
+        changes[name] = read_token(file, f"{path}.{name}_file")
+    return msgspec.structs.replace(section, **changes)

@@ -91,6 +91,11 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
     tls_key: Annotated[Path | None, Meta(description=_TLS_KEY)] = None
     behind_proxy: Annotated[bool, Meta(description=_BEHIND_PROXY)] = False
 
+    @property
+    def paths(self) -> tuple[tuple[str, Auth], ...]:
+        """Every base path with the way to identify there, the main one first."""
+        return ((self.base_path, self.auth), *((each.path, each.auth) for each in self.also))
+
 
 class LocalSettings(Struct, frozen=True, kw_only=True):
     """The listener for the operator of this connector, on this machine only."""
@@ -226,7 +231,8 @@ class IssuerSettings(Struct, frozen=True, kw_only=True):
 
     issuer: Annotated[str, Meta(pattern=r"^https?://[^?#@\s]+$", max_length=2048, description="its issuer identifier; required")]
     participants: Annotated[
-        tuple[Text, ...], Meta(max_length=10_000, description="the only participants that it may speak for; required")
+        tuple[Text, ...],
+        Meta(min_length=1, max_length=10_000, description="the only participants that it may speak for; required"),
     ]
     participant_claim: Annotated[Text, Meta(description="claim of its tokens that holds the participant id")] = "participant_id"
     audience: Annotated[
@@ -315,14 +321,16 @@ class TransferSettings(Struct, frozen=True, kw_only=True):
 
 
 class PeerSettings(Struct, frozen=True, kw_only=True):
-    """A participant known by a pinned token."""
+    """A participant known from the start; others come by `carnet peers` or by their DID."""
 
     id: Annotated[Text, Meta(description="its participant id; required")]
     addresses: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^https?://[^?#@\s]+$", max_length=2048)], ...],
         Meta(max_length=16, description="its protocol base URLs, `base_path` included"),
     ] = ()
-    inbound_token: Annotated[Secret | None, Meta(description="the token it presents to us; without one it cannot call us")] = None
+    inbound_token: Annotated[
+        Secret | None, Meta(description="the token it presents to us, where a path takes pinned tokens; needs `development.key`")
+    ] = None
     inbound_token_file: Annotated[Path | None, Meta(description="the same, in a file of mode 0600, relative to `data_dir`")] = (
         None
     )

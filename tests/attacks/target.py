@@ -154,6 +154,7 @@ async def made(folder: Path, liar: Liar, chosen: Mapping[str, str] | None = None
     """The settings of a connector that knows the liar and another peer, in a new folder."""
     settings = {
         "protocol.port": "0",
+        "protocol.auth": '"pinned-token"',
         "data.managed": "false",
         "data.signaling_port": "1",
         "quota.burst": "100000",

@@ -21,6 +21,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
+from connector.settings.model import DEVELOPMENT_KEY
 from tests.bench.floor import FloorConfig
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -135,6 +136,7 @@ def _settings(own: str, peer: str, port: int, peer_port: int, public: Sequence[i
 participant_id = "{own}"
 [protocol]
 port = {port}
+auth = "pinned-token"
 [data]
 signaling_port = 0
 public_port = {public[at]}
@@ -151,6 +153,8 @@ id = "{peer}"
 addresses = ["http://127.0.0.1:{peer_port}/dsp/2025-1"]
 inbound_token = "{peer}-to-{own}-made-up-token-1234567890"
 outbound_token = "{own}-to-{peer}-made-up-token-1234567890"
+[development]
+key = "{DEVELOPMENT_KEY}"
 """
 
 

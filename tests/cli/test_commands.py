@@ -17,6 +17,7 @@ from connector.cli import reach
 from connector.cli.databases import CONTROL_MIGRATIONS, DATA_MIGRATIONS
 from connector.cli.main import COMMANDS, cli
 from connector.settings import load
+from connector.settings.model import DEVELOPMENT_KEY
 from connector.store.ownerlock import OwnerLock
 
 
@@ -129,12 +130,25 @@ def test_init_refuses_what_is_no_setting(tmp_path: Path, chosen: str, code: int,
 def test_a_new_house_is_in_order(house: Path) -> None:
     code, findings = doctor(house)
     assert code == 0
-    assert {about for about, finding in findings.items() if finding["level"] != "fine"} <= {"peers", "disk"}
+    assert {about for about, finding in findings.items() if finding["level"] != "fine"} <= {"disk"}
 
 
 def test_the_doctor_speaks_to_people_too(house: Path) -> None:
     result = carnet("doctor", "--config", house / "carnet.toml")
-    assert "warning  peers: nobody can call this connector\n         add [[peers]]" in result.stdout
+    assert "fine     callers: whoever has a did:web document may call" in result.stdout
+
+
+def test_the_doctor_says_who_could_call(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARNET_OAUTH__MEET_BY_DID", "false")
+    assert "registry" in doctor(house)[1]["callers"]["what"]
+    text = (house / "carnet.toml").read_text()
+    pinned = text.replace('# auth = "oauth"', 'auth = "pinned-token"', 1) + f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\n'
+    (house / "carnet.toml").write_text(pinned)
+    assert "add [[peers]]" in doctor(house)[1]["callers"]["remedy"]
+    (house / "carnet.toml").write_text(pinned + '[[peers]]\nid = "did:web:them"\n')
+    _, findings = doctor(house)
+    assert findings["peer did:web:them"]["level"] == "warning"
+    assert "callers" not in findings
 
 
 @pytest.mark.parametrize("content", ["", "participant_id = 1", "colour = 'red'"])
@@ -197,13 +211,11 @@ def test_the_doctor_sees_databases(house: Path) -> None:
 
 
 def test_the_doctor_sees_tokens_in_the_clear(house: Path) -> None:
-    with (house / "carnet.toml").open("a") as settings:
-        settings.write('[[peers]]\nid = "did:web:them"\n')
     text = (house / "carnet.toml").read_text()
     (house / "carnet.toml").write_text(text.replace('# public_url = ""', 'public_url = "http://us.example"', 1))
-    _, findings = doctor(house)
-    assert "TLS" in findings["protocol.public_url"]["remedy"]
-    assert findings["peer did:web:them"]["level"] == "warning"
+    code, findings = doctor(house)
+    assert (code, findings["protocol.public_url"]["level"]) == (1, "problem")
+    assert "must begin with https" in findings["protocol.public_url"]["remedy"]
 
 
 def test_a_backup_comes_back(house: Path, tmp_path: Path) -> None:

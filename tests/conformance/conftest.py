@@ -38,7 +38,13 @@ def _settings(port: int, data_dir: Path) -> Json:
     return {
         "participant_id": FLEET,
         "data_dir": str(data_dir),
-        "protocol": {"port": port, "page_size": 2, "max_body_bytes": MAX_BODY_BYTES, "max_depth": MAX_DEPTH},
+        "protocol": {
+            "port": port,
+            "page_size": 2,
+            "max_body_bytes": MAX_BODY_BYTES,
+            "max_depth": MAX_DEPTH,
+            "auth": "pinned-token",
+        },
         "local": {"socket": ""},
         "data": {"signaling_port": 0, "public_port": 0},
         "quota": {"requests_per_s": 100_000, "burst": 100_000},
@@ -107,7 +113,7 @@ async def stranger(fleet: Served) -> AsyncIterator[Caller]:
 @pytest.fixture
 async def kit(kit_connector: Served) -> AsyncIterator[Caller]:
     """The test kit's part as a caller."""
-    async with calling(kit_connector.base) as caller:
+    async with calling(kit_connector.base, run_kit.token()) as caller:
         yield caller
 
 

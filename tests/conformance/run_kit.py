@@ -78,6 +78,11 @@ def as_kept() -> Setup:
     return Setup(settings, derive.read_properties((HERE / "tck.properties").read_text()))
 
 
+def token() -> str:
+    """What the kit presents to our connector."""
+    return as_kept().properties["dataspacetck.dsp.connector.http.headers.authorization"].removeprefix("Bearer ")
+
+
 def run_unchanged(only: str = "") -> Result:
     """One run with the files in this folder as they stand, on SQLite."""
     _empty(WORK / "data")

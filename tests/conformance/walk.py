@@ -8,6 +8,7 @@ walked one.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from catalog.jsonld import normalise_message
 from connector.cli.databases import CONTROL_MIGRATIONS
 from connector.flow import acts, answers, begin, inbound, publish
 from connector.flow.context import Choices, Context, Deadlines
+from connector.identity.directory import Directory
 from connector.identity.interface import Principal
-from connector.identity.static import Directory
+from connector.identity.registry import Registry
 from connector.protocol.errors import CarnetError, Conflict, IllegalTransition, NotNow
 from connector.protocol.record import Ended, Process
 from connector.protocol.states import (
@@ -47,6 +49,7 @@ from connector.settings.model import PeerSettings
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate
 from connector.store.postgres import PostgresEngine
+from connector.store.registry import RegistryStore
 from connector.store.rows import Outgoing
 from connector.store.sqlite import SqliteEngine
 from tests.conformance import spoiling
@@ -102,11 +105,14 @@ async def surroundings(database: str, leaving: list[Outgoing]) -> AsyncIterator[
 
     try:
         await migrate(engine, CONTROL_MIGRATIONS, next(times))
+        registry = Registry(RegistryStore(engine), lambda: next(times), time.monotonic)
+        await registry.settle([PeerSettings(id=PEER, addresses=(ADDRESS,))])
         context = Context(
             participant_id=US,
             callback_address="https://us.example/dsp",
             store=ControlStore(engine),
-            directory=Directory([PeerSettings(id=PEER, addresses=(ADDRESS,))]),
+            registry=registry,
+            directory=Directory(registry),
             deadlines=Deadlines(10**6, 10**6, 10**6, 10**6),
             choices=MANUAL,
             now_ms=lambda: next(times),

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from connector.settings.model import DEVELOPMENT_KEY
 from connector.store.engine import Row
 from tests.faults.proxy import CLEAN, DataWire, HttpWire, Odds
 
@@ -264,7 +265,7 @@ class World:
         for replica in side.replicas:
             sections: dict[str, Any] = {
                 "": {"participant_id": side.name},
-                "protocol": {"port": replica.port, "public_url": side.wire.url},
+                "protocol": {"port": replica.port, "public_url": side.wire.url, "auth": "pinned-token"},
                 "data": {
                     "signaling_port": signaling_port,
                     "public_port": side.public_port,
@@ -274,6 +275,7 @@ class World:
                 },
                 "client": {"allow": allow},
                 "dispatch": DISPATCH,
+                "development": {"key": DEVELOPMENT_KEY},
             }
             if side.planes:
                 sections["data"]["managed"] = False

@@ -11,11 +11,17 @@ from hypothesis import strategies as st
 
 from connector.settings import Secret, Settings, SettingsError, load, read_token
 from connector.settings.document import sections
-from connector.settings.load import is_loopback
 from connector.settings.model import DEVELOPMENT_KEY
+from connector.settings.rules import is_loopback
 
 TOKEN = "0123456789abcdef-first"
 OTHER_TOKEN = "0123456789abcdef-second"
+KEY = f'[development]\nkey = "{DEVELOPMENT_KEY}"\n'
+PINNED = f'[protocol]\nauth = "pinned-token"\n{KEY}'
+ISSUER = '[[issuers]]\nissuer = "https://idp.example/realm"\nparticipants = ["did:web:them"]\n'
+AWAY = '[protocol]\nhost = "192.0.2.1"\npublic_url = "https://us.example"\n'
+DATA_AWAY = '[data]\npublic_host = "192.0.2.1"\npublic_url = "https://us.example:8585"\n'
+TLS = 'tls_certificate = "chain.pem"\ntls_key = "chain.key"\n'
 INTEGERS = {
     f"{section.name}.{row.name}": row
     for section in sections()
@@ -58,6 +64,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         "CARNET_LOCAL__SOCKET": "",
         "HOME": "/nowhere",
         "CARNET_FULL": "1",
+        "CARNET_KEY_OAUTH": "{}",
     }
     settings = load(path, environ)
     assert settings.protocol.port == 2222
@@ -106,6 +113,7 @@ def test_unknown_keys_are_refused_with_the_nearest(tmp_path: Path, text: str, pa
         ("CARNET_PROTOCOL__PROT", "1", "unknown-setting"),
         ("CARNET_PARTICIPANT", "1", "unknown-setting"),
         ("CARNET_PROTOCOL__PORT__MORE", "1", "unknown-setting"),
+        ("CARNET_KEY_OUATH", "{}", "unknown-setting"),
         ("CARNET_PROTOCOL", "1", "invalid-value"),
         ("CARNET_PEERS", "1", "invalid-value"),
         ("CARNET_PROTOCOL__PORT", "many", "invalid-value"),
@@ -161,7 +169,7 @@ def test_a_participant_needs_a_name() -> None:
         ('[[peers]]\nid = "did:web:us"\n', "duplicate-peer", "peers[0].id"),
         ('[[peers]]\nid = "a"\n[[peers]]\nid = "a"\n', "duplicate-peer", "peers[1].id"),
         (
-            "".join(f'[[peers]]\nid = "{name}"\ninbound_token = "{TOKEN}"\n' for name in "ab"),
+            PINNED + "".join(f'[[peers]]\nid = "{name}"\ninbound_token = "{TOKEN}"\n' for name in "ab"),
             "duplicate-token",
             "peers[1].inbound_token",
         ),
@@ -172,6 +180,45 @@ def test_a_participant_needs_a_name() -> None:
         ),
         ('[[peers]]\nid = "a"\ninbound_token = "short"\n', "invalid-token", "peers[0].inbound_token"),
         ("[development]\nhooks = true\n", "development-locked", "development"),
+        ("[development]\nhttp_dids = true\n", "development-locked", "development"),
+        ('[development]\nanonymous_participant = "anybody"\n', "development-locked", "development"),
+        ('[protocol]\nauth = "pinned-token"\n', "development-locked", "protocol.auth"),
+        (
+            '[[protocol.also]]\npath = "/a"\n[[protocol.also]]\npath = "/b"\nauth = "pinned-token"\n',
+            "development-locked",
+            "protocol.also[1].auth",
+        ),
+        (f'[[peers]]\nid = "a"\ninbound_token = "{TOKEN}"\n', "development-locked", "peers[0].inbound_token"),
+        (f'{KEY}[[peers]]\nid = "a"\ninbound_token = "{TOKEN}"\n', "conflicting-settings", "peers[0].inbound_token"),
+        (f'{KEY}anonymous_participant = "anybody"\n', "conflicting-settings", "development.anonymous_participant"),
+        ('[[protocol.also]]\npath = "/dsp/2025-1"\n', "duplicate-path", "protocol.also[0].path"),
+        ('[[protocol.also]]\npath = "/a"\n[[protocol.also]]\npath = "/a"\n', "duplicate-path", "protocol.also[1].path"),
+        ('[[protocol.also]]\nauth = "oauth"\n', "invalid-value", "protocol.also[0]"),
+        ('[[issuers]]\nissuer = "https://idp.example"\n', "invalid-value", "issuers[0]"),
+        (ISSUER.replace('"did:web:them"', ""), "invalid-value", "issuers[0].participants"),
+        (ISSUER.replace("did:web:them", "did:web:us"), "conflicting-settings", "issuers[0].participants"),
+        (ISSUER + ISSUER, "duplicate-issuer", "issuers[1].issuer"),
+        ('[protocol]\npublic_url = "https://idp.example/realm"\n', "invalid-value", "protocol.public_url"),
+        (
+            '[protocol]\npublic_url = "https://us.example"\n' + ISSUER.replace("idp.example/realm", "us.example"),
+            "duplicate-issuer",
+            "issuers[0].issuer",
+        ),
+        (ISSUER.replace("https:", "http:"), "tls-missing", "issuers[0].issuer"),
+        (ISSUER.replace("idp.example", "[idp"), "invalid-value", "issuers[0].issuer"),
+        (f'{ISSUER}client_secret = "{TOKEN}"\nclient_secret_file = "s"\n', "conflicting-settings", "issuers[0].client_secret"),
+        (f'{ISSUER}client_secret_file = "s"\n', "secret-unreadable", "issuers[0].client_secret_file"),
+        ("[oauth]\nembedded = false\n", "conflicting-settings", "oauth.embedded"),
+        ('[protocol]\ntls_certificate = "chain.pem"\n', "conflicting-settings", "protocol.tls_key"),
+        ('[data]\ntls_key = "chain.key"\n', "conflicting-settings", "data.tls_certificate"),
+        (AWAY, "tls-missing", "protocol.tls_certificate"),
+        (DATA_AWAY, "tls-missing", "data.tls_certificate"),
+        (AWAY.replace("https", "http") + TLS, "tls-missing", "protocol.public_url"),
+        (AWAY.replace("https", "http") + "behind_proxy = true\n", "tls-missing", "protocol.public_url"),
+        ('[protocol]\npublic_url = "http://us.example"\n', "tls-missing", "protocol.public_url"),
+        ('[protocol]\npublic_url = "http://us.example:high"\n', "invalid-value", "protocol.public_url"),
+        ('[data]\npublic_url = "http://us.example"\n', "tls-missing", "data.public_url"),
+        ('[protocol]\npublic_url = "http://localhost:8282"\n' + TLS, "conflicting-settings", "protocol.public_url"),
         ('[development]\nkey = "please"\n', "development-locked", "development"),
         (
             f'[protocol]\nhost = "0.0.0.0"\npublic_url = "https://us.example"\n[development]\nkey = "{DEVELOPMENT_KEY}"\n',
@@ -185,9 +232,49 @@ def test_rules_over_several_settings(tmp_path: Path, text: str, code: str, path:
     assert (error.code, error.path) == (code, path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        AWAY + TLS,
+        AWAY + "behind_proxy = true\n",
+        AWAY + "behind_proxy = true\n" + TLS,
+        DATA_AWAY + TLS,
+        DATA_AWAY + "managed = false\n",
+        '[protocol]\npublic_url = "http://127.0.0.1:8282"\n',
+        '[protocol]\npublic_url = "http://[::1]:8282"\n',
+        '[protocol]\npublic_url = "http://localhost:8282"\nbehind_proxy = true\n' + TLS,
+        '[protocol]\npublic_url = "https://us.example"\n',
+        "[oauth]\nembedded = false\n" + ISSUER,
+        f'[protocol]\nauth = "pinned-token"\n[oauth]\nembedded = false\n{KEY}',
+        f'[[peers]]\nid = "a"\noutbound_token = "{TOKEN}"\n',
+        ISSUER.replace("https://idp.example", "http://127.0.0.1:8080"),
+    ],
+)
+def test_what_may_be_set_together(tmp_path: Path, text: str) -> None:
+    assert load(write(tmp_path, text), {}).participant_id == "did:web:us"
+
+
+def test_an_issuer_has_its_secret_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "idp.secret"
+    file.write_text(f"{TOKEN}\n")
+    file.chmod(0o600)
+    issuer = load(write(tmp_path, f'{ISSUER}client_secret_file = "idp.secret"\n'), {}).issuers[0]
+    assert issuer.client_secret is not None
+    assert issuer.client_secret.matches(TOKEN)
+    assert TOKEN not in repr(issuer)
+    assert issuer.token_types == ("at+jwt",)
+
+
+def test_certificates_are_found_from_data_dir(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, f"{AWAY}{TLS}[data]\n{TLS}"), {})
+    assert settings.protocol.tls_certificate == tmp_path / "chain.pem"
+    assert settings.data.tls_key == tmp_path / "chain.key"
+
+
 def test_development_with_its_key(tmp_path: Path) -> None:
     text = (
-        f'[development]\nkey = "{DEVELOPMENT_KEY}"\nhooks = true\nanonymous_participant = "anybody"\n'
+        f'[protocol]\nauth = "pinned-token"\n[development]\nkey = "{DEVELOPMENT_KEY}"\nhooks = true\n'
+        'anonymous_participant = "anybody"\nhttp_dids = true\n'
         '[[development.rules]]\nkind = "negotiation"\nrole = "provider"\nkey = "ACN*"\nstate = "REQUESTED"\n'
         'action = "agree"\nnth = 2\ndelay_ms = 5\n'
         '[[development.datasets]]\nid = "d"\noffer_id = "o"\nfile = "d.csv"\n'
@@ -195,6 +282,7 @@ def test_development_with_its_key(tmp_path: Path) -> None:
     )
     development = load(write(tmp_path, text), {}).development
     assert development.rules[0].nth == 2
+    assert development.http_dids
     assert development.datasets[0].file == tmp_path / "d.csv"
     assert development.agreements[0].role == "consumer"
 
@@ -202,7 +290,7 @@ def test_development_with_its_key(tmp_path: Path) -> None:
 def test_tokens_come_from_files_of_their_owner(tmp_path: Path) -> None:
     file = tmp_path / "peer.token"
     file.write_text(f"{TOKEN}\n")
-    path = write(tmp_path, '[[peers]]\nid = "a"\ninbound_token_file = "peer.token"\n')
+    path = write(tmp_path, PINNED + '[[peers]]\nid = "a"\ninbound_token_file = "peer.token"\n')
     file.chmod(0o640)
     assert refusal(path, {}).code == "secret-exposed"
     file.chmod(0o600)
@@ -221,7 +309,7 @@ def test_an_empty_token_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_secret_keeps_quiet(tmp_path: Path) -> None:
-    path = write(tmp_path, f'[[peers]]\nid = "a"\ninbound_token = "{TOKEN}"\n')
+    path = write(tmp_path, PINNED + f'[[peers]]\nid = "a"\ninbound_token = "{TOKEN}"\n')
     peer = load(path, {}).peers[0]
     secret = peer.inbound_token
     assert isinstance(secret, Secret)
