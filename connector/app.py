@@ -36,7 +36,9 @@ from connector.http.local import LocalServer
 from connector.http.protocol import ProtocolServer
 from connector.http.quota import Quota
 from connector.http.signaling import SignalingServer
-from connector.identity.static import Directory, StaticTokens
+from connector.identity.directory import Directory
+from connector.identity.registry import Registry
+from connector.identity.static import StaticTokens
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
@@ -45,6 +47,7 @@ from connector.settings import Settings
 from connector.settings.secret import own_token, read_token
 from connector.store.control import WAKE_CHANNEL, ControlStore
 from connector.store.migrate import migrate
+from connector.store.registry import RegistryStore
 from connector.store.sqlite import SqliteEngine
 from connector.telemetry import logger
 
@@ -141,6 +144,8 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     stack.push_async_callback(engine.close)
     await migrate(engine, MIGRATIONS, now_ms())
     store = ControlStore(engine)
+    registry = Registry(RegistryStore(engine), now_ms, time.monotonic)
+    await registry.settle(settings.peers, settings.development.anonymous_participant)
     client, local_client = _clients(settings)
     stack.push_async_callback(client.close)
     stack.push_async_callback(local_client.close)
@@ -160,7 +165,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
         automation.entered(process)
         watch.entered(process)
 
-    context = _context(settings, store, address, owner, dispatcher, clock, entered)
+    context = _context(settings, store, registry, address, owner, dispatcher, clock, entered)
     browser = Browser(context, client, identity, settings.client.max_answer_bytes)
     running = Running(settings, context, plane, browser, metrics, watch)
     await _hold_from_the_start(settings, context)
@@ -250,6 +255,7 @@ def _listen(settings: Settings) -> tuple[socket.socket, str]:
 def _context(
     settings: Settings,
     store: ControlStore,
+    registry: Registry,
     address: str,
     owner: str,
     dispatcher: Dispatcher,
@@ -261,7 +267,8 @@ def _context(
         participant_id=settings.participant_id,
         callback_address=address,
         store=store,
-        directory=Directory(settings.peers),
+        registry=registry,
+        directory=Directory(registry),
         deadlines=Deadlines(
             message_ms=dispatch.message_deadline_s * 1000,
             termination_ms=dispatch.termination_deadline_s * 1000,

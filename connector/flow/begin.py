@@ -34,7 +34,7 @@ async def request_contract(
         raise CallerError("offer-empty", "an offer needs at least one permission or prohibition; send it whole")
     rest = {key: value for key, value in offer.items() if key != "@context"}
     terms = {**rest, "@type": "Offer", "target": dataset, "assigner": counterparty, "assignee": context.participant_id}
-    process = _new(context, Kind.NEGOTIATION, Role.CONSUMER, counterparty, address, dataset, Detail())
+    process = await _new(context, Kind.NEGOTIATION, Role.CONSUMER, counterparty, address, dataset, Detail())
     content: Document = {"offer": terms, "callback_address": context.callback_address}
     return await _begin(context, process, Message.REQUEST, content)
 
@@ -51,7 +51,7 @@ async def offer_contract(
     if chosen is None:
         raise NotFound("offer-unknown", f"dataset {dataset:.80} has no offer {offer_id!s:.80}")
     terms = {**chosen, "target": dataset, "assigner": context.participant_id, "assignee": counterparty}
-    process = _new(context, Kind.NEGOTIATION, Role.PROVIDER, counterparty, address, dataset, Detail())
+    process = await _new(context, Kind.NEGOTIATION, Role.PROVIDER, counterparty, address, dataset, Detail())
     content: Document = {"offer": terms, "callback_address": context.callback_address}
     return await _begin(context, process, Message.OFFER, content)
 
@@ -73,7 +73,7 @@ async def request_transfer(
     if agreement.state != "binding":
         raise Conflict("agreement-not-binding", f"the agreement is {agreement.state}; finish the negotiation first")
     detail = Detail(format=transfer_format, dataset=agreement.dataset, sink=sink)
-    process = _new(context, Kind.TRANSFER, Role.CONSUMER, agreement.counterparty, address, agreement.id, detail)
+    process = await _new(context, Kind.TRANSFER, Role.CONSUMER, agreement.counterparty, address, agreement.id, detail)
     content: Document = {"format": transfer_format, "callback_address": context.callback_address}
     return await _begin(context, process, Message.REQUEST, content)
 
@@ -109,7 +109,7 @@ async def hold_agreement(context: Context, *, agreement_id: str, dataset: str, c
         return
 
 
-def _new(
+async def _new(
     context: Context, kind: Kind, role: Role, counterparty: str, address: str | None, subject: str, detail: Detail
 ) -> Process:
     now = context.now_ms()
@@ -119,7 +119,7 @@ def _new(
         role=role,
         state=State.INITIAL,
         counterparty=counterparty,
-        peer_address=context.directory.known(counterparty, address),
+        peer_address=await context.directory.known(counterparty, address),
         correlation_id=context.new_id(),
         subject=subject,
         created_at=now,

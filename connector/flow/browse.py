@@ -35,7 +35,7 @@ class Browser:
 
     async def catalog(self, counterparty: str, address: str | None = None) -> list[Document]:
         """Every dataset that the peer shows us. Raises Unavailable or PeerError, also for a catalogue without end."""
-        base = self.context.directory.known(counterparty, address)
+        base = await self.context.directory.known(counterparty, address)
         try:
             async with asyncio.timeout(MAX_READING_S):
                 return await self._pages(counterparty, f"{base}/catalog/request")
@@ -54,26 +54,26 @@ class Browser:
             following = _NEXT.search(answer.headers.get("Link", ""))
             if following is None or not document.get("dataset"):
                 return datasets
-            url = self._followed(counterparty, url, following[1])
+            url = await self._followed(counterparty, url, following[1])
             if url in seen:
                 return datasets
             seen.add(url)
             if len(seen) > MAX_PAGES or size > MAX_CATALOG_BYTES:
                 raise PeerError("catalog-endless", f"the catalogue has over {MAX_PAGES} pages or {MAX_CATALOG_BYTES} bytes")
 
-    def _followed(self, counterparty: str, url: str, link: str) -> str:
+    async def _followed(self, counterparty: str, url: str, link: str) -> str:
         """Where the next page is. Our token for the peer goes along, so it is on one of the peer's addresses or nowhere."""
         try:
             found = urljoin(url, link)
         except ValueError as error:
             raise PeerError("link-invalid", "the link to the next page of the peer's catalogue is no address") from error
-        if not self.context.directory.owns(counterparty, found.partition("?")[0]):
+        if not await self.context.directory.owns(counterparty, found.partition("?")[0]):
             raise PeerError("link-foreign", "the next page of the peer's catalogue is not on an address of the peer's")
         return found
 
     async def dataset(self, counterparty: str, dataset_id: str, address: str | None = None) -> Document:
         """One dataset with its offers."""
-        base = self.context.directory.known(counterparty, address)
+        base = await self.context.directory.known(counterparty, address)
         answer = await self._ask("GET", counterparty, f"{base}/catalog/datasets/{quote(dataset_id, safe='')}", None)
         return await self._read(answer, "Dataset")
 

@@ -14,7 +14,8 @@ import orjson
 
 from catalog.canonical import canonical_bytes
 from connector.flow.recent import Recent
-from connector.identity.static import Directory
+from connector.identity.directory import Directory
+from connector.identity.registry import Registry
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
 from connector.protocol.record import Decision, Effect, Flow, KeepAgreement, Process, Send, SettleAgreement, Withdraw
@@ -58,6 +59,7 @@ class Context:
     participant_id: str
     callback_address: str
     store: ControlStore
+    registry: Registry
     directory: Directory
     deadlines: Deadlines
     choices: Choices

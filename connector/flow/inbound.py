@@ -159,7 +159,7 @@ async def _begin(
     """A new process, if its content stands; what the decision point says of it is part of the same transaction."""
     now = context.now_ms()
     address = getattr(received, "callback_address", None)
-    if not address or not context.directory.owns(principal.participant_id, address):
+    if not address or not await context.directory.owns(principal.participant_id, address):
         raise BadMessage("callback-foreign", "callbackAddress must stand below an address registered for your participant id")
     subject, detail = await reactions.examine(context, principal, received)
     process = Process(

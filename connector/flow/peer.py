@@ -30,7 +30,7 @@ SOFTWARE: Final = "carnet"
 
 async def hello(context: Context, counterparty: str) -> str:
     """Greet a peer; its capabilities come back as a message of their own. Returns the id of the greeting."""
-    message = _outgoing(context, counterparty, "Hello")
+    message = await _outgoing(context, counterparty, "Hello")
     await context.store.commit([writes.insert_outgoing(message)], wakes=True)
     context.hand_over([message])
     return message.id
@@ -59,7 +59,7 @@ async def received(context: Context, principal: Principal, document: Document) -
         leaving: list[Outgoing] = []
         # An answer that still waits for the peer says the same as another would; greetings pile nothing up.
         if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(_lane(sender)):
-            leaving.append(_outgoing(context, sender, "Capabilities"))
+            leaving.append(await _outgoing(context, sender, "Capabilities"))
             statements.append(writes.insert_outgoing(leaving[0]))
         await context.store.commit(statements, wakes=bool(leaving))
         context.hand_over(leaving)
@@ -80,7 +80,7 @@ def _lane(counterparty: str) -> str:
     return f"peer:{counterparty}"
 
 
-def _outgoing(context: Context, counterparty: str, name: str) -> Outgoing:
+async def _outgoing(context: Context, counterparty: str, name: str) -> Outgoing:
     now, message_id = context.now_ms(), context.new_id()
     document: Document = {
         "@context": [CONTEXT],
@@ -100,7 +100,7 @@ def _outgoing(context: Context, counterparty: str, name: str) -> Outgoing:
         counterparty=counterparty,
         process_id="",
         message=name,
-        url=f"{context.directory.address(counterparty)}/carnet/messages",
+        url=f"{await context.directory.address(counterparty)}/carnet/messages",
         body=orjson.dumps(document).decode(),
         correlation_id=context.new_id(),
         created_at=now,

@@ -1,21 +1,16 @@
-"""Participants known by settings: pinned tokens, and the addresses that belong to each.
+"""Participants known by settings: pinned tokens.
 
-A token is looked up by its SHA-256, so that the time of a comparison tells nothing of it. A callback address must stand
-below an address of the participant that sends it: otherwise a peer could have us talk to somebody else in its name.
+A token is looked up by its SHA-256, so that the time of a comparison tells nothing of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final
-from urllib.parse import unquote
 
 from connector.identity.interface import Principal
-from connector.protocol.errors import CallerError, NotAuthenticated, NotFound
+from connector.protocol.errors import NotAuthenticated
 from connector.settings.model import PeerSettings
-
-_ODD: Final = frozenset("?#\\")
 
 
 def _fingerprint(token: str) -> bytes:
@@ -48,37 +43,3 @@ class StaticTokens:
         if known is None:
             raise NotAuthenticated("token-unknown", "this token is not known here; ask the operator for a current one")
         return Principal(known)
-
-
-class Directory:
-    """Where participants can be reached."""
-
-    def __init__(self, peers: Sequence[PeerSettings]) -> None:
-        self._addresses = {peer.id: tuple(address.rstrip("/") for address in peer.addresses) for peer in peers}
-
-    def address(self, participant: str) -> str:
-        """The first base address of a participant. Raises NotFound if we have none."""
-        found = self._addresses.get(participant)
-        if not found:
-            raise NotFound("peer-unknown", f"no address is known for participant {participant:.80}; add it to [[peers]]")
-        return found[0]
-
-    def known(self, participant: str, address: str | None) -> str:
-        """``address`` if it belongs to the participant, else its first one. Raises CallerError if it belongs to another."""
-        if address is None:
-            return self.address(participant)
-        if not self.owns(participant, address):
-            raise CallerError("address-foreign", "this address is not one of the participant's; see its entry in [[peers]]")
-        return address.rstrip("/")
-
-    def owns(self, participant: str, address: str) -> bool:
-        """Whether ``address`` is an address of the participant or stands below one.
-
-        Whatever could lead elsewhere once a client has tidied the address up (dot segments, also encoded; a query, a
-        fragment, a backslash) belongs to nobody.
-        """
-        wanted = address.rstrip("/")
-        segments = unquote(wanted).split("/")
-        if ".." in segments or "." in segments or _ODD.intersection(wanted):
-            return False
-        return any(wanted == own or wanted.startswith(own + "/") for own in self._addresses.get(participant, ()))

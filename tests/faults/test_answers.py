@@ -18,7 +18,9 @@ from connector.flow.context import Choices, Context, Deadlines
 from connector.http.client import Answer, GuardedClient
 from connector.http.protocol import ProtocolServer
 from connector.http.quota import Quota
-from connector.identity.static import Directory, StaticTokens
+from connector.identity.directory import Directory
+from connector.identity.registry import Registry
+from connector.identity.static import StaticTokens
 from connector.metrics import Metrics
 from connector.protocol.errors import NotFound
 from connector.protocol.states import State
@@ -26,6 +28,7 @@ from connector.settings.model import DispatchSettings, PeerSettings, ProtocolSet
 from connector.settings.secret import Secret
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate
+from connector.store.registry import RegistryStore
 from connector.store.rows import Outgoing
 from connector.store.sqlite import SqliteEngine
 from tests.flow.house import MIGRATIONS, OFFER
@@ -81,11 +84,14 @@ class Desk:
 @pytest.fixture
 async def desk(store: ControlStore) -> Desk:
     clock, numbers, handed = Clock(), iter(range(1000)), list[Outgoing]()
+    registry = Registry(RegistryStore(store.engine), clock, lambda: clock() / 1000)
+    await registry.settle(PEERS)
     context = Context(
         participant_id="me",
         callback_address="https://me.example",
         store=store,
-        directory=Directory(PEERS),
+        registry=registry,
+        directory=Directory(registry),
         deadlines=Deadlines(86_400_000, 86_400_000, 86_400_000, 86_400_000),
         choices=Choices(),
         now_ms=clock,

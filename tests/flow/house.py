@@ -18,8 +18,9 @@ import orjson
 
 from connector.flow import answers, inbound
 from connector.flow.context import Choices, Context, Deadlines
+from connector.identity.directory import Directory
 from connector.identity.interface import Principal
-from connector.identity.static import Directory
+from connector.identity.registry import Registry
 from connector.protocol.errors import NotNow, PeerError
 from connector.protocol.messages import Document
 from connector.protocol.record import Ended, Process
@@ -28,6 +29,7 @@ from connector.settings.model import PeerSettings
 from connector.store import migrate
 from connector.store.control import ControlStore
 from connector.store.engine import Row, Statement, Value
+from connector.store.registry import RegistryStore
 from connector.store.rows import Outgoing
 from connector.store.sqlite import SqliteEngine
 
@@ -170,11 +172,14 @@ class House:
         self.store = ControlStore(self.engine)
         await self.store.release("worker")
         peer = PeerSettings(id=f"did:web:{self.peer_role.value}", addresses=(f"https://{self.peer_role.value}.example",))
+        registry = Registry(RegistryStore(self.engine), self.street.now_ms, lambda: self.street.now / 1000)
+        await Registry(RegistryStore(inner), self.street.now_ms, lambda: 0.0).settle([peer])
         self.context = Context(
             participant_id=f"did:web:{self.role.value}",
             callback_address=f"https://{self.role.value}.example",
             store=self.store,
-            directory=Directory([peer]),
+            registry=registry,
+            directory=Directory(registry),
             deadlines=Deadlines(36_000_000, 36_000_000, 360_000_000, 360_000_000),
             choices=Choices(),
             now_ms=self.street.now_ms,

@@ -1,11 +1,11 @@
-"""Participants known by pinned tokens, and the addresses that are theirs."""
+"""Participants known by pinned tokens."""
 
 from __future__ import annotations
 
 import pytest
 
-from connector.identity.static import Directory, StaticTokens
-from connector.protocol.errors import CallerError, NotAuthenticated, NotFound
+from connector.identity.static import StaticTokens
+from connector.protocol.errors import NotAuthenticated
 from connector.settings.model import PeerSettings
 from connector.settings.secret import Secret
 
@@ -46,21 +46,3 @@ async def test_we_show_the_token_that_was_agreed_on_and_none_to_others() -> None
     assert await tokens.outbound(CITY, BASE) == {"Authorization": "Bearer we-call-city"}
     assert await tokens.outbound(INSURER, BASE) == {}
     assert await tokens.outbound("did:web:nobody.example", BASE) == {}
-
-
-def test_an_address_is_one_of_the_participants_or_refused() -> None:
-    directory = Directory(PEERS)
-    assert directory.known(CITY, None) == BASE
-    assert directory.known(CITY, BASE + "/tenant/") == BASE + "/tenant"
-    with pytest.raises(CallerError) as foreign:
-        directory.known(CITY, "https://insurer.example/dsp/2025-1")
-    assert foreign.value.code == "address-foreign"
-    for nobody in (INSURER, "did:web:nobody.example"):
-        with pytest.raises(NotFound) as unknown:
-            directory.address(nobody)
-        assert unknown.value.code == "peer-unknown"
-
-
-@pytest.mark.parametrize("rest", ["/../../other", "/%2e%2e/other", "?x=1", "#x", "/a\\b", "-other"])
-def test_what_could_lead_elsewhere_belongs_to_nobody(rest: str) -> None:
-    assert not Directory(PEERS).owns(CITY, BASE + rest)
