@@ -35,12 +35,23 @@ def read_terms(file: Path) -> dict[str, Any]:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="JSON file with an ODRL offer; may be repeated. Without: free use.",
 )
-def command(config: Path, as_json: bool, file: Path, dataset: str, title: str, media_type: str, terms: tuple[Path, ...]) -> None:
+@click.option(
+    "--open-to",
+    type=click.Choice(["admitted", "all"]),
+    default="admitted",
+    show_default=True,
+    help="Who sees it: participants that somebody has vouched for (see `carnet peers`), or all that have shown who they are.",
+)
+def command(
+    config: Path, as_json: bool, file: Path, dataset: str, title: str, media_type: str, terms: tuple[Path, ...], open_to: str
+) -> None:
     """Offer FILE as a dataset. It is read where it stands, which must be below a folder of data.source_roots."""
     offers = [read_terms(each) for each in terms]
     published = call(
         config,
-        lambda client: client.publish(dataset, str(file.absolute()), title=title, media_type=media_type, offers=offers),
+        lambda client: client.publish(
+            dataset, str(file.absolute()), title=title, media_type=media_type, offers=offers, open_to=open_to
+        ),
     )
     source = published["source"]
     lines = [f"{dataset}: {source['bytes']} bytes, SHA-256 {source['sha256']}"]

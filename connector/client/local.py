@@ -81,7 +81,7 @@ class LocalClient:
         return dict(await self._call("GET", "/status"))
 
     async def publish(self, dataset: str, file: str, **more: Any) -> Document:
-        """Offer a file; ``more`` holds title, offers, media_type. Gives the dataset and its source's bytes and sha256."""
+        """Offer a file; ``more`` holds title, offers, media_type, open_to. Gives the dataset and its source's bytes and sha256."""
         given = {key: value for key, value in more.items() if value}
         return dict(await self._call("POST", "/datasets", {"id": dataset, "file": file, **given}, timeout_s=PUBLISH_TIMEOUT_S))
 

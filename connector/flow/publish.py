@@ -17,7 +17,7 @@ from connector.protocol.errors import BadMessage, CallerError, Conflict, NotFoun
 from connector.protocol.messages import DSP_CONTEXT, Document
 from connector.store import writes
 from connector.store.engine import LostRace
-from connector.store.rows import Published
+from connector.store.rows import OpenTo, Published
 
 USE_OFFER: Final[Document] = {"permission": [{"action": "use"}]}
 MAX_PAGE: Final = 1000
@@ -32,9 +32,18 @@ class Page:
 
 
 async def publish(
-    context: Context, dataset_id: str, *, title: str, source: str, offers: list[Document], media_type: str | None = None
+    context: Context,
+    dataset_id: str,
+    *,
+    title: str,
+    source: str,
+    offers: list[Document],
+    media_type: str | None = None,
+    open_to: OpenTo = "admitted",
 ) -> Document:
     """Put a dataset on offer, or replace its offers. ``source`` names the file that the data plane has registered for it.
+
+    ``open_to``: shown to participants that somebody has vouched for, or also to those that have only shown who they are.
 
     Raises CallerError for what no peer could read in a catalogue, Conflict if an offer id belongs to another dataset.
     """
@@ -46,7 +55,7 @@ async def publish(
     if media_type:
         distribution["http://www.w3.org/ns/dcat#mediaType"] = media_type
     _check_readable(document)
-    row = Published(dataset_id, orjson.dumps(document).decode(), source, context.now_ms())
+    row = Published(dataset_id, orjson.dumps(document).decode(), source, context.now_ms(), open_to=open_to)
     try:
         await context.store.commit(writes.publish_dataset(row, tuple(offer["@id"] for offer in named)))
     except LostRace as error:
@@ -83,11 +92,14 @@ async def withdraw(context: Context, dataset_id: str) -> None:
         raise NotFound("dataset-unknown", f"no dataset {dataset_id:.80} is on offer") from error
 
 
-async def catalog_page(context: Context, request: Document, token: str | None, page_size: int) -> Page:
-    """One page for a CatalogRequestMessage. Raises BadMessage for a filter or token that we do not understand."""
+async def catalog_page(context: Context, request: Document, token: str | None, page_size: int, *, admitted: bool = True) -> Page:
+    """One page for a CatalogRequestMessage: what is open to all, and the rest for who is ``admitted``.
+
+    Raises BadMessage for a filter or token that we do not understand.
+    """
     limit, offset = _window(request.get("filter"), page_size)
     after = _after(token)
-    rows = await context.store.datasets(after=after, limit=offset + limit + 1)
+    rows = await context.store.datasets(after=after, limit=offset + limit + 1, everything=admitted)
     shown = rows[offset : offset + limit]
     catalog: Document = {
         "@context": [DSP_CONTEXT],
@@ -102,10 +114,10 @@ async def catalog_page(context: Context, request: Document, token: str | None, p
     return Page(orjson.dumps(catalog), _token(shown[-1].id) if more and shown else None)
 
 
-async def dataset_document(context: Context, dataset_id: str) -> bytes:
-    """One dataset with its offers. Raises NotFound."""
+async def dataset_document(context: Context, dataset_id: str, *, admitted: bool = True) -> bytes:
+    """One dataset with its offers. Raises NotFound, also for what is not open to who asks."""
     row = await context.store.dataset(dataset_id)
-    if row is None or row.withdrawn_at is not None:
+    if row is None or not row.offered_to(admitted=admitted):
         raise NotFound("dataset-unknown", "no such dataset is on offer here; read the catalogue again")
     return orjson.dumps({"@context": [DSP_CONTEXT], **orjson.loads(row.document)})
 

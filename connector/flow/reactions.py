@@ -43,7 +43,7 @@ async def examine(context: Context, principal: Principal, received: AnyMessage) 
         return target, Detail()
     dataset_id = target or await context.store.dataset_of_offer(offer.get("@id", ""))
     dataset = None if dataset_id is None else await context.store.dataset(dataset_id)
-    if dataset is None or dataset.withdrawn_at is not None:
+    if dataset is None or not dataset.offered_to(admitted=principal.admitted):
         raise BadMessage("dataset-unknown", "offer.target names no dataset that is on offer here; read the catalogue again")
     if published_offer(orjson.loads(dataset.document), offer.get("@id", "")) is None:
         raise BadMessage("offer-unknown", "offer.@id is not an offer of this dataset; read the catalogue again")

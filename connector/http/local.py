@@ -26,7 +26,7 @@ from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind
 from connector.settings.secret import Secret
-from connector.store.rows import Agreement, Outgoing
+from connector.store.rows import Agreement, OpenTo, Outgoing
 from connector.telemetry import correlated
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -43,6 +43,7 @@ class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str = ""
     offers: list[Document] = []
     media_type: str | None = None
+    open_to: OpenTo = "admitted"
 
 
 class CatalogRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,6 +169,7 @@ class LocalServer:
             source=wanted.file,
             offers=wanted.offers,
             media_type=wanted.media_type,
+            open_to=wanted.open_to,
         )
         return _json({"dataset": document, "source": facts}, 201)
 

@@ -166,16 +166,16 @@ class ControlStore:
     async def dataset(self, dataset_id: str) -> Published | None:
         """A dataset by id, withdrawn or not."""
         rows = await self.engine.fetch(
-            "SELECT id, document, source, published_at, withdrawn_at FROM dataset WHERE id = ?", (dataset_id,)
+            "SELECT id, document, source, published_at, withdrawn_at, open_to FROM dataset WHERE id = ?", (dataset_id,)
         )
         return Published(*cast("Any", rows[0])) if rows else None
 
-    async def datasets(self, *, after: str = "", limit: int = 100) -> list[Published]:
-        """A page of the datasets on offer, in order of their ids."""
+    async def datasets(self, *, after: str = "", limit: int = 100, everything: bool = True) -> list[Published]:
+        """A page of the datasets on offer, in order of their ids: ``everything``, or only what is open to all."""
         rows = await self.engine.fetch(
-            "SELECT id, document, source, published_at, withdrawn_at FROM dataset WHERE withdrawn_at IS NULL AND id > ? "
-            "ORDER BY id LIMIT ?",
-            (after, limit),
+            "SELECT id, document, source, published_at, withdrawn_at, open_to FROM dataset WHERE withdrawn_at IS NULL AND id > ? "
+            "AND (? = 1 OR open_to = 'all') ORDER BY id LIMIT ?",
+            (after, int(everything), limit),
         )
         return [Published(*cast("Any", row)) for row in rows]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Channel = Literal["dsp", "peer", "flow"]
+OpenTo = Literal["admitted", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,18 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A dataset on offer: its DCAT document (with its offers) as JSON text, and where its bytes are."""
+    """A dataset on offer: its DCAT document (with its offers) as JSON text, and where its bytes are.
+
+    ``open_to``: ``admitted`` for participants that somebody has vouched for, ``all`` for every one that has shown who it is.
+    """
 
     id: str
     document: str
     source: str
     published_at: int
     withdrawn_at: int | None = None
+    open_to: OpenTo = "admitted"
+
+    def offered_to(self, *, admitted: bool) -> bool:
+        """Whether it is on offer to a participant that is ``admitted``, or not."""
+        return self.withdrawn_at is None and (admitted or self.open_to == "all")

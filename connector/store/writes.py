@@ -213,9 +213,9 @@ def publish_dataset(dataset: Published, offer_ids: tuple[str, ...]) -> list[Stat
     """Put a dataset on offer, or replace what is offered of it. Loses the race if an offer id belongs to another dataset."""
     return [
         Statement(
-            "INSERT INTO dataset (id, document, source, published_at, withdrawn_at) VALUES (?, ?, ?, ?, ?) "
+            "INSERT INTO dataset (id, document, source, published_at, withdrawn_at, open_to) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET document = excluded.document, source = excluded.source, "
-            "published_at = excluded.published_at, withdrawn_at = excluded.withdrawn_at",
+            "published_at = excluded.published_at, withdrawn_at = excluded.withdrawn_at, open_to = excluded.open_to",
             _published(dataset),
         ),
         Statement("DELETE FROM offer WHERE dataset = ?", (dataset.id,), expect=None),

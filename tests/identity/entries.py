@@ -10,7 +10,7 @@ from connector.identity.participants import Admission, Claims, Participant, Prof
 
 CITY, INSURER, NOBODY = "did:web:city.example", "did:web:insurer.example", "did:web:nobody.example"
 # No text of the registry has a NUL or half a surrogate pair in it.
-_letters = st.characters(exclude_characters="\0", exclude_categories=("Cs",))
+_letters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 _texts = st.text(_letters, min_size=1, max_size=20)
 _addresses = st.from_regex(r"https://[a-z]{1,8}\.example(/[a-z0-9]{1,5}){0,2}", fullmatch=True)
 _many = st.lists(_addresses, max_size=3).map(tuple)

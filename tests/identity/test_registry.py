@@ -91,13 +91,13 @@ async def test_what_was_read_while_the_entry_changed_is_not_kept(store: Registry
             found = await super().participant(participant_id)
             if found is not None and found.revision == 1:
                 await self.engine.commit([update_participant(SUSPENDED)])
-                registry.forget(CITY)
+                watched.forget(CITY)
             return found
 
-    registry = Registry(Changing(store.engine), lambda: NOW, watch)
+    watched = Registry(Changing(store.engine), lambda: NOW, watch)
     await enter(store, reached_at(CITY))
-    assert await registry.find(CITY) == reached_at(CITY)
-    assert await registry.find(CITY) == replace(SUSPENDED, revision=2)
+    assert await watched.find(CITY) == reached_at(CITY)
+    assert await watched.find(CITY) == replace(SUSPENDED, revision=2)
 
 
 async def test_what_is_kept_is_bounded(
