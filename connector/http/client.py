@@ -36,7 +36,8 @@ from yarl import URL
 STREAM_BUFFER_BYTES = 1024 * 1024
 MAX_URL_BYTES = 8192
 MAX_CONNECTIONS = 256
-MAX_RESOLVER_THREADS = 4
+# A look-up that hangs holds its thread for tens of seconds, whoever still waits for it.
+MAX_RESOLVER_THREADS = 32
 # Shorter than a usual server's, so that an idle connection is dropped here before the peer drops it.
 KEEPALIVE_S = 10.0
 
@@ -49,6 +50,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
 _FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_Question = tuple[str, int, socket.AddressFamily]
+_Found = tuple[socket.AddressFamily, int, str]
 
 # Special-purpose blocks that ipaddress of this Python counts as global (IANA registries).
 _CLOSED_V4 = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "100.64.0.0/10")))
@@ -187,16 +190,25 @@ def is_public(address: str) -> bool:
 
 
 class GuardedResolver(AbstractResolver):
-    """Step 4. The system's resolver, on threads of its own: a dead DNS delays nothing else."""
+    """Step 4. The system's resolver, on threads of its own: a dead DNS delays nothing else.
+
+    Who asks for a name that is being looked up shares that look-up: one that hangs holds one thread, however often it is tried.
+    """
 
     def __init__(self, allow: frozenset[str]) -> None:
         self._allow = allow
         self._threads = ThreadPoolExecutor(MAX_RESOLVER_THREADS, thread_name_prefix="egress-dns")
+        self._running: dict[_Question, asyncio.Future[list[_Found]]] = {}
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """Addresses of ``host``, all judged. Raises EgressRefused(``address``) when one is not public."""
-        loop = asyncio.get_running_loop()
-        answers = await loop.run_in_executor(self._threads, self._look_up, host, port, family)
+        question = (host, port, family)
+        running = self._running.get(question)
+        if running is None:
+            running = asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, *question)
+            self._running[question] = running
+            running.add_done_callback(lambda _: self._running.pop(question))
+        answers = await asyncio.shield(running)
         exempt = f"{host}:{port}" in self._allow
         results: list[ResolveResult] = []
         for found, proto, address in answers:
@@ -217,12 +229,14 @@ class GuardedResolver(AbstractResolver):
         return results
 
     @staticmethod
-    def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[tuple[socket.AddressFamily, int, str]]:
+    def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[_Found]:
         found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         return [(kind, proto, str(where[0])) for kind, _, proto, _, where in found]
 
     async def close(self) -> None:
         """Let go of the threads without waiting for a look-up that hangs."""
+        for running in self._running.values():
+            running.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

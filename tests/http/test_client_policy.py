@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from connector.http.client import (
+    MAX_RESOLVER_THREADS,
     EgressPolicy,
     EgressRefused,
     GuardedClient,
@@ -188,6 +191,56 @@ async def test_one_closed_address_among_open_ones_condemns_the_name(monkeypatch:
     with pytest.raises(EgressRefused):
         await resolver.resolve("two-faced.example", 443)
     await resolver.close()
+
+
+async def test_a_name_that_hangs_holds_one_thread_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    released, started = threading.Event(), threading.Event()
+
+    def look_up(host: str, port: int, family: int = 0, type: int = 0) -> list[object]:  # noqa: A002 - the library's name
+        asked.append(host)
+        if host == "hangs.example":
+            started.set()
+            assert released.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "late")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = GuardedResolver(frozenset())
+    try:
+        tries = [asyncio.create_task(resolver.resolve("hangs.example", 443)) for _ in range(MAX_RESOLVER_THREADS * 2)]
+        await asyncio.to_thread(started.wait)
+        for attempt in tries[1:]:
+            attempt.cancel()
+        assert [found["host"] for found in await resolver.resolve("answers.example", 443)] == ["8.8.8.8"]
+        assert asked == ["hangs.example", "answers.example"]
+        released.set()
+        with pytest.raises(socket.gaierror):
+            await tries[0]
+        await asyncio.gather(*tries, return_exceptions=True)
+    finally:
+        released.set()
+        await resolver.close()
+
+
+async def test_closing_does_not_wait_for_a_name_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, started = threading.Event(), threading.Event()
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        started.set()
+        assert released.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    resolver = GuardedResolver(frozenset())
+    try:
+        hanging = asyncio.create_task(resolver.resolve("hangs.example", 443))
+        await asyncio.to_thread(started.wait)
+        await resolver.close()
+        with pytest.raises(asyncio.CancelledError):
+            await hanging
+    finally:
+        released.set()
 
 
 @pytest.mark.parametrize(
