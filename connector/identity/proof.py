@@ -69,10 +69,11 @@ def check_proof(raw: str, *, method: str, url: str, token: str | None, now_s: in
     The numbers are the checks of RFC 9449, 4.3. Its first, that there is one such header, is the caller's.
     """
     expected = _expected(leeway_s, max_age_s)
-    # 2. to 5. A JWT, the type, an algorithm with public keys; 3. each claim there; 8. no private key in its header.
+    # 2. One well-formed JWT. 4. The type. 5. An algorithm with public keys that we take.
     sighted = sight(raw, expected)
+    # 7. The key in its header is a public one.
     key = _own_key(sighted.header["jwk"])
-    # 6. and 7. The signature holds with the key that it brings along. 11. It was made just now.
+    # 6. The signature holds with that key. 3. Each claim is there. 11. It was made just now.
     proved = verify(sighted, key, expected, now_s)
     claims = proved.claims
     # 8. The method, in the same letters: RFC 9110, 9.1.
