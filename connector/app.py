@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Coroutine
@@ -30,15 +31,15 @@ from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
 from connector.flow.plane import Plane
 from connector.flow.watch import Watch
+from connector.http.caller import Caller
 from connector.http.client import EgressPolicy, GuardedClient
 from connector.http.hooks import Hooks
 from connector.http.local import LocalServer
 from connector.http.protocol import ProtocolServer
 from connector.http.quota import Quota
 from connector.http.signaling import SignalingServer
-from connector.identity.directory import Directory
-from connector.identity.registry import Registry
-from connector.identity.static import StaticTokens
+from connector.http.tls import contexts
+from connector.identity.assembly import Recognition, recognition
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
@@ -47,7 +48,6 @@ from connector.settings import Settings
 from connector.settings.secret import own_token, read_token
 from connector.store.control import WAKE_CHANNEL, ControlStore
 from connector.store.migrate import migrate
-from connector.store.registry import RegistryStore
 from connector.store.sqlite import SqliteEngine
 from connector.telemetry import logger
 
@@ -140,20 +140,18 @@ async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future
 
 async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Running:
     metrics = Metrics()
+    trust, tls = await asyncio.to_thread(contexts, settings, now_ms())
     engine = await open_engine(settings)
     stack.push_async_callback(engine.close)
     await migrate(engine, MIGRATIONS, now_ms())
     store = ControlStore(engine)
-    registry = Registry(RegistryStore(engine), now_ms, time.monotonic)
-    await registry.settle(settings.peers, settings.development.anonymous_participant)
-    client, local_client = _clients(settings)
-    stack.push_async_callback(client.close)
-    stack.push_async_callback(local_client.close)
+    client, local_client = _clients(settings, stack, trust)
     find_token = own_token if settings.data.managed else read_token
     plane = Plane(local_client, find_token(settings.data.token_file, "data.token_file"))
-    identity = StaticTokens(settings.peers, settings.development.anonymous_participant)
-    listening, address = _listen(settings)
+    listening, origin = _listen(settings)
     stack.callback(listening.close)
+    who = await recognition(settings, origin, store, client, now_ms, new_id)
+    stack.push_async_callback(who.close)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     shared = not isinstance(engine, SqliteEngine)
     dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms, shared=shared)
@@ -165,8 +163,9 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
         automation.entered(process)
         watch.entered(process)
 
-    context = _context(settings, store, registry, address, owner, dispatcher, clock, entered)
-    browser = Browser(context, client, identity, settings.client.max_answer_bytes)
+    context = _context(settings, store, origin, who, owner, dispatcher, clock, entered)
+    caller = Caller(client, who.outbound)
+    browser = Browser(context, caller, settings.client.max_answer_bytes)
     running = Running(settings, context, plane, browser, metrics, watch)
     await _hold_from_the_start(settings, context)
     if isinstance(engine, SqliteEngine):
@@ -174,20 +173,19 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     else:
         await engine.listen(WAKE_CHANNEL, lambda _: dispatcher.wake())
 
-    delivery = HttpDelivery(context, client, local_client, identity, settings.dispatch, metrics, plane.signaling)
+    delivery = HttpDelivery(context, caller, local_client, settings.dispatch, metrics, plane.signaling)
     automation.act_in(context)
     stack.push_async_callback(automation.close)
     stack.push_async_callback(dispatcher.drain, DRAIN_S)
     _own(stack, parts, dispatcher.run(delivery), "dispatcher")
     _own(stack, parts, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
     await _serve_data_plane(settings, stack, parts, running)
-    protocol = ProtocolServer(
-        context, identity, Quota(settings.quota, time.monotonic, metrics), settings.protocol, metrics, running.ready.is_set
-    )
-    application = protocol.application()
+    quota = Quota(settings.quota, time.monotonic, metrics)
+    protocol = ProtocolServer(context, origin, who.entrances, quota, settings.protocol, metrics, running.ready.is_set)
+    application = protocol.application(who.routes)
     if settings.development.hooks:
         application.router.add_routes(Hooks(context).routes())
-    await _site(stack, application, listening)
+    await _site(stack, application, listening, tls)
     await _serve_local(settings, stack, running)
     return running
 
@@ -212,7 +210,7 @@ def _own(stack: AsyncExitStack, parts: Parts, work: Coroutine[Any, Any, None], n
     stack.push_async_callback(end)
 
 
-def _clients(settings: Settings) -> tuple[GuardedClient, GuardedClient]:
+def _clients(settings: Settings, stack: AsyncExitStack, trust: ssl.SSLContext) -> tuple[GuardedClient, GuardedClient]:
     """One client for peers, one for our own data plane, which is on loopback."""
     bounds = settings.client
     policy = EgressPolicy(
@@ -226,7 +224,10 @@ def _clients(settings: Settings) -> tuple[GuardedClient, GuardedClient]:
     )
     plane = f"{settings.data.signaling_host}:{settings.data.signaling_port}"
     local = EgressPolicy(allow=_LoopbackPorts({plane}), https_only=False, total_timeout_s=600.0, idle_timeout_s=600.0)
-    return GuardedClient(policy), GuardedClient(local)
+    clients = GuardedClient(policy, tls=trust), GuardedClient(local)
+    for client in clients:
+        stack.push_async_callback(client.close)
+    return clients
 
 
 class _LoopbackPorts(frozenset[str]):
@@ -237,7 +238,7 @@ class _LoopbackPorts(frozenset[str]):
 
 
 def _listen(settings: Settings) -> tuple[socket.socket, str]:
-    """The protocol listener's socket, bound before anything is told of its address; and the DSP base that peers see."""
+    """The protocol listener's socket, bound before anything is told of its address; and the origin that peers see."""
     protocol = settings.protocol
     family = socket.AF_INET6 if ":" in protocol.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -248,15 +249,16 @@ def _listen(settings: Settings) -> tuple[socket.socket, str]:
         listening.close()
         raise
     host = f"[{protocol.host}]" if ":" in protocol.host else protocol.host
-    public = protocol.public_url or f"http://{host}:{listening.getsockname()[1]}"
-    return listening, public.rstrip("/") + protocol.base_path
+    scheme = "http" if protocol.tls_certificate is None else "https"
+    public = protocol.public_url or f"{scheme}://{host}:{listening.getsockname()[1]}"
+    return listening, public.rstrip("/")
 
 
 def _context(
     settings: Settings,
     store: ControlStore,
-    registry: Registry,
-    address: str,
+    origin: str,
+    who: Recognition,
     owner: str,
     dispatcher: Dispatcher,
     clock: Clock,
@@ -265,10 +267,12 @@ def _context(
     dispatch, negotiation, transfer = settings.dispatch, settings.negotiation, settings.transfer
     return Context(
         participant_id=settings.participant_id,
-        callback_address=address,
+        callback_address=origin + settings.protocol.base_path,
+        callback_for=who.callback_for,
         store=store,
-        registry=registry,
-        directory=Directory(registry),
+        registry=who.registry,
+        directory=who.directory,
+        door=who.door,
         deadlines=Deadlines(
             message_ms=dispatch.message_deadline_s * 1000,
             termination_ms=dispatch.termination_deadline_s * 1000,
@@ -358,9 +362,11 @@ async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Runni
         await _site(stack, LocalServer(*parts, token=token).application(), listening)
 
 
-async def _site(stack: AsyncExitStack, application: web.Application, listening: socket.socket) -> None:
+async def _site(
+    stack: AsyncExitStack, application: web.Application, listening: socket.socket, tls: ssl.SSLContext | None = None
+) -> None:
     runner = await _runner(stack, application)
-    await web.SockSite(runner, listening, backlog=1024).start()
+    await web.SockSite(runner, listening, backlog=1024, ssl_context=tls).start()
 
 
 async def _runner(stack: AsyncExitStack, application: web.Application) -> web.AppRunner:

@@ -1,14 +1,14 @@
 """What an attempt to deliver means, for each of the three channels: protocol, extension messages to peers, data plane.
 
 2xx: answered. 409: the peer has not committed yet, tried again for ``conflict_retry_s``. 404: it may be about to know the
-process, tried again for ``not_found_retry_s``. 429, 5xx and silence: tried again until the message's deadline. Everything
+process, tried again for ``not_found_retry_s``. 401, 429, 5xx and silence: tried again until the message's deadline. Everything
 else is the peer's refusal, recorded with its body; then the peer is asked for its own state, which is adopted or the process
 is ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,10 +19,11 @@ from catalog.jsonld import normalise_message
 from connector.dispatch import Retry
 from connector.flow import answers
 from connector.flow.context import Context
+from connector.http.caller import Caller
 from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
-from connector.identity.interface import Identity
+from connector.identity.interface import Scope
 from connector.metrics import Metrics
-from connector.protocol.errors import BadMessage
+from connector.protocol.errors import BadMessage, CarnetError
 from connector.protocol.messages import Document, process_path
 from connector.protocol.record import Ended, Process
 from connector.protocol.states import Role
@@ -43,9 +44,8 @@ class HttpDelivery:
     """Delivers over the guarded client. ``signaling`` gives base address and token of the data plane, if it is there."""
 
     context: Context
-    client: GuardedClient
+    caller: Caller
     local_client: GuardedClient
-    identity: Identity
     settings: DispatchSettings
     metrics: Metrics
     signaling: Callable[[], tuple[str, str] | None]
@@ -97,11 +97,11 @@ class HttpDelivery:
         """The peer's own state of the process. Raises Retry if it cannot be asked now."""
         url = process.peer_address + process_path(process.kind, process.peer_pid or "")
         try:
-            headers = await self.identity.outbound(process.counterparty, url)
-            answer = await self.client.request("GET", url, headers=headers, timeout_s=self.settings.attempt_timeout_s)
+            scope, timeout_s = Scope(process.kind.value), self.settings.attempt_timeout_s
+            answer = await self.caller.request("GET", process.counterparty, url, scope, headers={}, timeout_s=timeout_s)
         except EgressRefused:
             return None
-        except PeerUnreachable as error:
+        except (PeerUnreachable, CarnetError) as error:
             raise Retry(error.reason, peer_down=True) from error
         document = await _acknowledgement(answer) if answer.status == 200 else None
         return None if document is None else document.get("state")
@@ -141,18 +141,19 @@ class HttpDelivery:
 
     async def _post(self, message: Outgoing) -> Answer:
         try:
-            headers: Mapping[str, str] = {
-                **await self.identity.outbound(message.counterparty, message.url),
-                "Content-Type": "application/json",
-                "X-Correlation-ID": message.correlation_id,
-            }
-            body = message.body.encode()
-            return await self.client.request(
-                "POST", message.url, headers=headers, body=body, timeout_s=self.settings.attempt_timeout_s
+            return await self.caller.request(
+                "POST",
+                message.counterparty,
+                message.url,
+                _scope(message),
+                headers={"Content-Type": "application/json", "X-Correlation-ID": message.correlation_id},
+                body=message.body.encode(),
+                timeout_s=self.settings.attempt_timeout_s,
             )
         except EgressRefused as error:
             return Answer(400, {}, orjson.dumps({"code": error.code, "reason": [error.reason]}))
-        except PeerUnreachable as error:
+        except (PeerUnreachable, CarnetError) as error:
+            # Also where no token is to be had now: the peer's authorization server is a part of the peer.
             self._count(message, "retried")
             raise Retry(error.reason, peer_down=True) from error
 
@@ -169,14 +170,21 @@ class HttpDelivery:
             self._count(message, "retried")
             pause = min(CONFLICT_PAUSE_MS, self.settings.backoff_first_ms * 2 ** min(message.attempts, 8))
             raise Retry(f"the peer answered {status}", pause_ms=pause, conflict_since=conflict, missing_since=missing)
-        if status == 429 or status >= 500 or status < 400:
+        if status in (401, 429) or status >= 500 or status < 400:
+            # 401: it may come to know us yet (a clock, a key, an admission); nothing is lost before the message's deadline.
             self._count(message, "retried")
-            raise Retry(f"the peer answered {status}", peer_down=status in (429, 502, 503, 504))
+            raise Retry(f"the peer answered {status}", peer_down=status in (401, 429, 502, 503, 504))
 
     def _count(self, message: Outgoing, outcome: str) -> None:
         name = orjson.loads(message.body).get("@type", "other") if message.channel != "flow" else message.message
         kind = "transfer" if str(name).startswith("Transfer") else "negotiation"
         self.metrics.message_sent(kind, "other", str(name), outcome)
+
+
+def _scope(message: Outgoing) -> Scope:
+    if message.channel == "peer":
+        return Scope.MESSAGES
+    return Scope.TRANSFER if str(orjson.loads(message.body).get("@type", "")).startswith("Transfer") else Scope.NEGOTIATION
 
 
 async def _acknowledgement(answer: Answer) -> Document | None:

@@ -35,7 +35,7 @@ async def request_contract(
     rest = {key: value for key, value in offer.items() if key != "@context"}
     terms = {**rest, "@type": "Offer", "target": dataset, "assigner": counterparty, "assignee": context.participant_id}
     process = await _new(context, Kind.NEGOTIATION, Role.CONSUMER, counterparty, address, dataset, Detail())
-    content: Document = {"offer": terms, "callback_address": context.callback_address}
+    content: Document = {"offer": terms, "callback_address": context.callback(process.counterparty)}
     return await _begin(context, process, Message.REQUEST, content)
 
 
@@ -52,7 +52,7 @@ async def offer_contract(
         raise NotFound("offer-unknown", f"dataset {dataset:.80} has no offer {offer_id!s:.80}")
     terms = {**chosen, "target": dataset, "assigner": context.participant_id, "assignee": counterparty}
     process = await _new(context, Kind.NEGOTIATION, Role.PROVIDER, counterparty, address, dataset, Detail())
-    content: Document = {"offer": terms, "callback_address": context.callback_address}
+    content: Document = {"offer": terms, "callback_address": context.callback(process.counterparty)}
     return await _begin(context, process, Message.OFFER, content)
 
 
@@ -74,7 +74,7 @@ async def request_transfer(
         raise Conflict("agreement-not-binding", f"the agreement is {agreement.state}; finish the negotiation first")
     detail = Detail(format=transfer_format, dataset=agreement.dataset, sink=sink)
     process = await _new(context, Kind.TRANSFER, Role.CONSUMER, agreement.counterparty, address, agreement.id, detail)
-    content: Document = {"format": transfer_format, "callback_address": context.callback_address}
+    content: Document = {"format": transfer_format, "callback_address": context.callback(process.counterparty)}
     return await _begin(context, process, Message.REQUEST, content)
 
 

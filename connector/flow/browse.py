@@ -13,8 +13,9 @@ import orjson
 from catalog.errors import DocumentError
 from catalog.jsonld import normalise_message
 from connector.flow.context import Context
-from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
-from connector.identity.interface import Identity
+from connector.http.caller import Caller
+from connector.http.client import Answer, EgressRefused, PeerUnreachable
+from connector.identity.interface import Scope
 from connector.protocol.errors import CarnetError, PeerError, Unavailable
 from connector.protocol.messages import DSP_CONTEXT, Document
 
@@ -29,8 +30,7 @@ class Browser:
     """Reads catalogues over the guarded client, as the participant that we are."""
 
     context: Context
-    client: GuardedClient
-    identity: Identity
+    caller: Caller
     max_bytes: int
 
     async def catalog(self, counterparty: str, address: str | None = None) -> list[Document]:
@@ -79,8 +79,8 @@ class Browser:
 
     async def _ask(self, method: str, counterparty: str, url: str, body: bytes | None) -> Answer:
         try:
-            headers = {**await self.identity.outbound(counterparty, url), "Content-Type": "application/json"}
-            answer = await self.client.request(method, url, headers=headers, body=body)
+            headers = {"Content-Type": "application/json"}
+            answer = await self.caller.request(method, counterparty, url, Scope.CATALOG, headers=headers, body=body)
         except EgressRefused as error:
             raise Unavailable(error.code, error.reason) from error
         except PeerUnreachable as error:

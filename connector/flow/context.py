@@ -15,6 +15,7 @@ import orjson
 from catalog.canonical import canonical_bytes
 from connector.flow.recent import Recent
 from connector.identity.directory import Directory
+from connector.identity.door import OpenDoor
 from connector.identity.registry import Registry
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
@@ -72,7 +73,13 @@ class Context:
     timer_set: Callable[[int], None]
     wake: Callable[[], None]
     forget: Callable[[str], None] = lambda _: None
+    callback_for: Callable[[str], str | None] = lambda _: None
     recent: Recent = field(default_factory=Recent)
+    door: OpenDoor = field(default_factory=OpenDoor)
+
+    def callback(self, counterparty: str) -> str:
+        """The base address at which ``counterparty`` calls us: the one whose way to identify it uses."""
+        return self.callback_for(counterparty) or self.callback_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +150,15 @@ def happening(process: Process, note: Note) -> Happening:
     )
 
 
-async def retrying(decide_and_save: Callable[[], Awaitable[Result]]) -> Result:
-    """Load and decide again while somebody else was faster. Raises Unavailable if that does not end."""
+async def retrying(decide_and_save: Callable[[], Awaitable[Result]], lost: Callable[[], Awaitable[None]] | None = None) -> Result:
+    """Load and decide again while somebody else was faster. Raises Unavailable if that does not end, and what ``lost`` raises,
+    which is asked after each lost race."""
     for _ in range(MAX_RACES):
         try:
             return await decide_and_save()
         except LostRace:
-            continue
+            if lost is not None:
+                await lost()
     raise Unavailable("contended", "this process is being changed by too many at once; try again")
 
 

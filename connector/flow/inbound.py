@@ -21,7 +21,7 @@ from connector.protocol import messages as dsp
 from connector.protocol import process as core
 from connector.protocol.errors import BadMessage, IllegalTransition, NotFound
 from connector.protocol.messages import AnyMessage, Document
-from connector.protocol.record import Process
+from connector.protocol.record import Decision, Process
 from connector.protocol.states import Kind, Role, State
 from connector.store import writes
 from connector.store.engine import Statement
@@ -89,9 +89,9 @@ async def message(context: Context, kind: Kind, principal: Principal, process_id
 
     hint = context.recent.take(process_id)
     if hint is None or hint.kind is not kind or hint.counterparty != principal.participant_id:
-        return await retrying(attempt)
+        return await retrying(attempt, lambda: context.door.explain(principal))
     # A message that was judged before, or an agreement id that was used before, loses the race against its own row.
-    return await hopeful(lambda: judge(hint, sure=False), lambda: retrying(attempt))
+    return await hopeful(lambda: judge(hint, sure=False), lambda: retrying(attempt, lambda: context.door.explain(principal)))
 
 
 async def first_message(context: Context, kind: Kind, principal: Principal, document: Document) -> Answer:
@@ -119,7 +119,7 @@ async def first_message(context: Context, kind: Kind, principal: Principal, docu
         return await _begin(context, kind, role, peer_pid, principal, received, digest)
 
     # A process or message id that was used before loses the race against its own row.
-    return await hopeful(begin, lambda: retrying(attempt))
+    return await hopeful(begin, lambda: retrying(attempt, lambda: context.door.explain(principal)))
 
 
 async def _judge(
@@ -128,15 +128,24 @@ async def _judge(
     try:
         decision = core.receive(process, received, digest, context.now_ms())
     except IllegalTransition as refusal:
-        await _remember_refusal(context, process, received, digest, refusal)
+        await _remember_refusal(context, process, received, digest, refusal, principal)
         raise
     if decision.repeat:
         return Answer(200, None, outcome="repeated")
     await _check_agreement(context, process, received, sure=sure)
     decision = await reactions.after(context, process, decision, principal.claims)
     note = Note("received", dsp.meaning(received), received.id)
-    leaving = await save(context, process, decision, note, judged=_judged(context, process, received, digest, 200, None))
+    leaving = await _commit(context, principal, process, decision, note, _judged(context, process, received, digest, 200, None))
     return Answer(200, None, leaving)
+
+
+async def _commit(
+    context: Context, principal: Principal, before: Process | None, decision: Decision, note: Note, judged: Judged | None
+) -> list[Outgoing]:
+    """Save, if the sender is as welcome as when it was recognised and what it showed is used for the first time."""
+    leaving = await save(context, before, decision, note, judged=judged, also=context.door.statement(principal))
+    principal.spend()
+    return leaving
 
 
 async def _check_agreement(context: Context, process: Process, received: AnyMessage, *, sure: bool) -> None:
@@ -180,12 +189,17 @@ async def _begin(
     body = acknowledgement(accepted.process)
     decision = await reactions.after(context, process, accepted, principal.claims)
     note = Note("received", dsp.meaning(received), received.id)
-    leaving = await save(context, None, decision, note, judged=_judged(context, process, received, digest, 201, body))
+    leaving = await _commit(context, principal, None, decision, note, _judged(context, process, received, digest, 201, body))
     return Answer(201, body, leaving)
 
 
 async def _remember_refusal(
-    context: Context, process: Process, received: AnyMessage, digest: str, refusal: IllegalTransition
+    context: Context,
+    process: Process,
+    received: AnyMessage,
+    digest: str,
+    refusal: IllegalTransition,
+    principal: Principal,
 ) -> None:
     """What was refused stays refused: a late copy must not act in a later state. Bounded for each process."""
     if received.id is None or await context.store.refusals_of(process.id) >= MAX_REMEMBERED_REFUSALS:
@@ -196,7 +210,8 @@ async def _remember_refusal(
     if judged is not None:
         statements.append(writes.insert_judged(judged))
     statements.append(writes.insert_event(happening(process, note)))
-    await context.store.commit(statements)
+    await context.store.commit([*statements, *context.door.statement(principal)])
+    principal.spend()
 
 
 def _judged(

@@ -61,10 +61,11 @@ async def received(context: Context, principal: Principal, document: Document) -
         if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(_lane(sender)):
             leaving.append(await _outgoing(context, sender, "Capabilities"))
             statements.append(writes.insert_outgoing(leaving[0]))
-        await context.store.commit(statements, wakes=bool(leaving))
+        await context.store.commit([*statements, *context.door.statement(principal)], wakes=bool(leaving))
+        principal.spend()
         context.hand_over(leaving)
 
-    await retrying(attempt)
+    await retrying(attempt, lambda: context.door.explain(principal))
 
 
 async def capabilities(context: Context, counterparty: str) -> Document:

@@ -83,5 +83,6 @@ def _response(error: CarnetError, body: bytes, content_type: str) -> web.Respons
     if isinstance(error, TooMany):
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, NotAuthenticated):
+        # RFC 9110 wants a challenge with every 401; the protocol listener puts a better one in its place.
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

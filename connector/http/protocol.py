@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 from aiohttp import web
 
+from catalog.errors import DocumentError
 from catalog.jsonld import normalise_message
 from connector.flow import inbound, peer, publish
 from connector.flow.context import Context
 from connector.http import problems
 from connector.http.quota import Quota
-from connector.identity.interface import Identity, Principal
+from connector.identity.interface import Entrance, Identity, Incoming, Principal, Scope
 from connector.metrics import Metrics
-from connector.protocol.errors import BadMessage, CarnetError, NotFound
+from connector.protocol.errors import BadMessage, CarnetError, NotAuthenticated, NotFound
 from connector.protocol.states import Kind
 from connector.protocol.versions import Endpoint, version_document
 from connector.settings.model import ProtocolSettings
@@ -50,45 +51,59 @@ _FIRST: Final[Mapping[tuple[Kind, str], frozenset[str]]] = {
     (Kind.TRANSFER, "request"): frozenset({"TransferRequestMessage"}),
 }
 _ERRORS: Final = {Kind.NEGOTIATION: problems.NEGOTIATION, Kind.TRANSFER: problems.TRANSFER}
+_SCOPES: Final = {Kind.NEGOTIATION: Scope.NEGOTIATION, Kind.TRANSFER: Scope.TRANSFER}
 _MEDIA: Final = frozenset({"application/json", "application/ld+json"})
+# Two of one of these would let two readers see two callers.
+_ONCE: Final = ("Authorization", "DPoP")
 log = logger("protocol")
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
 
 @dataclass(frozen=True, slots=True)
 class ProtocolServer:
-    """Handlers of the protocol listener."""
+    """Handlers of the protocol listener. ``origin`` is the scheme, host and port that peers see."""
 
     context: Context
-    identity: Identity
+    origin: str
+    entrances: Sequence[Entrance]
     quota: Quota
     settings: ProtocolSettings
     metrics: Metrics
     ready: Callable[[], bool]
 
-    def application(self) -> web.Application:
-        """All routes. Only the version document and health answer a caller without identity."""
-        base = self.settings.base_path
+    def application(self, open_routes: Sequence[web.RouteDef] = ()) -> web.Application:
+        """All routes. Only the version document, health and ``open_routes`` answer a caller without identity."""
         app = web.Application(client_max_size=self.settings.max_body_bytes, middlewares=[self._observe])
         add = app.router
         add.add_get("/.well-known/dspace-version", self._versions)
         add.add_get("/health", self._health)
-        add.add_post(f"{base}/catalog/request", self._guard(problems.CATALOG, self._catalog))
-        add.add_get(f"{base}/catalog/datasets/{{id}}", self._guard(problems.CATALOG, self._dataset))
-        add.add_post(f"{base}/carnet/messages", self._guard(problems.CATALOG, self._peer_message))
+        add.add_routes(open_routes)
+        for entrance in self.entrances:
+            self._enter(add, entrance)
+        return app
+
+    def _enter(self, add: web.UrlDispatcher, entrance: Entrance) -> None:
+        base, identity = entrance.base_path, entrance.identity
+
+        def guard(name: str, scope: Scope, handler: Handler, *, changes: bool) -> Handler:
+            return self._guard(identity, name, scope, handler, changes=changes)
+
+        add.add_post(f"{base}/catalog/request", guard(problems.CATALOG, Scope.CATALOG, self._catalog, changes=False))
+        add.add_get(f"{base}/catalog/datasets/{{id}}", guard(problems.CATALOG, Scope.CATALOG, self._dataset, changes=False))
+        add.add_post(f"{base}/carnet/messages", guard(problems.CATALOG, Scope.MESSAGES, self._peer_message, changes=True))
         for kind, name, paths in (
             (Kind.NEGOTIATION, "negotiations", _NEGOTIATION),
             (Kind.TRANSFER, "transfers", _TRANSFER),
         ):
+            error, scope = _ERRORS[kind], _SCOPES[kind]
             for first_kind, path in _FIRST:
                 if first_kind is kind:
                     handler = self._first(kind, _FIRST[kind, path])
-                    add.add_post(f"{base}/{name}/{path}", self._guard(_ERRORS[kind], handler))
-            add.add_get(f"{base}/{name}/{{pid}}", self._guard(_ERRORS[kind], self._show(kind)))
+                    add.add_post(f"{base}/{name}/{path}", guard(error, scope, handler, changes=True))
+            add.add_get(f"{base}/{name}/{{pid}}", guard(error, scope, self._show(kind), changes=False))
             for path, types in paths.items():
                 handler = self._message(kind, types)
-                add.add_post(f"{base}/{name}/{{pid}}/{path}", self._guard(_ERRORS[kind], handler))
-        return app
+                add.add_post(f"{base}/{name}/{{pid}}/{path}", guard(error, scope, handler, changes=True))
 
     # -- around every request -----------------------------------------------------------------------------------------
 
@@ -104,31 +119,55 @@ class ProtocolServer:
         self.metrics.request_answered("protocol", response.status, time.perf_counter() - began)
         return response
 
-    def _guard(self, name: str, handler: Handler) -> Handler:
+    def _guard(self, identity: Identity, name: str, scope: Scope, handler: Handler, *, changes: bool) -> Handler:
         """Identity, quota, and errors in the protocol's own form."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
-                principal = await self.identity.inbound(request.method, str(request.url), request.headers)
+                principal = await identity.inbound(self._incoming(request, scope, changes=changes))
                 request[PRINCIPAL] = principal
                 _check_path(request)
-                with self.quota.admitted(principal.participant_id):
-                    return await handler(request)
+                with self.quota.admitted(principal.participant_id, verified=principal.admitted):
+                    return await self._settled(principal, handler, request)
             except web.HTTPRequestEntityTooLarge as error:
                 return problems.protocol_answer(error, name, None, None)
             except web.HTTPException:
                 raise
+            except NotAuthenticated as error:
+                log.info("caller refused", code=error.code)
+                response = problems.protocol_answer(error, name, request.match_info.get("pid"), None)
+                response.headers.update(identity.challenge(error))
+                return response
             except Exception as error:  # noqa: BLE001 - the supervisor of requests: what nobody expected becomes an incident
                 return problems.protocol_answer(error, name, request.match_info.get("pid"), None)
 
         return guarded
 
+    def _incoming(self, request: web.Request, scope: Scope, *, changes: bool) -> Incoming:
+        for name in _ONCE:
+            if len(request.headers.getall(name, ())) > 1:
+                raise NotAuthenticated("header-repeated", f"send one {name} header")
+        # The path as it was sent: what a proof was made for, whatever a router makes of it.
+        path = request.raw_path.partition("?")[0]
+        return Incoming(request.method, self.origin + path, request.headers, scope, changes)
+
+    async def _settled(self, principal: Principal, handler: Handler, request: web.Request) -> web.StreamResponse:
+        """What the caller showed is used up, however its request ends."""
+        try:
+            response = await handler(request)
+        except (CarnetError, DocumentError):
+            await self.context.door.settle(principal)
+            raise
+        await self.context.door.settle(principal)
+        return response
+
     # -- open to all --------------------------------------------------------------------------------------------------
 
     async def _versions(self, _: web.Request) -> web.Response:
-        auth = {"protocol": "carnet-pinned-token", "version": "1", "profile": ["bearer"]}
-        endpoint = Endpoint("2025-1", self.settings.base_path or "/", self.context.participant_id, auth)
-        return _json(200, orjson.dumps(version_document([endpoint], f"{self.settings.base_path}/carnet/messages")))
+        us = self.context.participant_id
+        endpoints = [Endpoint("2025-1", entrance.base_path or "/", us, entrance.auth) for entrance in self.entrances]
+        messages = f"{self.entrances[0].base_path}/carnet/messages"
+        return _json(200, orjson.dumps(version_document(endpoints, messages)))
 
     async def _health(self, _: web.Request) -> web.Response:
         ready = self.ready()
@@ -139,7 +178,8 @@ class ProtocolServer:
     async def _catalog(self, request: web.Request) -> web.StreamResponse:
         document = await self._read(request, frozenset({"CatalogRequestMessage"}))
         token = request.query.get("continuationToken")
-        page = await publish.catalog_page(self.context, document, token, self.settings.page_size)
+        admitted = request[PRINCIPAL].admitted
+        page = await publish.catalog_page(self.context, document, token, self.settings.page_size, admitted=admitted)
         response = _json(200, page.body)
         if page.next_token is not None:
             own = f"{self.context.callback_address}/catalog/request?continuationToken={page.next_token}"
@@ -148,7 +188,8 @@ class ProtocolServer:
         return response
 
     async def _dataset(self, request: web.Request) -> web.StreamResponse:
-        response = _json(200, await publish.dataset_document(self.context, request.match_info["id"]))
+        admitted = request[PRINCIPAL].admitted
+        response = _json(200, await publish.dataset_document(self.context, request.match_info["id"], admitted=admitted))
         _pack(request, response)
         return response
 
@@ -199,7 +240,7 @@ class ProtocolServer:
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
                 raw = await request.read()
-        except web.RequestPayloadError as error:
+        except (web.RequestPayloadError, ConnectionError) as error:
             raise BadMessage("body-broken", "the body did not arrive as its headers announce it; send it again") from error
         except TimeoutError as error:
             raise BadMessage("body-too-slow", f"send the body within {self.settings.request_timeout_s} seconds") from error

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from connector.protocol.errors import NotAuthenticated
+
 
 class Scope(StrEnum):
     """What a request is about: the OAuth scope that it needs."""
@@ -45,17 +47,19 @@ class Incoming:
     changes: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
     """What a message that changes state checks again inside its transaction.
 
     ``revision`` of the participant's entry as it was when the caller was recognised; ``once`` the key of what may be used a
-    single time (a DPoP proof), which may be forgotten at ``expires_at`` (ms since the epoch).
+    single time (a DPoP proof), which may be forgotten at ``expires_at`` (ms since the epoch). ``spent`` is set once a
+    transaction with it was committed.
     """
 
     revision: int
     once: str | None = None
     expires_at: int = 0
+    spent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,11 @@ class Principal:
     admitted: bool = True
     standing: Standing | None = None
 
+    def spend(self) -> None:
+        """A transaction that checked the standing again was committed: nothing of it has to be checked or used up any more."""
+        if self.standing is not None:
+            self.standing.spent = True
+
 
 class Identity(Protocol):
     """One way to recognise callers and to be recognised."""
@@ -83,4 +92,16 @@ class Identity(Protocol):
         """The answer was 401 with these headers: whether ``outbound`` has something else to show now."""
 
     async def inbound(self, request: Incoming) -> Principal:
-        """The caller of a request. Raises NotAuthenticated."""
+        """The caller of a request. Raises NotAuthenticated, or PolicyDenied where it shows a scope that is too small."""
+
+    def challenge(self, error: NotAuthenticated) -> Mapping[str, str]:
+        """Headers of a 401 that say how to identify here (RFC 9110, 11.6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """A base path, who recognises the callers of it, and how the version document advertises that (``auth``)."""
+
+    base_path: str
+    identity: Identity
+    auth: Mapping[str, Any]

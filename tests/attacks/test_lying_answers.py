@@ -93,7 +93,7 @@ REFUSALS = {
     "400 and no body": (400, b""),
     "400 and a deep reason": (400, b'{"code":' + b"[" * 1010 + b"]" * 1010 + b',"reason":[' + b"[" * 1010 + b"]" * 1010 + b"]}"),
     "400 and NULs": (400, b'{"code":"\\u0000","reason":["\\u0000"]}'),
-    "401 and our own token": (401, b""),
+    "403 and our own token": (403, b""),
     "409": (409, b"{}"),
     "404": (404, b"\xff\xfe"),
     "418 and a large body": (418, b"x" * 1_000_000),

@@ -15,12 +15,14 @@ from connector.delivery import HttpDelivery
 from connector.dispatch import Retry
 from connector.flow import acts, answers, begin, letters
 from connector.flow.context import Choices, Context, Deadlines
+from connector.http.caller import Caller
 from connector.http.client import Answer, GuardedClient
 from connector.http.protocol import ProtocolServer
 from connector.http.quota import Quota
 from connector.identity.directory import Directory
+from connector.identity.interface import Entrance
+from connector.identity.pinned import PinnedTokens
 from connector.identity.registry import Registry
-from connector.identity.static import StaticTokens
 from connector.metrics import Metrics
 from connector.protocol.errors import NotFound
 from connector.protocol.states import State
@@ -105,7 +107,9 @@ async def desk(store: ControlStore) -> Desk:
     )
     peer = FakePeer()
     client = cast("GuardedClient", peer)
-    delivery = HttpDelivery(context, client, client, StaticTokens(PEERS), DispatchSettings(), Metrics(), lambda: None)
+    delivery = HttpDelivery(
+        context, Caller(client, PinnedTokens(PEERS, registry)), client, DispatchSettings(), Metrics(), lambda: None
+    )
     await begin.request_contract(context, counterparty="near", dataset="d", offer=OFFER)
     return Desk(context, peer, delivery, clock, handed)
 
@@ -143,7 +147,18 @@ async def test_another_answer_in_between_opens_a_new_window(desk: Desk) -> None:
     await retried(desk, waiting)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 410, 413, 422])
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+async def test_who_does_not_know_us_now_or_cannot_answer_is_asked_again(desk: Desk, status: int) -> None:
+    desk.peer.status = status
+    message = desk.handed[0]
+    desk.clock.now += 3_600_000
+    await retried(desk, message)
+    process = await desk.context.store.process(message.process_id)
+    assert process is not None
+    assert process.awaiting_id == message.id
+
+
+@pytest.mark.parametrize("status", [400, 403, 410, 413, 422])
 async def test_every_other_4xx_is_a_refusal_kept_in_the_peers_words(desk: Desk, status: int) -> None:
     desk.peer.status, desk.peer.body = status, orjson.dumps({"code": "no-deal", "reason": ["not with you"]})
     await desk.delivery.attempt(desk.handed[0])
@@ -195,7 +210,9 @@ async def test_a_termination_that_nobody_takes_is_a_letter_that_can_be_sent_agai
 
 async def test_who_floods_us_gets_429_and_others_are_answered(desk: Desk) -> None:
     quota = Quota(QuotaSettings(requests_per_s=1, burst=5), lambda: 0.0, Metrics())
-    server = ProtocolServer(desk.context, StaticTokens(PEERS), quota, ProtocolSettings(), Metrics(), lambda: True)
+    assert desk.context.registry is not None
+    entrance = Entrance("/dsp/2025-1", PinnedTokens(PEERS, desk.context.registry), {})
+    server = ProtocolServer(desk.context, "http://us", [entrance], quota, ProtocolSettings(), Metrics(), lambda: True)
     async with TestClient(TestServer(server.application())) as client:
 
         async def ask(name: str) -> int:

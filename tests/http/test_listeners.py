@@ -30,6 +30,7 @@ from connector.demo.houses import free_ports
 from connector.http.local import LocalServer
 from connector.http.protocol import ProtocolServer
 from connector.http.signaling import SignalingServer
+from connector.identity.interface import Entrance
 from connector.settings import Settings, load
 from connector.settings.secret import Secret
 
@@ -74,6 +75,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         await running
 
 
+MAIN = [Entrance("/dsp/2025-1", NOBODY, {})]
+
+
 def applications(settings: Settings) -> Iterator[tuple[str, web.Application]]:
     """The same applications as those that run, for their routes only: no handler of these is ever called."""
     token = Secret("not-used-0123456789")
@@ -81,7 +85,12 @@ def applications(settings: Settings) -> Iterator[tuple[str, web.Application]]:
         database=Path("none"), token="none", control_token="none", control_url="http://127.0.0.1:1", sink_dir=Path("none"),
         source_roots=(), signaling_host="127.0.0.1", signaling_port=0, public_host="127.0.0.1", public_port=0,
     )  # fmt: skip
-    yield "protocol", ProtocolServer(NOBODY, NOBODY, NOBODY, settings.protocol, NOBODY, lambda: True).application()
+    yield (
+        "protocol",
+        ProtocolServer(
+            NOBODY, "", [Entrance("/dsp/2025-1", NOBODY, {})], NOBODY, settings.protocol, NOBODY, lambda: True
+        ).application(),
+    )
     yield "local", LocalServer(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, token).application()
     yield "control", SignalingServer(NOBODY, token).application()
     yield "data plane", Signaling(NOBODY, NOBODY, NOBODY, plane).application()

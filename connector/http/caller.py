@@ -1,0 +1,53 @@
+"""Requests to peers: the guarded client, with headers that show who we are. A challenge of the peer is answered once or twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from connector.http.client import Answer, GuardedClient
+from connector.identity.interface import Call, Scope
+
+MAX_ATTEMPTS: Final = 4
+
+
+class Shows(Protocol):
+    """What shows a peer who we are: the outbound half of an identity."""
+
+    async def outbound(self, counterparty: str, call: Call) -> Mapping[str, str]: ...
+
+    def challenged(self, counterparty: str, call: Call, headers: Mapping[str, str]) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls peers. Stateless itself."""
+
+    client: GuardedClient
+    identity: Shows
+
+    async def request(
+        self,
+        method: str,
+        counterparty: str,
+        url: str,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """A whole answer. Raises EgressRefused and PeerUnreachable as the client does, and what the identity raises.
+
+        A 401 means that the peer has acted on nothing, so asking again with what it wants to see repeats nothing.
+        """
+        call = Call(method, url, scope)
+        attempts = 0
+        while True:
+            attempts += 1
+            shown = {**headers, **await self.identity.outbound(counterparty, call)}
+            answer = await self.client.request(method, url, headers=shown, body=body, timeout_s=timeout_s)
+            again = answer.status == 401 and attempts < MAX_ATTEMPTS
+            if not again or not self.identity.challenged(counterparty, call, answer.headers):
+                return answer
