@@ -29,7 +29,7 @@ test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)
 
 test-full: .venv/dev.stamp
-	CARNET_FULL=1 $(BIN)/python -m pytest $(ARGS)
+	CARNET_FULL=1 CARNET_TEST_KEYCLOAK=1 $(BIN)/python -m pytest $(ARGS)
 	$(BIN)/python -m tests.faults.loss --full --report tests/faults/REPORT.md
 	@if $(BIN)/python -c 'import sys; from tests.postgres import find_programs; sys.exit(find_programs() is None)'; then \
 		$(BIN)/python -m tests.faults.loss --full --store postgres --report tests/faults/REPORT-postgres.md; \
@@ -53,7 +53,7 @@ lock: .venv/dev.stamp
 	@! grep -nE 'file:|://|^-' requirements.txt requirements-dev.txt || { echo "the lock names a place" >&2; exit 1; }
 
 clean:
-	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .tck
+	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .tck .oauth
 
 .venv/venv.stamp:
 	@command -v "$(PYTHON)" >/dev/null || \
