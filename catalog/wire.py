@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, Final
 
 import orjson
@@ -141,8 +142,8 @@ def _duplicate(raw: bytes) -> DocumentError:
     def watch(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen = dict(pairs)
         if len(seen) < len(pairs) and not found:
-            names = [name for name, _ in pairs]
-            found.append(next(name for name in names if names.count(name) > 1))
+            times = Counter(name for name, _ in pairs)
+            found.append(next(name for name in times if times[name] > 1))
         return seen
 
     json.loads(raw, object_pairs_hook=watch)

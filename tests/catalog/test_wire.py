@@ -165,3 +165,12 @@ def test_bombs_of_json_ld_are_small_change() -> None:
     cycle = {**linked, "@context": [{"@import": "https://w3id.org/dspace/2025/1/context.jsonld"}]}
     with pytest.raises(DocumentError, match="context-inline"):
         normalise(cycle)
+
+
+def test_the_member_that_stands_twice_is_named_among_very_many() -> None:
+    """The object is as large as a message may be: naming it must not take more than reading it."""
+    many = ",".join(f'"{number}":0' for number in range(20_000))
+    raw = f'{{"twice":0,{many},"twice":1}}'.encode()
+    assert MAX_BYTES * 0.8 < len(raw) < MAX_BYTES
+    found = refusal(raw)
+    assert (found.code, found.path) == ("document-duplicate-member", "/twice")
