@@ -42,7 +42,10 @@ def write_config(settings: Settings, control_url: str) -> Path:
         "public_url": data.public_url,
         "egress_allow": [*settings.client.allow, control_url.removeprefix("http://")],
         "egress_https_only": True,
+        "behind_proxy": data.behind_proxy,
     }
+    files = {"tls_certificate": data.tls_certificate, "tls_key": data.tls_key, "ca_file": settings.client.ca_file}
+    values |= {name: str(path) for name, path in files.items() if path is not None}
     path = settings.data_dir / "data-plane.toml"
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
     return path

@@ -35,6 +35,9 @@ def main() -> int:
     os.umask(0o077)
     try:
         asyncio.run(_serve(settings, exit_with_stdin=arguments.exit_with_stdin))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     except OSError as error:
         sys.stderr.write(f"the data plane cannot listen or write: {error.strerror or error}\n")
         return 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -27,6 +28,7 @@ from connector.dataplane.records import Flow, Records
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.signaling import Signaling
 from connector.http.client import EgressPolicy, GuardedClient, parse_target
+from connector.http.tls import client_context, server_context
 from connector.store.engine import LostRace
 from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
@@ -45,15 +47,17 @@ def now_ms() -> int:
 async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> None:
     """Serve until ``stop`` is set. Writes one JSON line to standard output when both listeners are up.
 
-    Raises StoreUnavailable or MigrationError when the database cannot be used, OSError when a port is taken.
+    Raises StoreUnavailable or MigrationError when the database cannot be used, OSError when a port is taken, SettingsError when
+    a certificate cannot be used.
     """
     await asyncio.to_thread(_prepare_disk, settings)
+    trust, tls = await asyncio.to_thread(_tls, settings)
     async with AsyncExitStack() as stack:
         engine = await SqliteEngine.open(settings.database)
         stack.push_async_callback(engine.close)
         await migrate(engine, MIGRATIONS, now_ms())
         records = Records(engine)
-        client = await stack.enter_async_context(GuardedClient(_egress(settings)))
+        client = await stack.enter_async_context(GuardedClient(_egress(settings), tls=trust))
         notifier = Notifier(records, client, settings, now_ms)
         downloads = Downloader(records, client, notifier, settings, now_ms)
         stack.push_async_callback(downloads.close)
@@ -64,7 +68,7 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
             await _report_change(records, notifier, flow, reason)
 
         public = PublicData(records, streams, settings.bounds, on_changed)
-        public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port)
+        public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port, tls)
         flows.public_url = settings.public_url or public_url
         stack.push_async_callback(streams.abort_all)
         await downloads.resume_all()
@@ -77,15 +81,24 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
             delivery.cancel()
 
 
-async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int) -> str:
+def _tls(settings: DataPlaneSettings) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
+    """For our calls, and for the public listener if it speaks TLS itself."""
+    trust = client_context(settings.ca_file)
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return trust, None
+    return trust, server_context(settings.tls_certificate, settings.tls_key, section="", now_ms=now_ms())
+
+
+async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None) -> str:
     """Start a listener that ends with the stack; its own address as a URL."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, host, port)
+    site = web.TCPSite(runner, host, port, ssl_context=tls)
     await site.start()
     bound = runner.addresses[0]
-    return f"http://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"http://{bound[0]}:{bound[1]}"
+    scheme = "http" if tls is None else "https"
+    return f"{scheme}://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{scheme}://{bound[0]}:{bound[1]}"
 
 
 async def _report_change(records: Records, notifier: Notifier, flow: Flow, reason: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from connector.settings.rules import check_listener_tls, is_loopback
 from connector.settings.secret import SettingsError, read_token
 
 
@@ -39,7 +40,8 @@ class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the data plane needs to run. ``token`` and ``control_token`` are secrets.
 
     ``signaling_port`` and ``public_port`` may be 0; ``public_url`` empty means the public listener's own address.
-    ``source_roots`` are the only folders files may be published from; ``egress_allow`` as in EgressPolicy.
+    ``source_roots`` are the only folders files may be published from; ``egress_allow`` as in EgressPolicy. ``tls_certificate``
+    and ``tls_key`` are for the public listener, ``ca_file`` is trusted beside the system's authorities; all PEM files.
     """
 
     database: Path
@@ -55,6 +57,9 @@ class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""
     egress_allow: frozenset[str] = frozenset()
     egress_https_only: bool = True
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    ca_file: Path | None = None
     bounds: DataPlaneBounds = DataPlaneBounds()
 
     def __repr__(self) -> str:
@@ -75,15 +80,34 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     public_url: str = ""
     egress_allow: frozenset[str] = frozenset()
     egress_https_only: bool = True
+    tls_certificate: str = ""
+    tls_key: str = ""
+    behind_proxy: bool = False
+    ca_file: str = ""
     bounds: DataPlaneBounds = DataPlaneBounds()
 
 
 def load_settings(file: Path) -> DataPlaneSettings:
-    """Read a TOML file; relative paths count from its folder. Raises SettingsError, which never shows a secret."""
+    """Read a TOML file; relative paths count from its folder. Raises SettingsError, which never shows a secret.
+
+    A public listener that leaves loopback needs TLS or a proxy that speaks it, as in the settings of the connector.
+    """
     try:
         read = msgspec.convert(tomllib.loads(file.read_text()), _File)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise SettingsError("invalid-file", str(file), str(error)) from None
+    if not read.public_url and not is_loopback(read.public_host):
+        raise SettingsError(
+            "missing-setting", "public_url", "is required because public_host is not loopback: what do others call?"
+        )
+    check_listener_tls(
+        "",
+        read.public_host,
+        read.public_url,
+        certificate=bool(read.tls_certificate),
+        key=bool(read.tls_key),
+        behind_proxy=read.behind_proxy,
+    )
     here = file.resolve().parent
     return DataPlaneSettings(
         database=here / read.database,
@@ -99,5 +123,8 @@ def load_settings(file: Path) -> DataPlaneSettings:
         public_url=read.public_url.rstrip("/"),
         egress_allow=read.egress_allow,
         egress_https_only=read.egress_https_only,
+        tls_certificate=here / read.tls_certificate if read.tls_certificate else None,
+        tls_key=here / read.tls_key if read.tls_key else None,
+        ca_file=here / read.ca_file if read.ca_file else None,
         bounds=read.bounds,
     )

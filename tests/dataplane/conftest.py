@@ -66,6 +66,7 @@ class Plane:
     http: aiohttp.ClientSession
     allow: list[str]
     bounds: dict[str, float]
+    more: tuple[str, ...] = ()
     process: asyncio.subprocess.Process | None = None
     signaling_url: str = ""
     public_url: str = ""
@@ -93,6 +94,7 @@ class Plane:
             'source_roots = ["sources"]',
             f"public_port = {free_port()}",
             f"egress_allow = {json.dumps(self.allow)}",
+            *self.more,
             "[bounds]",
             "backoff_first_s = 0.01",
             "backoff_max_s = 0.2",
@@ -220,8 +222,8 @@ async def control() -> AsyncIterator[Control]:
 async def make_plane(tmp_path: Path, control: Control, http: aiohttp.ClientSession) -> AsyncIterator[MakePlane]:
     planes: list[Plane] = []
 
-    async def make(*allow: str, **bounds: float) -> Plane:
-        plane = Plane(tmp_path / f"plane{len(planes)}", control.url, http, list(allow), bounds)
+    async def make(*allow: str, more: tuple[str, ...] = (), **bounds: float) -> Plane:
+        plane = Plane(tmp_path / f"plane{len(planes)}", control.url, http, list(allow), bounds, more)
         planes.append(plane)
         plane.write_config()
         await plane.start()
