@@ -4,7 +4,7 @@ The ceremony of a call, in order; each step is marked with its number below:
 
 1. parse the URL strictly into parts of our own (no second parser ever sees the text)
 2. scheme and port: https unless policy or exemption say otherwise; no privileged port but 80 and 443
-3. a literal address is judged at once
+3. a literal address is judged at once, and a name of this machine
 4. a name is resolved once per connection, *every* answer is judged, a judged address is the one connected to
 5. headers carry no line break and do not frame the message; no cookies, no proxy, no environment
 6. deadlines: connect (DNS included), silence between bytes, and the whole call
@@ -46,6 +46,8 @@ _URL = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>/[!-~]*?)?(?:\?(?P<query>[!-~]*))?",
     re.IGNORECASE,
 )
+# No top-level domain is one; whatever ends in one is an address in some reading (WHATWG URL, "ends in a number").
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
 _FRAMING_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
@@ -150,14 +152,10 @@ def _canonical_v6(text: str) -> str:
 
 @functools.lru_cache(maxsize=512)
 def _canonical_name(name: str) -> str:
-    """Refuse what the system's resolver takes for an address: ``2130706433``, ``0x7f.1``, ``010.0.0.1``."""
+    """Refuse what some resolver takes for an address: ``2130706433``, ``0x7f.1``, ``010.0.0.1``, ``127.0.0.1.``."""
     if len(name) > 253:
         raise EgressRefused("url", "host name too long")
-    if _literal(name) is None:
-        try:
-            socket.inet_aton(name)
-        except OSError:
-            return name
+    if _literal(name) is None and _NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]):
         raise EgressRefused("url", "an address must be written as four plain decimal numbers")
     return name
 
@@ -167,6 +165,11 @@ def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def _names_this_machine(host: str) -> bool:
+    """RFC 6761, 6.3: ``localhost`` and all below it, never asked of a DNS that may say otherwise."""
+    return host.removesuffix(".").rpartition(".")[2] == "localhost"
 
 
 def is_public(address: str) -> bool:
@@ -375,7 +378,7 @@ class GuardedClient:
                 raise EgressRefused("scheme", "https is required")
             if target.port < 1024 and target.port not in (80, 443):
                 raise EgressRefused("port", "not a port of a web server")
-            if _literal(target.host) is not None and not is_public(target.host):
+            if _names_this_machine(target.host) or (_literal(target.host) is not None and not is_public(target.host)):
                 raise EgressRefused("address", "the address is not public")
         for name, value in headers.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
