@@ -25,7 +25,7 @@ WORK: Final = HERE.parents[1] / ".oauth"
 INSTALL_TIMEOUT_S: Final = 100
 ANSWER_TIMEOUT_S: Final = 30.0
 END_TIMEOUT_S: Final = 10.0
-_SOURCES: Final = ("as.mjs", "package.json", "package-lock.json")
+_LOCKED: Final = ("package.json", "package-lock.json")
 
 
 class NotInstallable(Exception):
@@ -37,7 +37,7 @@ def install() -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise NotInstallable("npm is not installed here (apt-get install npm); .ci/run installs it")
-    sources = [HERE / "oidc" / name for name in _SOURCES]
+    sources = [HERE / "oidc" / name for name in _LOCKED]
     home = WORK / f"oidc-provider-{hashlib.sha256(b''.join(source.read_bytes() for source in sources)).hexdigest()[:16]}"
     if home.exists():
         return home
@@ -74,24 +74,32 @@ def server_key() -> SigningKey:
 
 
 class OidcProvider:
-    """A server that runs. ``issuer`` is known before anybody is registered."""
+    """A server that runs. ``issuer`` is known before anybody is registered; ``nonces``: it wants one of its own in each proof."""
 
     def __init__(self, process: asyncio.subprocess.Process, issuer: str) -> None:
         self._process = process
         self._setup: dict[str, Any] = {}
         self.issuer = issuer
+        self.nonces = False
 
     async def register(self, clients: Sequence[Client], keys: Sequence[SigningKey] | None = None) -> None:
         """Know these clients and no others; sign with the first of ``keys`` and publish all of them."""
         signing = [server_key()] if keys is None else keys
         self._setup = {
             "clients": [
-                {"id": client.id, "keys": [dict(client.jwk)], "dpop": client.dpop, "claims": dict(client.claims)}
+                {
+                    "id": client.id,
+                    "keys": [dict(client.jwk)],
+                    "secret": client.secret,
+                    "dpop": client.dpop,
+                    "claims": dict(client.claims),
+                }
                 for client in clients
             ],
             "resources": sorted({client.audience for client in clients}),
             "keys": [private_jwk(key) for key in signing],
             "lifetime_s": TOKEN_LIFE_S,
+            "nonces": self.nonces,
         }
         await tell(self._process, {"configure": self._setup})
 
@@ -126,7 +134,8 @@ async def running(home: Path, log: Path) -> AsyncIterator[OidcProvider]:
     with log.open("wb") as written:
         process = await asyncio.create_subprocess_exec(
             runtime(home),
-            home / "as.mjs",
+            HERE / "oidc" / "as.mjs",
+            cwd=home,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=written,

@@ -27,13 +27,15 @@ def now_s() -> int:
 @dataclass(frozen=True, slots=True)
 class Client:
     """What an authorization server knows of a participant: its id, its public JWK by the name that assertions give it, the one
-    resource that it wants to reach, and what the tokens say of it beside the standard claims."""
+    resource that it wants to reach, and what the tokens say of it beside the standard claims. With
+    ``secret`` it signs nothing."""
 
     id: str
     jwk: Mapping[str, str]
     audience: str
     claims: Mapping[str, str]
     dpop: bool = True
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)

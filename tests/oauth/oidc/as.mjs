@@ -1,13 +1,16 @@
 // An OAuth 2 authorization server on a free port of loopback, for tests.
 //
 // Each line on standard input is a command in JSON, each is answered by one line on standard output; when the input ends, so does
-// the server. {"configure": {"clients", "resources", "keys", "lifetime_s"}} sets it up, from the start or anew;
-// {"count": true} asks how often each path was requested.
+// the server. {"configure": {"clients", "resources", "keys", "lifetime_s", "nonces"}} sets it up, from the start or
+// anew; {"count": true} asks how often each path was requested.
 
+import { randomBytes } from 'node:crypto';
 import http from 'node:http';
+import { createRequire } from 'node:module';
 import readline from 'node:readline';
 
-import Provider, { errors } from 'oidc-provider';
+// It is installed where this is run, not where this file stands.
+const { default: Provider, errors } = await import(createRequire(`${process.cwd()}/`).resolve('oidc-provider'));
 
 const SCOPES = ['catalog', 'negotiation', 'transfer', 'messages'];
 const MAX_ASSERTION_S = 300;
@@ -32,14 +35,16 @@ function strictAssertion(ctx, claims, header) {
   if (!(lifetime > 0 && lifetime <= MAX_ASSERTION_S)) throw new errors.InvalidClientAuth('the assertion lives too long');
 }
 
-function registered({ id, keys, dpop }) {
+function registered({ id, keys, secret, dpop }) {
+  const authentication = secret
+    ? { token_endpoint_auth_method: 'client_secret_post', client_secret: secret }
+    : { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys } };
   return {
     client_id: id,
     grant_types: ['client_credentials'],
     response_types: [],
     redirect_uris: [],
-    token_endpoint_auth_method: 'private_key_jwt',
-    jwks: { keys },
+    ...authentication,
     dpop_bound_access_tokens: dpop,
     scope: SCOPES.join(' '),
   };
@@ -58,7 +63,7 @@ function resourceServer(resources, lifetime) {
   };
 }
 
-function configure(issuer, { clients, resources, keys, lifetime_s: lifetime }) {
+function configure(issuer, { clients, resources, keys, lifetime_s: lifetime, nonces }) {
   const claims = new Map(clients.map((client) => [client.id, client.claims]));
   const provider = new Provider(issuer, {
     clients: clients.map(registered),
@@ -66,14 +71,14 @@ function configure(issuer, { clients, resources, keys, lifetime_s: lifetime }) {
     scopes: SCOPES,
     // All our keys are of elliptic curves, and the default is RSA.
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
-    clientAuthMethods: ['private_key_jwt'],
+    clientAuthMethods: ['private_key_jwt', 'client_secret_post'],
     enabledJWA: { clientAuthSigningAlgValues: ['ES256', 'EdDSA'], dPoPSigningAlgValues: ['ES256', 'EdDSA'] },
     assertJwtClientAuthClaimsAndHeader: strictAssertion,
     extraTokenClaims: (_ctx, token) => claims.get(token.clientId),
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
-      dPoP: { enabled: true },
+      dPoP: { enabled: true, requireNonce: () => nonces, nonceSecret: randomBytes(32) },
       resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer(resources, lifetime) },
     },
   });
