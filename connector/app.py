@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from connector.clocks import Clock
 from connector.companion import Companion, write_config
 from connector.delivery import HttpDelivery
 from connector.dispatch import Dispatcher
-from connector.flow import answers, begin, publish
+from connector.flow import answers, begin, publish, standing
 from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
@@ -35,6 +35,7 @@ from connector.http.caller import Caller
 from connector.http.client import EgressPolicy, GuardedClient
 from connector.http.hooks import Hooks
 from connector.http.local import LocalServer
+from connector.http.local_keys import LocalKeys
 from connector.http.protocol import ProtocolServer
 from connector.http.quota import Quota
 from connector.http.signaling import SignalingServer
@@ -80,6 +81,7 @@ class Running:
     browser: Browser
     metrics: Metrics
     watch: Watch
+    reload_keys: Callable[[], Awaitable[None]]
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -166,12 +168,13 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     context = _context(settings, store, origin, who, owner, dispatcher, clock, entered)
     caller = Caller(client, who.outbound)
     browser = Browser(context, caller, settings.client.max_answer_bytes)
-    running = Running(settings, context, plane, browser, metrics, watch)
+    running = Running(settings, context, plane, browser, metrics, watch, who.reload_keys)
     await _hold_from_the_start(settings, context)
     if isinstance(engine, SqliteEngine):
         await store.release_all()
     else:
         await engine.listen(WAKE_CHANNEL, lambda _: dispatcher.wake())
+    await standing.finish(context)
 
     delivery = HttpDelivery(context, caller, local_client, settings.dispatch, metrics, plane.signaling)
     automation.act_in(context)
@@ -348,10 +351,11 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
 
 async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Running) -> None:
     """The owner's channel: a socket that only the owner can open, and loopback with a token where it is wanted."""
-    local, parts = settings.local, (running.context, running.browser, running.plane, running.metrics, running.watch)
+    local, keys = settings.local, LocalKeys(running.reload_keys)
+    parts = (running.context, running.browser, running.plane, running.metrics, running.watch)
     if local.socket is not None:
         local.socket.unlink(missing_ok=True)
-        runner = await _runner(stack, LocalServer(*parts, token=None).application())
+        runner = await _runner(stack, LocalServer(*parts, token=None, keys=keys).application())
         await web.UnixSite(runner, str(local.socket)).start()
         local.socket.chmod(0o600)
     if local.host:
@@ -359,7 +363,7 @@ async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Runni
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((local.host, local.port))
-        await _site(stack, LocalServer(*parts, token=token).application(), listening)
+        await _site(stack, LocalServer(*parts, token=token, keys=keys).application(), listening)
 
 
 async def _site(

@@ -1,12 +1,14 @@
-"""`carnet init`: the folder of a new connector, with its settings and tokens, readable by the owner only."""
+"""`carnet init`: the folder of a new connector, with its settings, tokens and keys, readable by the owner only."""
 
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from connector.identity.keyfiles import make_keys
 from connector.settings import SettingsError, load
 from connector.settings.document import template
 
@@ -18,7 +20,7 @@ TOKEN_BYTES = 32
 @click.option("--participant-id", required=True, metavar="ID", help="Who you are, as peers name you: did:web:you.example")
 @click.option("--set", "chosen", multiple=True, metavar="KEY=VALUE", help="A setting with its TOML value: protocol.port=8301")
 def command(folder: Path, participant_id: str, chosen: tuple[str, ...]) -> None:
-    """Make FOLDER with a commented carnet.toml and the tokens of a new connector.
+    """Make FOLDER with a commented carnet.toml, the tokens and the keys of a new connector.
 
     Nothing that exists is changed: when one of the files is there already, nothing is written.
     """
@@ -34,7 +36,7 @@ def command(folder: Path, participant_id: str, chosen: tuple[str, ...]) -> None:
 
 
 def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], more: str = "") -> list[str]:
-    """Write settings and tokens of a new connector; gives the names of the files.
+    """Write settings, tokens and keys of a new connector; gives the names of the files, and of the folder of keys.
 
     `settings` maps `section.key` to a TOML value; `more` is put at the end of the settings file. Ends the command, and leaves
     no file, when one exists already or the settings cannot be used.
@@ -50,13 +52,14 @@ def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], m
         for name, content in contents.items():
             write_private(folder / name, content)
             written.append(folder / name)
-        load(folder / "carnet.toml", {})
+        made = load(folder / "carnet.toml", {})
+        make_keys(made.keys.dir, made.participant_id, time.time_ns() // 1_000_000)
     except (OSError, SettingsError) as error:
         for path in written:
             path.unlink()
         reason = f"cannot write {folder}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise click.ClickException(reason) from error
-    return list(contents)
+    return [*contents, os.path.relpath(made.keys.dir, folder)]
 
 
 def _make_folder(folder: Path) -> None:

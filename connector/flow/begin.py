@@ -1,6 +1,7 @@
 """Use cases that begin a process: request a contract, offer one, request a transfer. And the agreements held from the start.
 
-Interfaces call these and nothing below. Raises CallerError or NotFound with what to do, and then nothing was begun.
+Interfaces call these and nothing below. Raises CallerError, NotFound or PolicyDenied with what to do, and then
+nothing was begun.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import orjson
 
 from connector.flow.context import Context, Note, save
 from connector.flow.reactions import PULL, published_offer
+from connector.flow.standing import beginning
 from connector.protocol import process as core
 from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import Document
@@ -131,5 +133,7 @@ async def _new(
 async def _begin(context: Context, process: Process, message: Message, content: Document) -> Process:
     message_id = context.new_id()
     decision = core.want(process, message, content, message_id, context.now_ms())
-    context.hand_over(await save(context, None, decision, Note("sent", message, message_id)))
+    note = Note("sent", message, message_id)
+    leaving = await beginning(context, process.counterparty, lambda guard: save(context, None, decision, note, also=guard))
+    context.hand_over(leaving)
     return decision.process

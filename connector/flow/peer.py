@@ -14,6 +14,7 @@ import orjson
 
 from connector.flow.context import Context, retrying
 from connector.flow.inbound import check_texts, digest_of
+from connector.flow.standing import beginning
 from connector.identity.interface import Principal
 from connector.protocol.errors import BadMessage, NotFound
 from connector.protocol.messages import Document
@@ -29,9 +30,13 @@ SOFTWARE: Final = "carnet"
 
 
 async def hello(context: Context, counterparty: str) -> str:
-    """Greet a peer; its capabilities come back as a message of their own. Returns the id of the greeting."""
+    """Greet a peer; its capabilities come back as a message of their own. Returns the id of the greeting.
+
+    Raises PolicyDenied if the peer is not welcome here.
+    """
     message = await _outgoing(context, counterparty, "Hello")
-    await context.store.commit([writes.insert_outgoing(message)], wakes=True)
+    queued = writes.insert_outgoing(message)
+    await beginning(context, counterparty, lambda guard: context.store.commit([queued, *guard], wakes=True))
     context.hand_over([message])
     return message.id
 

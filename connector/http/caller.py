@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from connector.http.client import Answer, GuardedClient
-from connector.identity.interface import Call, Scope
+from connector.identity.interface import Call, Outbound, Scope
 
 MAX_ATTEMPTS: Final = 4
-
-
-class Shows(Protocol):
-    """What shows a peer who we are: the outbound half of an identity."""
-
-    async def outbound(self, counterparty: str, call: Call) -> Mapping[str, str]: ...
-
-    def challenged(self, counterparty: str, call: Call, headers: Mapping[str, str]) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +17,7 @@ class Caller:
     """Calls peers. Stateless itself."""
 
     client: GuardedClient
-    identity: Shows
+    identity: Outbound
 
     async def request(
         self,

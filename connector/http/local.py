@@ -20,6 +20,7 @@ from connector.flow.context import Context
 from connector.flow.plane import Plane
 from connector.flow.watch import Watch
 from connector.http import problems
+from connector.http.local_keys import LocalKeys
 from connector.metrics import CONTENT_TYPE, Metrics
 from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound
 from connector.protocol.messages import Document
@@ -84,7 +85,8 @@ class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """Handlers of the owner's channel. ``token`` is None on the Unix socket, where the file's mode is the guard."""
+    """Handlers of the owner's channel. ``token`` is None on the Unix socket, where the file's mode is the guard. ``keys`` is what
+    reads our keys again; without it there is no such route."""
 
     context: Context
     browser: Browser
@@ -92,6 +94,7 @@ class LocalServer:
     metrics: Metrics
     watch: Watch
     token: Secret | None
+    keys: LocalKeys | None = None
 
     def application(self) -> web.Application:
         """All routes; every one needs the token where there is one."""
@@ -122,6 +125,8 @@ class LocalServer:
         add.add_delete(f"{base}/dead-letters/{{id}}", self._give_up)
         add.add_post(f"{base}/peers/{{id}}/hello", self._hello)
         add.add_get(f"{base}/peers/{{id}}/capabilities", self._capabilities)
+        if self.keys is not None:
+            add.add_routes(self.keys.routes())
         return app
 
     @web.middleware

@@ -21,7 +21,7 @@ from connector.flow import inbound, peer, publish
 from connector.flow.context import Context
 from connector.http import problems
 from connector.http.quota import Quota
-from connector.identity.interface import Entrance, Identity, Incoming, Principal, Scope
+from connector.identity.interface import Entrance, Inbound, Incoming, Principal, Scope
 from connector.metrics import Metrics
 from connector.protocol.errors import BadMessage, CarnetError, NotAuthenticated, NotFound
 from connector.protocol.states import Kind
@@ -119,7 +119,7 @@ class ProtocolServer:
         self.metrics.request_answered("protocol", response.status, time.perf_counter() - began)
         return response
 
-    def _guard(self, identity: Identity, name: str, scope: Scope, handler: Handler, *, changes: bool) -> Handler:
+    def _guard(self, identity: Inbound, name: str, scope: Scope, handler: Handler, *, changes: bool) -> Handler:
         """Identity, quota, and errors in the protocol's own form."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:

@@ -1,31 +1,52 @@
-"""The parts of identity put together from the settings: who recognises callers, and what shows others who we are."""
+"""The parts of identity put together from the settings: who recognises callers, and what shows others who we are.
+
+Called by ``app.py``, and nothing else is put together here. Reads the keys; the rest of the connector never sees a file of them.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
 
 from aiohttp import web
 
+from connector.http import oauth as pages
 from connector.http.client import GuardedClient
+from connector.identity import did
+from connector.identity.authority import Authority
 from connector.identity.choice import Choice
-from connector.identity.directory import Directory
+from connector.identity.clients import ClientKeys, Newcomers
+from connector.identity.directory import Directory, nobody
 from connector.identity.door import Door
-from connector.identity.interface import Entrance
+from connector.identity.fetcher import Fetcher
+from connector.identity.gate import Expected
+from connector.identity.interface import Entrance, Inbound, Scope
+from connector.identity.issuers import ExternalIssuers
+from connector.identity.keyfiles import ensure_keys, load_keys
+from connector.identity.keys import KeyRing, Use
+from connector.identity.metadata import resource_document, resource_path
+from connector.identity.oauth import ALGORITHMS, TOKEN_TYPES, OAuthResource, OwnIssuer
 from connector.identity.pinned import PinnedTokens
 from connector.identity.registry import Registry
+from connector.identity.signing import SigningKey
+from connector.identity.tokens import OAuthClient
 from connector.settings import Settings
+from connector.settings.model import PeerSettings
 from connector.store.control import ControlStore
 from connector.store.registry import RegistryStore
 
-PINNED_AUTH = {"protocol": "carnet-pinned-token", "version": "1", "profile": ["bearer"]}
-OAUTH_AUTH = {"protocol": "OAuth", "version": "2", "profile": ["client_credentials", "private_key_jwt", "dpop"]}
+PINNED_AUTH: Final = {"protocol": "carnet-pinned-token", "version": "1", "profile": ["bearer"]}
+OAUTH_AUTH: Final = {"protocol": "OAuth", "version": "2", "profile": ["client_credentials", "private_key_jwt", "dpop"]}
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """Everything that app.py needs of identity."""
+    """Everything of identity that the rest of the connector needs."""
 
     registry: Registry
     directory: Directory
@@ -34,6 +55,7 @@ class Recognition:
     door: Door
     routes: list[web.RouteDef]
     callback_for: Callable[[str], str | None]
+    reload_keys: Callable[[], Awaitable[None]]
     close: Callable[[], Awaitable[None]]
 
 
@@ -45,23 +67,154 @@ async def recognition(
     now_ms: Callable[[], int],
     new_id: Callable[[], str],
 ) -> Recognition:
-    """The parts of one connector whose peers see it at ``origin``."""
+    """The parts of one connector whose peers see it at ``origin``. Raises SettingsError for keys that cannot be used."""
     rows = RegistryStore(store.engine)
     registry = Registry(rows, now_ms, time.monotonic)
-    await registry.settle(settings.peers, settings.development.anonymous_participant)
+    await registry.settle((*settings.peers, *_spoken_for(settings)), settings.development.anonymous_participant)
     pinned = PinnedTokens(settings.peers, registry, settings.development.anonymous_participant)
+    load = partial(ensure_keys, settings.keys.dir, settings.participant_id, os.environ, settings.keys.overlap_h, now_ms())
+    keys = await asyncio.to_thread(load)
+    parts = _Parts(settings, origin, registry, keys, Fetcher(client, settings.oauth, time.monotonic), now_ms, new_id)
+
+    async def reload_keys() -> None:
+        keys.become(await asyncio.to_thread(load_keys, settings.keys.dir, os.environ, settings.keys.overlap_h))
+
+    oauth = parts.client(client)
 
     async def close() -> None:
-        return
+        await oauth.close()
+        await parts.fetcher.close()
 
-    entrances = tuple(Entrance(path, pinned, PINNED_AUTH) for path, auth in settings.protocol.paths)
+    entrances = tuple(_entrance(path, auth, parts, pinned) for path, auth in settings.protocol.paths)
+    main = {auth: f"{origin}{path}" for path, auth in reversed(settings.protocol.paths)}
     return Recognition(
-        registry,
-        Directory(registry),
-        entrances,
-        Choice(pinned, pinned),
-        Door(rows, store, shared=rows.shared),
-        [],
-        lambda _: None,
-        close,
+        registry=registry,
+        directory=Directory(registry, parts.resolve),
+        entrances=entrances,
+        outbound=Choice(pinned, oauth),
+        door=Door(rows, store, shared=rows.shared),
+        routes=parts.routes(),
+        callback_for=lambda peer: main.get("pinned-token" if pinned.speaks_to(peer) else "oauth"),
+        reload_keys=reload_keys,
+        close=close,
     )
+
+
+def _spoken_for(settings: Settings) -> list[PeerSettings]:
+    """Participants that a trusted issuer speaks for: to trust it for them is to vouch for them."""
+    known = {settings.participant_id, *(peer.id for peer in settings.peers)}
+    named = dict.fromkeys(each for issuer in settings.issuers for each in issuer.participants)
+    return [PeerSettings(id=each) for each in named if each not in known]
+
+
+def _entrance(path: str, auth: str, parts: _Parts, pinned: PinnedTokens) -> Entrance:
+    if auth == "pinned-token":
+        return Entrance(path, pinned, PINNED_AUTH)
+    return Entrance(path, parts.resource(path), OAUTH_AUTH)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What the parts of OAuth share."""
+
+    settings: Settings
+    origin: str
+    registry: Registry
+    keys: KeyRing
+    fetcher: Fetcher
+    now_ms: Callable[[], int]
+    new_id: Callable[[], str]
+    clients: ClientKeys = field(init=False)
+    authority: Authority | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings, bounds = self.settings, self.settings.oauth
+        newcomers = Newcomers(self.registry, bounds.max_unverified, self.now_ms)
+        self.clients = ClientKeys(
+            self.registry,
+            self.fetcher,
+            bounds,
+            newcomers,
+            http_loopback=settings.development.http_dids,
+            now_ms=self.now_ms,
+        )
+        self.authority = None
+        if bounds.embedded and self.resources:
+            made = (self.origin, self.resources, self.keys, self.clients, newcomers, self.registry, bounds)
+            self.authority = Authority(*made, now_ms=self.now_ms, new_id=self.new_id)
+
+    @property
+    def resources(self) -> list[str]:
+        """The addresses of our protected resources."""
+        return [f"{self.origin}{path}" for path, auth in self.settings.protocol.paths if auth == "oauth"]
+
+    @property
+    def resolve(self) -> Callable[[str], Awaitable[Any]]:
+        """What finds an unknown participant."""
+        return self.clients.resolve if self.settings.oauth.meet_by_did else nobody
+
+    def resource(self, path: str) -> Inbound:
+        """Who recognises the callers of one base path."""
+        settings, bounds = self.settings, self.settings.oauth
+        resource = f"{self.origin}{path}"
+        own = None if self.authority is None else OwnIssuer(self.origin, self.authority.verify_key)
+        anybody = Expected(
+            types=TOKEN_TYPES.union(*(issuer.token_types for issuer in settings.issuers)),
+            algorithms=ALGORITHMS.union(*(issuer.algorithms for issuer in settings.issuers)),
+            max_lifetime_s=max([bounds.token_lifetime_s, *(issuer.max_lifetime_s for issuer in settings.issuers)]),
+            issuer=None,
+            audience=None,
+        )
+        return OAuthResource(
+            resource,
+            self.registry,
+            own,
+            ExternalIssuers(settings.issuers, self.fetcher, resource, bounds.leeway_s),
+            anybody=anybody,
+            bearer_issuers=frozenset(each.issuer for each in settings.issuers if each.sender_constraint == "bearer"),
+            metadata_url=self.origin + resource_path(path),
+            lifetime_s=bounds.token_lifetime_s,
+            leeway_s=bounds.leeway_s,
+            now_ms=self.now_ms,
+        )
+
+    def client(self, client: GuardedClient) -> OAuthClient:
+        """What shows peers who we are."""
+        issuers, made = self.settings.issuers, (self.registry, self.fetcher, client)
+        us = self.settings.participant_id
+        return OAuthClient(us, self._signing, *made, issuers, now_ms=self.now_ms, new_id=self.new_id)
+
+    def _signing(self) -> tuple[SigningKey, str]:
+        key, us = self.keys.signing(Use.OAUTH), self.settings.participant_id
+        return key, f"{us}#{key.kid}" if us.startswith("did:") else key.kid
+
+    def routes(self) -> list[web.RouteDef]:
+        """What answers everybody: metadata, our keys, our DID document, the token endpoint."""
+        settings = self.settings
+        issuers = [self.origin] if self.authority is not None else []
+        issuers += [each.issuer for each in settings.issuers]
+        scopes = [scope.value for scope in Scope]
+        bound = all(each.sender_constraint == "dpop" for each in settings.issuers)
+        documents = {
+            path: resource_document(f"{self.origin}{path}", issuers, scopes, dpop_required=bound)
+            for path, auth in settings.protocol.paths
+            if auth == "oauth"
+        }
+        path = did.own_path(settings.participant_id)
+        return pages.routes(
+            issuer=self.origin,
+            authority=self.authority,
+            keys=self._key_set,
+            resources=documents,
+            did=None if path is None else (path, self._did_document),
+            settings=settings.oauth,
+            request_timeout_s=settings.protocol.request_timeout_s,
+            monotonic=time.monotonic,
+        )
+
+    def _key_set(self) -> dict[str, Any]:
+        return {"keys": [dict(jwk) for use, jwk in self.keys.published(self.now_ms()) if use is Use.OAUTH]}
+
+    def _did_document(self) -> dict[str, Any]:
+        published = self.keys.published(self.now_ms())
+        return did.own_document(self.settings.participant_id, published, self.origin, self.settings.protocol.base_path)

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from connector.identity.interface import Call
+from connector.identity.interface import Call, Outbound
 from connector.identity.pinned import PinnedTokens
-
-
-class Outbound(Protocol):
-    """The half of an identity that shows others who we are."""
-
-    async def outbound(self, counterparty: str, call: Call) -> Mapping[str, str]: ...
-
-    def challenged(self, counterparty: str, call: Call, headers: Mapping[str, str]) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +20,9 @@ class Choice:
         return self.pinned if self.pinned.speaks_to(counterparty) else self.oauth
 
     async def outbound(self, counterparty: str, call: Call) -> Mapping[str, str]:
-        """As Identity.outbound."""
+        """As Outbound.outbound."""
         return await self._for(counterparty).outbound(counterparty, call)
 
     def challenged(self, counterparty: str, call: Call, headers: Mapping[str, str]) -> bool:
-        """As Identity.challenged."""
+        """As Outbound.challenged."""
         return self._for(counterparty).challenged(counterparty, call, headers)

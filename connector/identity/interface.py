@@ -1,7 +1,7 @@
 """The seam of identity: who is calling, and what shows others who we are.
 
-Every way to identify (OAuth, pinned tokens, credentials later) implements :class:`Identity`; nothing else in the connector looks
-at an Authorization header. Imports the error tree only.
+Every way to identify (OAuth, pinned tokens, credentials later) implements :class:`Inbound`, :class:`Outbound` or both; nothing
+else in the connector looks at an Authorization header. Imports the error tree only.
 """
 
 from __future__ import annotations
@@ -81,15 +81,19 @@ class Principal:
             self.standing.spent = True
 
 
-class Identity(Protocol):
-    """One way to recognise callers and to be recognised."""
+class Outbound(Protocol):
+    """One way to show others who we are."""
 
     async def outbound(self, counterparty: str, call: Call) -> Mapping[str, str]:
-        """Headers that show ``counterparty`` who we are. Raises CallerError if we have nothing to show, Unavailable if what we
-        need for it cannot be had now."""
+        """Headers that show ``counterparty`` who we are. Raises CallerError if we have nothing to show, PeerError or Unavailable
+        if what we need for it is not given to us, or not now."""
 
     def challenged(self, counterparty: str, call: Call, headers: Mapping[str, str]) -> bool:
         """The answer was 401 with these headers: whether ``outbound`` has something else to show now."""
+
+
+class Inbound(Protocol):
+    """One way to recognise callers."""
 
     async def inbound(self, request: Incoming) -> Principal:
         """The caller of a request. Raises NotAuthenticated, or PolicyDenied where it shows a scope that is too small."""
@@ -103,5 +107,5 @@ class Entrance:
     """A base path, who recognises the callers of it, and how the version document advertises that (``auth``)."""
 
     base_path: str
-    identity: Identity
+    identity: Inbound
     auth: Mapping[str, Any]

@@ -55,7 +55,10 @@ def variable(use: Use) -> str:
 def make_keys(folder: Path, participant_id: str, now_ms: int) -> None:
     """A new folder with a key for every use. Raises SettingsError, and leaves nothing then."""
     with _told(folder):
-        folder.mkdir(mode=0o700, parents=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+        except FileExistsError:
+            raise SettingsError("keys-exist", _SETTING, f"{folder} exists already; choose another folder or remove it") from None
     try:
         with _opened(folder, exclusive=True) as place:
             place.add(_Index(participant=participant_id), tuple(Use), now_ms)

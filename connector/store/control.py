@@ -120,6 +120,16 @@ class ControlStore:
         )
         return [_process(row) for row in rows]
 
+    async def open_with(self, counterparty: str, *, after: tuple[int, str] = (0, ""), limit: int = 100) -> list[Process]:
+        """A page of the processes with a counterparty that are not over and that no termination of ours is about to end."""
+        rows = await self.engine.fetch(
+            f"SELECT {PROCESS_COLUMNS} FROM process WHERE counterparty = ? AND (created_at, id) > (?, ?) "
+            "AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED') AND (awaiting IS NULL OR awaiting <> 'TERMINATION') "
+            "ORDER BY created_at, id LIMIT ?",
+            (counterparty, *after, limit),
+        )
+        return [_process(row) for row in rows]
+
     async def refusals_of(self, process_id: str) -> int:
         """How many refused messages of this process are remembered."""
         rows = await self.engine.fetch("SELECT count(*) FROM inbox WHERE process_id = ? AND status >= 400", (process_id,))

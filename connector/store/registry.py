@@ -168,3 +168,23 @@ def recheck(participant_id: str, standing: Standing, *, shared: bool) -> Stateme
         return Statement(_IF_WELCOME_SHARED if shared else _IF_WELCOME, (participant_id, standing.revision))
     sql = _USE_IF_WELCOME_SHARED if shared else _USE_IF_WELCOME
     return Statement(sql, (standing.once, standing.expires_at, participant_id, standing.revision))
+
+
+def shut_out(participant_id: str) -> Statement:
+    """Loses the race unless the participant is known and not welcome."""
+    return Statement(
+        "UPDATE participant SET revision = revision WHERE id = ? AND state IN ('suspended', 'expelled')", (participant_id,)
+    )
+
+
+def withdraw_extras(changed_at: int) -> Statement:
+    """Drop what waits, beside the messages of processes, for those who were shut out at ``changed_at`` in this transaction.
+
+    That is peer messages and dead letters. Gives their ids, as the last statement of ``commit_returning``.
+    """
+    return Statement(
+        "DELETE FROM outbox WHERE counterparty IN (SELECT id FROM participant WHERE state IN ('suspended', 'expelled') "
+        "AND updated_at = ?) AND (channel = 'peer' OR dead_at IS NOT NULL) RETURNING id",
+        (changed_at,),
+        expect=None,
+    )
