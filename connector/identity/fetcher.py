@@ -48,7 +48,7 @@ REFUSAL_CACHE_S: Final = 30.0
 HOST_PER_S: Final = 10.0
 HOST_BURST: Final = 50
 ASKED_PER_S: Final = 0.5
-ASKED_BURST: Final = 5
+ASKED_BURST: Final = 10
 MAX_BUCKETS: Final = 4096
 
 _HEADERS: Final = {"Accept": "application/json, application/*+json;q=0.9"}
