@@ -1,0 +1,492 @@
+"""Who gets a token, for what, how often; and that nobody else does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from connector.http.client import PeerUnreachable
+from connector.identity.authority import MAX_RACES, Answer
+from connector.identity.did import document_url
+from connector.identity.fetcher import ASKED_BURST
+from connector.identity.gate import TokenRefused
+from connector.identity.grant import GRANT_TYPE, METHOD, Client, Refused
+from connector.identity.interface import Standing
+from connector.identity.participants import Admission, Participant, Profile
+from connector.identity.signing import new_signing_key
+from connector.settings.model import OAuthSettings
+from connector.store.engine import LostRace, Statement
+from connector.store.registry import recheck, update_participant
+from tests.identity.office import (
+    CALLER,
+    ENDPOINT,
+    ISSUER,
+    NOW_MS,
+    NOW_S,
+    RESOURCE,
+    SOURCE,
+    Caller,
+    Form,
+    Office,
+    office,
+    public,
+    ring,
+)
+from tests.identity.shelf import page
+
+SCOPES = "catalog negotiation transfer messages"
+EVERY_CLAIM = {"iss", "aud", "sub", "client_id", "participant_id", "scope", "jti", "iat", "exp", "cnf"}
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Office]:
+    async with office(tmp_path / "control.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def caller(here: Office) -> Caller:
+    """A stranger whose DID document can be fetched."""
+    stranger = Caller()
+    here.publish(stranger)
+    return stranger
+
+
+def admitted(caller: Caller, **changes: Any) -> Participant:
+    """An entry with the caller's key pinned."""
+    profile = Profile(addresses=("https://caller.example/dsp",), keys=(public(caller.key),), **changes)
+    return Participant(id=caller.id, state=Admission.ADMITTED, profile=profile)
+
+
+def refused(answer: Answer, error: str, code: str, status: int = 400) -> None:
+    assert (answer.status, answer.body["error"], answer.body["code"]) == (status, error, code), answer.body
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "access_token" not in answer.body
+    assert answer.body["error_description"].isascii()
+    assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+
+
+# -- tokens ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stranger_gets_a_token_by_its_did_and_is_entered_as_unverified(here: Office, caller: Caller) -> None:
+    answer = await here.ask(caller.form(client_id=CALLER), caller.proof())
+    token = here.read(answer)
+    assert token.header == {"alg": "ES256", "typ": "at+jwt", "kid": here.key.kid}
+    assert token.claims.keys() == EVERY_CLAIM
+    assert token.claims["sub"] == token.claims["client_id"] == token.claims["participant_id"] == CALLER
+    assert (token.claims["iat"], token.claims["exp"]) == (NOW_S, NOW_S + 300)
+    assert token.claims["cnf"] == {"jkt": caller.key.thumbprint}
+    assert {name: answer.body[name] for name in answer.body if name != "access_token"} == {
+        "token_type": "DPoP",
+        "expires_in": 300,
+        "scope": SCOPES,
+    }
+    assert answer.headers == {"Cache-Control": "no-store", "Pragma": "no-cache"}
+    entry = await here.store.participant(CALLER)
+    assert entry is not None
+    assert entry.state is Admission.UNVERIFIED
+    assert entry.profile.announced == ("https://caller.example/dsp/2025-1",)
+    assert entry.recognised is not None
+    assert (entry.recognised.assurance, entry.recognised.key, entry.recognised.at) == ("oauth-did", caller.key.thumbprint, NOW_MS)
+
+
+async def test_who_is_known_is_noted_each_time_and_its_entry_does_not_change(here: Office, caller: Caller) -> None:
+    await here.enter(admitted(caller))
+    first, second = [await here.ask(caller.form(), caller.proof()) for _ in range(2)]
+    assert here.read(first).claims["jti"] != here.read(second).claims["jti"]
+    entry = await here.store.participant(CALLER)
+    assert entry is not None
+    assert (entry.state, entry.revision) == (Admission.ADMITTED, 1)
+    assert entry.recognised is not None
+    assert entry.recognised.assurance == "oauth-pinned-key"
+    assert not here.shelf.asked
+
+
+async def test_a_known_participant_without_addresses_gets_those_it_announces(here: Office, caller: Caller) -> None:
+    await here.enter(Participant(id=CALLER, state=Admission.ADMITTED, vouched_by="ann"))
+    here.read(await here.ask(caller.form(), caller.proof()))
+    entry = await here.store.participant(CALLER)
+    assert entry is not None
+    assert (entry.profile.announced, entry.vouched_by, entry.revision) == (("https://caller.example/dsp/2025-1",), "ann", 2)
+    asked = len(here.shelf.asked)
+    here.read(await here.ask(caller.form(), caller.proof()))
+    assert len(here.shelf.asked) == asked
+
+
+async def test_a_participant_without_a_did_signs_with_its_pinned_key(here: Office) -> None:
+    caller = Caller("BPNL00000001")
+    await here.enter(admitted(caller))
+    for kid in ("one", "BPNL00000001#one"):
+        token = here.read(await here.ask(caller.form(caller.assertion(kid=kid)), caller.proof()))
+        assert token.claims["sub"] == "BPNL00000001"
+
+
+async def test_a_token_is_bound_to_the_key_of_the_proof_not_of_the_assertion(here: Office, caller: Caller) -> None:
+    other = new_signing_key("EdDSA")
+    assert here.read(await here.ask(caller.form(), caller.proof(other))).claims["cnf"] == {"jkt": other.thumbprint}
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (None, SCOPES),
+        ("", SCOPES),
+        ("transfer", "transfer"),
+        ("messages  catalog messages", "catalog messages"),
+    ],
+)
+async def test_scopes(here: Office, caller: Caller, asked: str | None, given: str) -> None:
+    answer = await here.ask(caller.form(scope=asked), caller.proof())
+    assert answer.body["scope"] == here.read(answer).claims["scope"] == given
+
+
+async def test_a_scope_that_we_do_not_have_uses_nothing_up(here: Office, caller: Caller) -> None:
+    assertion, proof = caller.assertion(), caller.proof()
+    refused(await here.ask(caller.form(assertion, scope="catalog admin"), proof), "invalid_scope", "invalid-scope")
+    assert await here.store.participant(CALLER) is None
+    here.read(await here.ask(caller.form(assertion), proof))
+
+
+async def test_each_resource_has_its_own_token(here: Office, caller: Caller) -> None:
+    answer = await here.ask(caller.form(resource=ISSUER + "/other"), caller.proof())
+    assert here.read(answer, ISSUER + "/other").claims["aud"] == ISSUER + "/other"
+    with pytest.raises(TokenRefused, match="token-audience"):
+        here.read(answer)
+
+
+async def test_bearer_tokens_only_where_the_profile_says_so(here: Office, caller: Caller) -> None:
+    refused(await here.ask(caller.form()), "invalid_dpop_proof", "proof-missing")
+    await here.enter(admitted(caller))
+    refused(await here.ask(caller.form()), "invalid_dpop_proof", "proof-missing")
+    entry = await here.store.participant(CALLER)
+    assert entry is not None
+    await here.commit(update_participant(replace(entry, profile=replace(entry.profile, tokens="bearer"))))
+    here.registry.forget(CALLER)
+    answer = await here.ask(caller.form())
+    assert answer.body["token_type"] == "Bearer"
+    assert "cnf" not in here.read(answer).claims
+    assert (await here.ask(caller.form(), caller.proof())).body["token_type"] == "DPoP"
+
+
+async def test_the_token_is_in_no_log(here: Office, caller: Caller, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
+    with caplog.at_level(logging.DEBUG):
+        answer = await here.ask(caller.form(), caller.proof())
+    here.read(answer)
+    written = caplog.text + "".join(capsys.readouterr())
+    assert answer.body["access_token"] not in written
+    assert answer.body["access_token"].split(".")[2] not in written
+
+
+# -- single use -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_assertion_is_good_once(here: Office, caller: Caller) -> None:
+    assertion = caller.assertion()
+    here.read(await here.ask(caller.form(assertion), caller.proof()))
+    refused(await here.ask(caller.form(assertion), caller.proof()), "invalid_client", "assertion-replayed", 401)
+
+
+async def test_a_proof_is_good_once(here: Office, caller: Caller) -> None:
+    proof = caller.proof()
+    here.read(await here.ask(caller.form(), proof))
+    refused(await here.ask(caller.form(), proof), "invalid_dpop_proof", "proof-replayed")
+
+
+async def test_of_two_uses_at_once_exactly_one_gets_a_token(here: Office, caller: Caller) -> None:
+    form = caller.form()
+    answers = await asyncio.gather(*(here.ask(form, caller.proof()) for _ in range(8)))
+    assert sorted(answer.status for answer in answers) == [200, *[401] * 7]
+
+
+async def test_of_many_first_meetings_at_once_each_gets_a_token_and_there_is_one_entry(here: Office, caller: Caller) -> None:
+    answers = await asyncio.gather(*(here.ask(caller.form(), caller.proof()) for _ in range(8)))
+    assert [answer.status for answer in answers] == [200] * 8
+    assert await here.store.count(Admission.UNVERIFIED) == 1
+
+
+async def test_a_jti_belongs_to_its_client(here: Office, caller: Caller) -> None:
+    other = Caller("did:web:other.example")
+    here.publish(other)
+    for each in (caller, other):
+        here.read(await here.ask(each.form(each.assertion(jti="the same")), each.proof()))
+
+
+async def test_after_a_restart_an_old_assertion_is_still_used(tmp_path: Path) -> None:
+    caller = Caller()
+    form = caller.form()
+    for first in (True, False):
+        async with office(tmp_path / "control.db") as here:
+            here.publish(caller)
+            answer = await here.ask(form, caller.proof())
+        if first:
+            assert answer.status == 200
+        else:
+            refused(answer, "invalid_client", "assertion-replayed", 401)
+
+
+# -- standing -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [Admission.SUSPENDED, Admission.EXPELLED])
+async def test_who_is_not_welcome_is_told_why_once_it_has_shown_who_it_is(here: Office, caller: Caller, state: Admission) -> None:
+    await here.enter(replace(admitted(caller), state=state, reason='"an invoice" is open'))
+    answer = await here.ask(caller.form(), caller.proof())
+    refused(answer, "access_denied", f"participant-{state.value}")
+    assert "?an invoice? is open" in answer.body["error_description"]
+    stranger = Caller()
+    told = await here.ask(stranger.form(), stranger.proof())
+    refused(told, "invalid_client", "token-signature", 401)
+
+
+async def test_a_suspension_that_the_memory_does_not_know_yet_counts(here: Office, caller: Caller) -> None:
+    await here.enter(admitted(caller))
+    entry = await here.registry.find(CALLER)
+    assert entry is not None
+    await here.commit(update_participant(replace(entry, state=Admission.SUSPENDED)))
+    form = caller.form()
+    refused(await here.ask(form, caller.proof()), "access_denied", "participant-suspended")
+
+
+async def test_an_entry_that_changes_all_the_time_is_left_alone(
+    here: Office, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await here.enter(admitted(caller))
+    tries = 0
+
+    async def lost(_: Sequence[Statement]) -> None:
+        nonlocal tries
+        tries += 1
+        raise LostRace
+
+    monkeypatch.setattr(here.store.engine, "commit", lost)
+    answer = await here.ask(caller.form(), caller.proof())
+    refused(answer, "temporarily_unavailable", "contended", 503)
+    assert tries == MAX_RACES
+    assert answer.headers["Retry-After"] == "5"
+
+
+async def test_a_bearer_client_whose_entry_changes_is_judged_again(
+    here: Office, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await here.enter(admitted(caller, tokens="bearer"))
+    commit, outcomes = here.store.engine.commit, [LostRace()]
+
+    async def lose_first(statements: Sequence[Statement]) -> None:
+        if outcomes:
+            raise outcomes.pop()
+        await commit(statements)
+
+    monkeypatch.setattr(here.store.engine, "commit", lose_first)
+    assert (await here.ask(caller.form())).body["token_type"] == "Bearer"
+
+
+async def test_the_number_of_unverified_participants_is_bounded(tmp_path: Path) -> None:
+    async with office(tmp_path / "control.db", OAuthSettings(max_unverified=2)) as here:
+        strangers = [Caller(f"did:web:s{number}.example") for number in range(4)]
+        for each in strangers:
+            here.publish(each)
+        answers = [await here.ask(each.form(), each.proof(), source=each.id) for each in strangers[:3]]
+        assert [answer.status for answer in answers] == [200, 200, 503]
+        refused(answers[2], "temporarily_unavailable", "newcomers-full", 503)
+        assert await here.store.count(Admission.UNVERIFIED) == 2
+        here.read(await here.ask(strangers[0].form(), strangers[0].proof()))
+
+
+async def test_an_issuer_of_its_own_speaks_for_a_participant_alone(here: Office, caller: Caller) -> None:
+    await here.enter(admitted(caller, issuer="https://sso.example"))
+    refused(await here.ask(caller.form(), caller.proof()), "invalid_client", "client-elsewhere", 401)
+
+
+# -- what is refused before -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "code", "status"),
+    [
+        ({"grant_type": None}, "invalid_request", "parameter-missing", 400),
+        ({"client_assertion": None}, "invalid_request", "parameter-missing", 400),
+        ({"client_assertion_type": ""}, "invalid_request", "parameter-missing", 400),
+        ({"grant_type": "authorization_code"}, "unsupported_grant_type", "unsupported-grant-type", 400),
+        ({"grant_type": "password\n\"{}"}, "unsupported_grant_type", "unsupported-grant-type", 400),
+        ({"client_assertion_type": "urn:ietf:params:oauth:x"}, "invalid_client", "assertion-type", 401),
+        ({"client_secret": "x"}, "invalid_client", "client-method", 401),
+        ({"client_id": "did:web:other.example"}, "invalid_client", "assertion-client", 401),
+        ({"resource": None}, "invalid_target", "resource-unknown", 400),
+        ({"resource": ISSUER}, "invalid_target", "resource-unknown", 400),
+        ({"resource": RESOURCE + "/"}, "invalid_target", "resource-unknown", 400),
+        ({"client_assertion": "no.token.here"}, "invalid_client", "token-encoding", 401),
+    ],
+)  # fmt: skip
+async def test_the_form(here: Office, caller: Caller, changes: Form, error: str, code: str, status: int) -> None:
+    refused(await here.ask(caller.form(**changes), caller.proof()), error, code, status)
+    assert not here.shelf.asked
+
+
+@pytest.mark.parametrize(
+    ("form", "error", "code"),
+    [
+        ([("scope", "catalog"), ("scope", "catalog")], "invalid_request", "parameter-twice"),
+        ([("anything", ""), ("anything", "")], "invalid_request", "parameter-twice"),
+        ([("resource", RESOURCE), ("resource", RESOURCE)], "invalid_target", "resource-twice"),
+    ],
+)
+async def test_each_parameter_once(here: Office, form: list[tuple[str, str]], error: str, code: str) -> None:
+    refused(await here.authority.token(form, [], None, SOURCE), error, code)
+
+
+async def test_no_other_way_to_authenticate(here: Office, caller: Caller) -> None:
+    answer = await here.ask(caller.form(), caller.proof(), authorization="Basic Y2FsbGVyOng=")
+    refused(answer, "invalid_client", "client-method", 401)
+    assert answer.headers["WWW-Authenticate"] == f'{METHOD} realm="{ISSUER}"'
+
+
+async def test_unknown_parameters_are_passed_over(here: Office, caller: Caller) -> None:
+    here.read(await here.ask(caller.form(audience="somebody"), caller.proof()))
+
+
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [
+        ({"aud": RESOURCE}, "token-audience"),
+        ({"aud": ENDPOINT}, "token-audience"),
+        ({"aud": [ISSUER]}, "token-claim-type"),
+        ({"exp": NOW_S + 301}, "token-lifetime"),
+        ({"iat": NOW_S - 200, "exp": NOW_S - 30}, "token-expired"),
+        ({"iat": NOW_S + 31, "exp": NOW_S + 60}, "token-not-yet"),
+        ({"exp": None}, "token-claim-missing"),
+        ({"jti": None}, "assertion-client"),
+        ({"jti": ""}, "assertion-client"),
+        ({"sub": "did:web:other.example"}, "assertion-client"),
+        ({"iss": "did:web:other.example"}, "assertion-client"),
+        ({"iss": [CALLER], "sub": [CALLER]}, "assertion-client"),
+        ({"iss": "did:web:a\0b", "sub": "did:web:a\0b"}, "assertion-client"),
+        ({"iss": "x" * 2049, "sub": "x" * 2049}, "assertion-client"),
+        ({"typ": "JWT"}, "token-type"),
+        ({"typ": "at+jwt"}, "token-type"),
+        ({"kid": "did:web:other.example#one"}, "did-key-unknown"),
+    ],
+)
+async def test_the_assertion(here: Office, caller: Caller, claims: dict[str, Any], code: str) -> None:
+    refused(await here.ask(caller.form(caller.assertion(**claims)), caller.proof()), "invalid_client", code, 401)
+    assert await here.store.participant(CALLER) is None
+
+
+async def test_a_strangers_key_proves_nothing(here: Office, caller: Caller) -> None:
+    liar = Caller()
+    refused(await here.ask(liar.form(), liar.proof()), "invalid_client", "token-signature", 401)
+    refused(await here.ask(caller.form(liar.assertion()), caller.proof()), "invalid_client", "token-signature", 401)
+
+
+async def test_the_proof(here: Office, caller: Caller) -> None:
+    refused(await here.ask(caller.form(), caller.proof(), caller.proof()), "invalid_dpop_proof", "proof-twice")
+    refused(await here.ask(caller.form(), caller.proof(url=RESOURCE)), "invalid_dpop_proof", "proof-url")
+    refused(await here.ask(caller.form(), caller.proof(now_s=NOW_S - 91)), "invalid_dpop_proof", "token-expired")
+    refused(await here.ask(caller.form(), caller.assertion()), "invalid_dpop_proof", "token-header")
+
+
+async def test_a_document_that_cannot_be_had_now(here: Office, caller: Caller) -> None:
+    here.shelf.pages[document_url(CALLER)] = PeerUnreachable("timeout", "no answer in time")
+    answer = await here.ask(caller.form(), caller.proof())
+    refused(answer, "temporarily_unavailable", "client-document-unavailable", 503)
+    here.shelf.pages[document_url(CALLER)] = page(b"{")
+    refused(await here.ask(caller.form(), caller.proof()), "invalid_client", "client-document", 401)
+
+
+async def test_one_address_has_us_fetch_so_much_and_no_more(here: Office) -> None:
+    strangers = [Caller(f"did:web:s{number}.example") for number in range(ASKED_BURST + 1)]
+    answers = [await here.ask(each.form(), each.proof()) for each in strangers]
+    refused(answers[-2], "invalid_client", "client-document", 401)
+    refused(answers[-1], "temporarily_unavailable", "too-many-documents", 429)
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+
+
+# -- our own keys ---------------------------------------------------------------------------------------------------------
+
+
+def test_tokens_are_believed_by_published_keys_alone(here: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = new_signing_key("ES256"), new_signing_key("ES256")
+    monkeypatch.setattr(here.authority, "_keyring", ring(*keys))
+    assert [here.authority.verify_key(key.kid).thumbprint for key in keys] == [key.thumbprint for key in keys]
+    monkeypatch.setattr(here.authority, "_keyring", ring(*keys, revoked_at=NOW_MS))
+    for kid in (keys[1].kid, "another", None):
+        with pytest.raises(TokenRefused, match="token-key-unknown"):
+            here.authority.verify_key(kid)
+
+
+# -- Authlib --------------------------------------------------------------------------------------------------------------
+
+
+class _Weak(Client):
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return False
+
+
+def test_what_authlib_decides(here: Office) -> None:
+    form = {"grant_type": GRANT_TYPE}
+    client = Client(CALLER, RESOURCE, None, NOW_S)
+    grants = here.authority._grants
+    assert not client.check_grant_type("password")
+    assert not client.check_endpoint_auth_method("none", "token")
+    with pytest.raises(Refused) as found:
+        grants.find(form).validate(_Weak(CALLER, RESOURCE, None, NOW_S))
+    assert (found.value.error, found.value.code) == ("invalid_client", "invalid-client")
+    for weak in ({"client_id": CALLER}, {"client_id": CALLER, "client_secret": ""}):
+        with pytest.raises(Refused, match="invalid_client"):
+            grants.find(form | weak).validate(None)  # type: ignore[arg-type]
+
+
+# -- nothing else yields a token ------------------------------------------------------------------------------------------
+
+
+def _spoilt(text: str, place: int, letter: str) -> str:
+    place %= len(text)
+    return text[:place] + letter + text[place + 1 :]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(["grant_type", "client_assertion_type", "client_assertion", "resource", "client_id", "proof"]),
+    place=st.integers(0, 2000),
+    letter=st.sampled_from("AQgw09-_.=+ \n\0é"),
+)
+async def test_no_letter_of_a_request_can_be_changed(here: Office, caller: Caller, name: str, place: int, letter: str) -> None:
+    form, proof = caller.form(client_id=CALLER), caller.proof()
+    values = {**form, "proof": proof}
+    spoilt = _spoilt(values[name], place, letter)
+    # A second signature may hold for the same text (ECDSA); what is changed here is the text.
+    if spoilt == values[name]:
+        return
+    values[name] = spoilt
+    proof = values.pop("proof")
+    answer = await here.ask(values, proof)
+    assert answer.status in (400, 401), answer.body
+    assert "access_token" not in answer.body
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    form=st.lists(st.tuples(st.text(max_size=20), st.text(max_size=50)), max_size=6),
+    dpop=st.lists(st.text(max_size=50), max_size=2),
+)
+async def test_anything_at_all_is_answered(here: Office, form: list[tuple[str, str]], dpop: list[str]) -> None:
+    base = [pair for pair in Caller().form().items() if pair[0] not in dict(form)]
+    for sent in (form, base + form):
+        answer = await here.authority.token(sent, dpop, None, SOURCE)
+        assert answer.status in (400, 401, 429)
+        assert "access_token" not in answer.body
+
+
+async def test_a_recheck_is_the_guard_of_a_known_participant(here: Office, caller: Caller) -> None:
+    await here.enter(admitted(caller))
+    here.read(await here.ask(caller.form(), caller.proof()))
+    with pytest.raises(LostRace):
+        await here.commit(recheck(CALLER, Standing(2), shared=False))
