@@ -21,7 +21,7 @@ from connector.store import backup as store_backup
 def command(config: Path, folder: Path) -> None:
     """Copy the databases into the new FOLDER, readable by the owner only.
 
-    Settings, tokens and received data are not part of it.
+    Settings, tokens, keys and received data are not part of it.
     """
     settings = read_settings(config)
     try:

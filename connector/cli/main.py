@@ -19,6 +19,7 @@ COMMANDS = {
     "transfer": ("connector.cli.transfer", "Fetch the data of an agreement."),
     "contracts": ("connector.cli.contracts", "List and show agreements."),
     "processes": ("connector.cli.processes", "List, show and move negotiations and transfers."),
+    "keys": ("connector.cli.keys", "List, rotate and revoke keys; print the DID document."),
     "letters": ("connector.cli.letters", "List dead letters, send them again or give them up."),
     "hello": ("connector.cli.hello", "Greet a peer and show what it can do."),
     "backup": ("connector.cli.backup", "Copy the databases of a connector, also while it runs."),

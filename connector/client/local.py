@@ -209,6 +209,10 @@ class LocalClient:
         """Forget a dead letter."""
         await self._call("DELETE", f"/dead-letters/{_safe(letter_id)}")
 
+    async def reload_keys(self) -> None:
+        """Have the connector read its key files again."""
+        await self._call("POST", "/keys/reload")
+
     @property
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:

@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 from connector.cli import reach
 from connector.cli.databases import CONTROL_MIGRATIONS, DATA_MIGRATIONS
 from connector.cli.main import COMMANDS, cli
+from connector.identity.keyfiles import load_keys
+from connector.identity.keys import Use
 from connector.settings import load
 from connector.settings.model import DEVELOPMENT_KEY
 from connector.store.ownerlock import OwnerLock
@@ -39,6 +41,10 @@ def house(tmp_path: Path) -> Path:
 
 def carnet(*arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def contents(house: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in house.rglob("*") if path.is_file()}
 
 
 def doctor(house: Path) -> tuple[int, dict[str, Any]]:
@@ -84,13 +90,30 @@ def test_init_makes_files_of_the_owner_alone(house: Path) -> None:
 
 
 def test_init_changes_nothing_that_exists(house: Path) -> None:
-    before = {path: path.read_bytes() for path in house.iterdir()}
+    before = contents(house)
     (house / "local.token").unlink()
     result = carnet("init", house, "--participant-id", "did:web:them")
     assert (result.exit_code, "exists already" in result.stderr) == (1, True)
-    assert {path: path.read_bytes() for path in house.iterdir()} == {
-        path: content for path, content in before.items() if path.name != "local.token"
-    }
+    assert contents(house) == {path: content for path, content in before.items() if path.name != "local.token"}
+
+
+@pytest.mark.parametrize("chosen", ["keys", "elsewhere/deep"])
+def test_init_makes_the_keys_of_the_owner_alone(tmp_path: Path, chosen: str) -> None:
+    folder = tmp_path / "house"
+    result = carnet("init", folder, "--participant-id", "did:web:us", "--set", f"keys.dir='{chosen}'")
+    assert (result.exit_code, f"data.token, {chosen} to {folder}" in result.stdout) == (0, True), result.output
+    assert (folder / chosen).stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in (folder / chosen).iterdir()} == {0o600}
+    assert load_keys(folder / chosen, {}, 48).signing(Use.OAUTH).algorithm == "ES256"
+
+
+def test_init_leaves_nothing_when_the_keys_are_there_already(tmp_path: Path) -> None:
+    folder = tmp_path / "house"
+    (folder / "keys").mkdir(parents=True)
+    folder.chmod(0o700)
+    result = carnet("init", folder, "--participant-id", "did:web:us")
+    assert (result.exit_code, "keys exists already" in result.stderr) == (1, True)
+    assert list(folder.rglob("*")) == [folder / "keys"]
 
 
 def test_init_refuses_an_open_folder_and_an_impossible_name(tmp_path: Path) -> None:

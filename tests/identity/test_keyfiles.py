@@ -80,7 +80,7 @@ def test_the_mode_of_files_does_not_depend_on_the_umask(tmp_path: Path) -> None:
 
 def test_what_exists_is_never_made_again(folder: Path) -> None:
     before = files(folder)
-    assert refused(lambda: make_keys(folder, US, NOW)).code == "keys-unreadable"
+    assert refused(lambda: make_keys(folder, US, NOW)).code == "keys-exist"
     assert files(folder) == before
 
 
