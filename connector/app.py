@@ -170,11 +170,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     browser = Browser(context, caller, settings.client.max_answer_bytes)
     running = Running(settings, context, plane, browser, metrics, watch, who.reload_keys)
     await _hold_from_the_start(settings, context)
-    if isinstance(engine, SqliteEngine):
-        await store.release_all()
-    else:
-        await engine.listen(WAKE_CHANNEL, lambda _: dispatcher.wake())
-    await standing.finish(context)
+    await _take_over(engine, context)
 
     delivery = HttpDelivery(context, caller, local_client, settings.dispatch, metrics, plane.signaling)
     automation.act_in(context)
@@ -182,6 +178,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     stack.push_async_callback(dispatcher.drain, DRAIN_S)
     _own(stack, parts, dispatcher.run(delivery), "dispatcher")
     _own(stack, parts, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
+    _own(stack, parts, who.door.forgetting(now_ms), "registry")
     await _serve_data_plane(settings, stack, parts, running)
     quota = Quota(settings.quota, time.monotonic, metrics)
     protocol = ProtocolServer(context, origin, who.entrances, quota, settings.protocol, metrics, running.ready.is_set)
@@ -191,6 +188,15 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     await _site(stack, application, listening, tls)
     await _serve_local(settings, stack, running)
     return running
+
+
+async def _take_over(engine: SqliteEngine | PostgresEngine, context: Context) -> None:
+    """What an earlier life left: its leases, and participants that are not welcome any more and still have something open."""
+    if isinstance(engine, SqliteEngine):
+        await context.store.release_all()
+    else:
+        await engine.listen(WAKE_CHANNEL, lambda _: context.wake())
+    await standing.finish(context)
 
 
 def _own(stack: AsyncExitStack, parts: Parts, work: Coroutine[Any, Any, None], name: str) -> None:

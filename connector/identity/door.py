@@ -7,20 +7,28 @@ by :meth:`Door.settle`. Imports the store's seam and the error tree only.
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from connector.identity.interface import Principal
 from connector.identity.participants import Participant
 from connector.protocol.errors import NotAuthenticated, NotNow
 from connector.store import registry as rows
 from connector.store.control import ControlStore
-from connector.store.engine import LostRace, Statement
+from connector.store.engine import LostRace, Statement, StoreUnavailable
+from connector.telemetry import logger
+
+FORGET_EVERY_S: Final = 60.0
+log = logger("door")
 
 
 class _Registry(Protocol):
     async def participant(self, participant_id: str) -> Participant | None: ...
 
     async def used(self, key: str) -> bool: ...
+
+    async def forget_used(self, now_ms: int) -> None: ...
 
 
 class OpenDoor:
@@ -77,6 +85,15 @@ class Door(OpenDoor):
         except LostRace:
             await self.explain(principal)
         principal.spend()
+
+    async def forgetting(self, now_ms: Callable[[], int], pause_s: float = FORGET_EVERY_S) -> None:
+        """Until cancelled: forget what is used up and too old to be shown again."""
+        while True:
+            await asyncio.sleep(pause_s)
+            try:
+                await self._registry.forget_used(now_ms())
+            except StoreUnavailable as error:
+                log.warning("what is used up cannot be forgotten now", error=str(error))
 
 
 def unwelcome(entry: Participant | None) -> NotAuthenticated:

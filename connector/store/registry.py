@@ -91,6 +91,11 @@ class RegistryStore:
         """Whether this key was used before, as far as that is remembered."""
         return bool(await self.engine.fetch("SELECT 1 FROM used_once WHERE key = ?", (key,)))
 
+    async def forget_used(self, now_ms: int) -> None:
+        """Forget every key whose time is over, some in each transaction."""
+        while await self.engine.fetch("SELECT 1 FROM used_once WHERE expires_at < ? LIMIT 1", (now_ms,)):
+            await self.engine.commit([forget_used(now_ms)])
+
 
 def insert_participant(participant: Participant) -> Statement:
     """A new entry; loses the race if there is one of this id."""

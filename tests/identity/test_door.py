@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from connector.app import MIGRATIONS
 from connector.identity.door import Door, OpenDoor
@@ -13,9 +15,9 @@ from connector.identity.interface import Principal, Standing
 from connector.identity.participants import Admission, Participant
 from connector.protocol.errors import NotAuthenticated, NotNow
 from connector.store.control import ControlStore
-from connector.store.engine import LostRace, Statement
+from connector.store.engine import LostRace, Statement, StoreUnavailable
 from connector.store.migrate import migrate
-from connector.store.registry import RegistryStore, insert_participant
+from connector.store.registry import RegistryStore, insert_participant, use_once
 from connector.store.sqlite import SqliteEngine
 
 PEER = "did:web:peer.example"
@@ -116,3 +118,28 @@ async def test_an_open_door_checks_nothing() -> None:
     assert door.statement(caller("proof")) == []
     await door.explain(caller("proof"))
     await door.settle(caller("proof"))
+
+
+async def test_what_is_used_up_and_too_old_is_forgotten_also_after_the_store_was_away(
+    door: Door, engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest stays used."""
+    await engine.commit([use_once(f"old {number}", number) for number in range(2500)] + [use_once("new", 10_000)])
+    forget, asked, done = RegistryStore.forget_used, 0, asyncio.Event()
+
+    async def sometimes(self: RegistryStore, now_ms: int) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise StoreUnavailable("away")
+        await forget(self, now_ms)
+        done.set()
+
+    monkeypatch.setattr(RegistryStore, "forget_used", sometimes)
+    with structlog.testing.capture_logs() as said:
+        forgetting = asyncio.create_task(door.forgetting(lambda: 5000, pause_s=0))
+        await done.wait()
+        forgetting.cancel()
+        await asyncio.gather(forgetting, return_exceptions=True)
+    assert await engine.fetch("SELECT key FROM used_once") == [("new",)]
+    assert [line["log_level"] for line in said] == ["warning"]
