@@ -196,7 +196,7 @@ class OAuthResource:
         found = self._proof(shown, raw, request, now_s)
         if found.thumbprint != known.thumbprint:
             raise ProofRefused("proof-key", "the proof was made with another key than the token is bound to")
-        if not request.changes and (found.nonce is None or not secrets.compare_digest(found.nonce, self._nonce)):
+        if not request.changes and not secrets.compare_digest((found.nonce or "").encode(), self._nonce.encode()):
             raise NonceMissing("proof-nonce", "put the nonce of the DPoP-Nonce header into the proof and send the request again")
         return Standing(entry.revision, found.once, (found.iat + PROOF_LIFE_S + 2 * self._leeway_s) * 1000)
 

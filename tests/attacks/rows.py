@@ -36,6 +36,25 @@ class Step(StrEnum):
     TAKEN = "taken"
 
 
+CODES: Final[dict[Step, frozenset[str]]] = {
+    Step.SIZE: frozenset({"token-too-large"}),
+    Step.SHAPE: frozenset({"token-form"}),
+    Step.ENCODING: frozenset({"token-encoding"}),
+    Step.JSON: frozenset({"token-not-json", "token-duplicate-member", "token-too-deep"}),
+    Step.HEADER: frozenset({"token-header"}),
+    Step.ALGORITHM: frozenset({"token-algorithm"}),
+    Step.TYPE: frozenset({"token-type"}),
+    Step.KEY: frozenset({"token-key", "proof-key"}),
+    Step.SIGNATURE: frozenset({"token-signature"}),
+    Step.CLAIMS: frozenset({"token-claim-missing", "token-claim-type"}),
+    Step.TIME: frozenset({"token-not-yet", "token-expired", "token-lifetime"}),
+    Step.ISSUER: frozenset({"token-issuer"}),
+    Step.AUDIENCE: frozenset({"token-audience"}),
+    Step.REQUEST: frozenset({"proof-method", "proof-url", "proof-token"}),
+    Step.TAKEN: frozenset(),
+}
+
+
 @dataclass(frozen=True)
 class Attack:
     """One row: ``make`` forges the token from one that would be taken; ``steps`` are those that may refuse it."""

@@ -12,7 +12,7 @@ from connector.identity.gate import Expected, TokenRefused, public_key, sight, v
 from connector.identity.proof import check_proof
 from tests.attacks.forge import Key, Kind, Recipe, access_token, assertion, b64, proof
 from tests.attacks.hostile import attacks
-from tests.attacks.rows import Attack, Step
+from tests.attacks.rows import CODES, Attack, Step
 
 ISSUER: Final = "https://provider.example"
 RESOURCE: Final = f"{ISSUER}/dsp/2025-1"
@@ -21,23 +21,6 @@ URL: Final = f"{RESOURCE}/catalog/request"
 NOW_S: Final = int(time.time())
 SERVER, HOLDER, CLIENT_KEY = Key("as-1"), Key("holder"), Key("client-1")
 ALGORITHMS: Final = frozenset({"ES256", "EdDSA"})
-CODES: Final[dict[Step, frozenset[str]]] = {
-    Step.SIZE: frozenset({"token-too-large"}),
-    Step.SHAPE: frozenset({"token-form"}),
-    Step.ENCODING: frozenset({"token-encoding"}),
-    Step.JSON: frozenset({"token-not-json", "token-duplicate-member", "token-too-deep"}),
-    Step.HEADER: frozenset({"token-header"}),
-    Step.ALGORITHM: frozenset({"token-algorithm"}),
-    Step.TYPE: frozenset({"token-type"}),
-    Step.KEY: frozenset({"token-key", "proof-key"}),
-    Step.SIGNATURE: frozenset({"token-signature"}),
-    Step.CLAIMS: frozenset({"token-claim-missing", "token-claim-type"}),
-    Step.TIME: frozenset({"token-not-yet", "token-expired", "token-lifetime"}),
-    Step.ISSUER: frozenset({"token-issuer"}),
-    Step.AUDIENCE: frozenset({"token-audience"}),
-    Step.REQUEST: frozenset({"proof-method", "proof-url", "proof-token"}),
-    Step.TAKEN: frozenset(),
-}
 
 
 def _expected(typ: str, audience: str, issuer: str, *more: str) -> Expected:
