@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,8 +21,10 @@ import msgspec
 
 from connector.cli.config import config_option
 from connector.cli.databases import Database, databases
+from connector.cli.doctor_identity import certificates, key_ages, own_keys
+from connector.cli.doctor_peers import examined, listed, own_document
 from connector.cli.findings import Finding
-from connector.cli.reach import listens, reached, running
+from connector.cli.reach import listens, running
 from connector.settings import Settings, SettingsError, load
 from connector.store.engine import StoreMisuse, StoreUnavailable
 
@@ -32,9 +35,12 @@ _TOO_LOW_BYTES = 100 << 20
 @click.command(name="doctor")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--peers", is_flag=True, help="Call the addresses of all peers, too.")
+@click.option("--peers", is_flag=True, help="Call all peers, too: addresses, metadata, DID documents, clocks.")
 def command(config: Path, as_json: bool, peers: bool) -> None:
-    """Check settings, file modes, disk, databases, ports, and the connector if it runs. Ends with 1 when there is a problem."""
+    """Check settings, file modes, disk, keys, certificates, databases, ports, our DID document, and the connector if it runs.
+
+    Ends with 1 when there is a problem.
+    """
     findings = list(examine(config, call_peers=peers))
     for finding in findings:
         if as_json:
@@ -47,6 +53,7 @@ def command(config: Path, as_json: bool, peers: bool) -> None:
 
 def examine(config: Path, *, call_peers: bool = False) -> Iterator[Finding]:
     """Every finding about the connector of that settings file, the settings themselves first."""
+    now_ms = time.time_ns() // 1_000_000
     try:
         settings = load(config, os.environ)
     except SettingsError as error:
@@ -55,7 +62,12 @@ def examine(config: Path, *, call_peers: bool = False) -> Iterator[Finding]:
     yield Finding("fine", "settings", f"{config} is valid")
     yield from _modes(config, settings)
     yield from _disk(settings)
-    yield from _peers(settings)
+    ring, said = own_keys(settings, os.environ)
+    yield said
+    if ring is not None:
+        yield from key_ages(ring, now_ms)
+    yield from certificates(settings, now_ms)
+    yield from _callers(settings)
     for database in databases(settings):
         yield _database(database)
     channel = listens(settings)
@@ -64,8 +76,12 @@ def examine(config: Path, *, call_peers: bool = False) -> Iterator[Finding]:
         yield from running(settings)
     else:
         yield from _ports(settings)
-    if call_peers:
-        yield from reached(settings)
+    try:
+        yield from own_document(settings, ring)
+        if call_peers:
+            yield from examined(settings, listed(settings))
+    except SettingsError:
+        return  # the finding about client.ca_file says what is the matter
 
 
 def _modes(config: Path, settings: Settings) -> Iterator[Finding]:
@@ -100,7 +116,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield Finding("fine", "disk", what)
 
 
-def _peers(settings: Settings) -> Iterator[Finding]:
+def _callers(settings: Settings) -> Iterator[Finding]:
     """Who could call, as far as the settings say; others are in the registry of the running connector."""
     protocol, oauth = settings.protocol, settings.oauth
     by_oauth = "oauth" in (protocol.auth, *(path.auth for path in protocol.also))

@@ -1,21 +1,17 @@
-"""What the doctor asks others: the connector that runs on its channel, and peers at their addresses. Changes nothing."""
+"""What the doctor asks the connector that runs, on its owner's channel. Changes nothing."""
 
 import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from urllib.parse import urlsplit
 
 from connector.cli.findings import Finding
 from connector.client.local import Away, Document, LocalClient, once
-from connector.http.client import EgressPolicy, EgressRefused, GuardedClient, PeerUnreachable
 from connector.protocol.errors import CarnetError
 from connector.settings import Settings
 
 _CONNECT_TIMEOUT_S = 2.0
 _ANSWER_TIMEOUT_S = 10.0
-_AT_ONCE = 16
-_VERSIONS = "/.well-known/dspace-version"
 
 
 def listens(settings: Settings) -> str | None:
@@ -65,39 +61,3 @@ def running(settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "data plane", "is not ready, so no data move", "see its lines in the connector's log")
     if letters:
         yield Finding("warning", "dead letters", f"{len(letters)} messages were given up", "look at them: carnet letters list")
-
-
-def reached(settings: Settings) -> Iterator[Finding]:
-    """Whether each address of each peer answers with its protocol versions, called as the connector calls."""
-    calls = [(peer.id, address) for peer in settings.peers for address in peer.addresses]
-    yield from asyncio.run(_reach_all(settings, calls))
-
-
-async def _reach_all(settings: Settings, calls: list[tuple[str, str]]) -> list[Finding]:
-    bounds, turns = settings.client, asyncio.Semaphore(_AT_ONCE)
-    policy = EgressPolicy(allow=frozenset(bounds.allow), connect_timeout_s=bounds.connect_timeout_s)
-    async with GuardedClient(policy) as client:
-
-        async def reach(peer: str, address: str) -> Finding:
-            async with turns:
-                return await _reach(client, peer, address)
-
-        return await asyncio.gather(*(reach(peer, address) for peer, address in calls))
-
-
-async def _reach(client: GuardedClient, peer: str, address: str) -> Finding:
-    """The version document stands at the root of the address, and needs no token."""
-    about, parts = f"peer {peer}", urlsplit(address)
-    url = f"{parts.scheme}://{parts.netloc}{_VERSIONS}"
-    try:
-        answer = await client.request("GET", url, headers={}, timeout_s=_ANSWER_TIMEOUT_S)
-    except EgressRefused as error:
-        remedy = "name its host:port in client.allow if it may be called"
-        return Finding("problem", about, f"{address} may not be called: {error.reason}", remedy)
-    except PeerUnreachable as error:
-        return Finding(
-            "problem", about, f"{address} cannot be reached: {error.reason}", "ask its operator, or correct the address"
-        )
-    if answer.status != 200:
-        return Finding("warning", about, f"{address} answers HTTP {answer.status} on {_VERSIONS}", "check the address")
-    return Finding("fine", about, f"{address} answers")

@@ -30,6 +30,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     # Ports of the defaults may be in use on a developer's machine.
     for section in ("PROTOCOL__PORT", "DATA__SIGNALING_PORT", "DATA__PUBLIC_PORT"):
         monkeypatch.setenv(f"CARNET_{section}", "0")
+    # Nobody publishes the DIDs of these tests, and to ask for them takes a network.
+    monkeypatch.setattr("connector.cli.doctor.own_document", lambda *_: [])
 
 
 @pytest.fixture
