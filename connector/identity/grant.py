@@ -13,7 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from authlib.oauth2.rfc6749 import AuthorizationServer, ClientCredentialsGrant, ClientMixin, OAuth2Error, OAuth2Request
+from authlib.oauth2.rfc6749 import (
+    AuthorizationServer,
+    ClientCredentialsGrant,
+    ClientMixin,
+    InvalidScopeError,
+    OAuth2Error,
+    OAuth2Request,
+)
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
 from connector.identity.interface import Scope
@@ -116,6 +123,12 @@ class _Server(AuthorizationServer):  # type: ignore[misc]  # Authlib publishes n
         self.register_grant(_ClientCredentials)
         self.register_client_auth_method(METHOD, lambda _, request: request.credential)
         self.register_token_generator(GRANT_TYPE, lambda client, scope, **_: token_for(client, scope))
+
+    def validate_requested_scope(self, scope: str | None) -> None:
+        """See AuthorizationServer, which takes blanks for a scope that was left out."""
+        if scope is not None and not scope.split():
+            raise InvalidScopeError
+        super().validate_requested_scope(scope)
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens: what happens is logged by the ceremony."""

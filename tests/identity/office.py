@@ -22,7 +22,8 @@ from connector.identity.registry import Registry
 from connector.identity.signing import SigningKey, new_signing_key, sign
 from connector.settings.model import OAuthSettings
 from connector.store.engine import Statement
-from connector.store.migrate import migrate
+from connector.store.migrate import Migratable, migrate
+from connector.store.postgres import PostgresEngine
 from connector.store.registry import RegistryStore, insert_participant
 from connector.store.sqlite import SqliteEngine
 from tests.identity.shelf import Shelf, page
@@ -141,14 +142,21 @@ class Office:
 
 @asynccontextmanager
 async def office(
-    database: Path,
+    database: Path | str,
     settings: OAuthSettings | None = None,
     *,
     http_loopback: bool = False,
     key: SigningKey | None = None,
 ) -> AsyncIterator[Office]:
-    """A running office; with the database and the key of an earlier one it is the same after a restart."""
-    engine = await SqliteEngine.open(database)
+    """A running office on SQLite, or PostgreSQL where ``database`` is its address.
+
+    With the database and the key of an earlier one it is the same after a restart.
+    """
+    engine: Migratable
+    if isinstance(database, str):
+        engine = await PostgresEngine.open(database, pool_size=8)
+    else:
+        engine = await SqliteEngine.open(database)
     await migrate(engine, MIGRATIONS, 1)
     chosen, shelf, own = settings or OAuthSettings(), Shelf(), key or new_signing_key("ES256")
     registry = Registry(RegistryStore(engine), lambda: NOW_MS, lambda: shelf.now)

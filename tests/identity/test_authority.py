@@ -151,7 +151,8 @@ async def test_scopes(here: Office, caller: Caller, asked: str | None, given: st
 
 async def test_a_scope_that_we_do_not_have_uses_nothing_up(here: Office, caller: Caller) -> None:
     assertion, proof = caller.assertion(), caller.proof()
-    refused(await here.ask(caller.form(assertion, scope="catalog admin"), proof), "invalid_scope", "invalid-scope")
+    for scope in ("catalog admin", "Catalog", "  "):
+        refused(await here.ask(caller.form(assertion, scope=scope), proof), "invalid_scope", "invalid-scope")
     assert await here.store.participant(CALLER) is None
     here.read(await here.ask(caller.form(assertion), proof))
 
@@ -211,6 +212,20 @@ async def test_of_many_first_meetings_at_once_each_gets_a_token_and_there_is_one
     answers = await asyncio.gather(*(here.ask(caller.form(), caller.proof()) for _ in range(8)))
     assert [answer.status for answer in answers] == [200] * 8
     assert await here.store.count(Admission.UNVERIFIED) == 1
+
+
+@pytest.mark.postgres
+async def test_on_postgresql_requests_at_once_do_not_wait_for_each_other_for_ever(postgres_dsn: str) -> None:
+    async with office(postgres_dsn) as here:
+        caller = Caller()
+        here.publish(caller)
+        used = caller.form()
+        first = await asyncio.gather(*(here.ask(caller.form(), caller.proof()) for _ in range(4)))
+        again = await asyncio.gather(*(here.ask(caller.form(), caller.proof()) for _ in range(8)))
+        assert [answer.status for answer in (*first, *again)] == [200] * 12
+        twice = await asyncio.gather(*(here.ask(used, caller.proof()) for _ in range(4)))
+        assert sorted(answer.status for answer in twice) == [200, 401, 401, 401]
+        assert await here.store.count(Admission.UNVERIFIED) == 1
 
 
 async def test_a_jti_belongs_to_its_client(here: Office, caller: Caller) -> None:
