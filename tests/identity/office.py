@@ -140,6 +140,15 @@ class Office:
         return verify(sighted, self.authority.verify_key(sighted.header["kid"]), expected, NOW_S)
 
 
+def refused(answer: Answer, error: str, code: str, status: int = 400) -> None:
+    """The answer is this error of RFC 6749, 5.2, with our code, and holds no token."""
+    assert (answer.status, answer.body["error"], answer.body["code"]) == (status, error, code), answer.body
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "access_token" not in answer.body
+    assert answer.body["error_description"].isascii()
+    assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+
+
 @asynccontextmanager
 async def office(
     database: Path | str,
