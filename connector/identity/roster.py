@@ -113,7 +113,7 @@ def document(participant: Participant) -> Document:
         created_at=participant.created_at,
         updated_at=participant.updated_at,
     )
-    return cast("Document", msgspec.to_builtins(entry))
+    return cast("Document", msgspec.json.decode(msgspec.json.encode(entry)))
 
 
 def check_entry(participant: Participant) -> None:

@@ -19,9 +19,10 @@ import orjson
 from connector.flow import answers, inbound
 from connector.flow.context import Choices, Context, Deadlines
 from connector.identity.directory import Directory
-from connector.identity.interface import Principal
+from connector.identity.door import Door, unwelcome
+from connector.identity.interface import Principal, Standing
 from connector.identity.registry import Registry
-from connector.protocol.errors import NotNow, PeerError
+from connector.protocol.errors import NotAuthenticated, NotNow, PeerError
 from connector.protocol.messages import Document
 from connector.protocol.record import Ended, Process
 from connector.protocol.states import Kind, Role
@@ -190,6 +191,7 @@ class House:
             entered=lambda _: None,
             timer_set=lambda _: None,
             wake=lambda: None,
+            door=Door(registry.store, self.store, shared=False),
         )
 
     async def surviving(self, doing: Callable[[], Awaitable[object]]) -> bool:
@@ -233,7 +235,7 @@ class House:
         try:
             if not await peer.surviving(arrive):
                 return
-        except NotNow:
+        except (NotNow, NotAuthenticated):
             return
         except PeerError as error:
             why = Ended(by=self.peer_role, code=error.code, reason=[error.reason])
@@ -246,11 +248,18 @@ class House:
         theirs = await self.street.houses[self.peer_role].store.process(process.peer_pid or "")
         return None if theirs is None else theirs.state.on_wire
 
+    async def _sender(self) -> Principal:
+        """The other house as it is recognised here. Raises NotAuthenticated."""
+        entry = await self.context.registry.find(f"did:web:{self.peer_role.value}")
+        if entry is None or not entry.state.welcome:
+            raise unwelcome(entry)
+        return Principal(entry.id, standing=Standing(entry.revision))
+
     async def arrive(self, message: Outgoing) -> inbound.Answer:
         """A message of the other house: which use case takes it is in its path."""
         parts = urlsplit(message.url).path.strip("/").split("/")
         kind = Kind.NEGOTIATION if parts[0] == "negotiations" else Kind.TRANSFER
-        sender, document = Principal(f"did:web:{self.peer_role.value}"), orjson.loads(message.body)
+        sender, document = await self._sender(), orjson.loads(message.body)
         if len(parts) == 2:
             return await inbound.first_message(self.context, kind, sender, document)
         return await inbound.message(self.context, kind, sender, unquote(parts[1]), document)
