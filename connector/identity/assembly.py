@@ -176,6 +176,7 @@ class _Parts:
             lifetime_s=bounds.token_lifetime_s,
             leeway_s=bounds.leeway_s,
             now_ms=self.now_ms,
+            shared=self.registry.store.shared,
         )
 
     def client(self, client: GuardedClient) -> OAuthClient:

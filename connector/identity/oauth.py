@@ -21,7 +21,7 @@ from connector.identity.door import unwelcome
 from connector.identity.gate import Expected, PublicKey, TokenRefused
 from connector.identity.interface import Incoming, Principal, Scope, Standing
 from connector.identity.participants import Admission, Claims, Participant
-from connector.identity.proof import Proof, check_proof
+from connector.identity.proof import Proof, bound_to, check_proof
 from connector.protocol.errors import NotAuthenticated, PolicyDenied, TooMany
 
 MAX_KNOWN_TOKENS: Final = 4096
@@ -88,8 +88,13 @@ class OAuthResource:
         lifetime_s: int,
         leeway_s: int,
         now_ms: Callable[[], int],
+        shared: bool = False,
     ) -> None:
-        """``anybody``: what a token of any issuer may look like; ``bearer_issuers``: whose tokens need no binding to a key."""
+        """``anybody``: what a token of any issuer may look like; ``bearer_issuers``: whose tokens need no binding to a key.
+
+        ``shared``: other workers may answer here with the same database. Then no proof is single-use by the memory of one of
+        them, and a nonce would send a caller from one to the next: the proof of a read is committed like any other.
+        """
         self._resource = resource
         self._registry = registry
         self._own = own
@@ -100,6 +105,7 @@ class OAuthResource:
         self._lifetime_s = lifetime_s
         self._leeway_s = leeway_s
         self._now_ms = now_ms
+        self._shared = shared
         self._nonce = secrets.token_urlsafe(16)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._seen: OrderedDict[str, int] = OrderedDict()
@@ -128,7 +134,7 @@ class OAuthResource:
         if known.scopes is not None and request.scope.value not in known.scopes:
             raise PolicyDenied("scope-missing", f"the token lacks the scope {request.scope.value}; ask for it at the issuer")
         # 7. Single use: a read is remembered here; a message that changes state commits it with what it causes.
-        if standing.once is not None and not request.changes:
+        if standing.once is not None and self._remembers(request):
             self._use(standing.once, standing.expires_at, now_ms)
             standing = Standing(entry.revision)
         return self._principal(known, entry, standing)
@@ -158,7 +164,7 @@ class OAuthResource:
         key = await self._issuers.key(issuer, sighted.header.get("kid"))
         token = gate.verify(sighted, key, theirs, now_s)
         participant_id, claims = self._issuers.participant(issuer, token.claims)
-        return _Known(participant_id, issuer, claims, None, _bound_to(token.claims), token.claims["exp"])
+        return _Known(participant_id, issuer, claims, None, bound_to(token.claims), token.claims["exp"])
 
     def _expected(self, issuer: str) -> Expected:
         return Expected(
@@ -176,7 +182,7 @@ class OAuthResource:
         if not isinstance(participant_id, str) or participant_id != claims["sub"] or not isinstance(scope, str):
             raise TokenRefused("participant-mismatch", "sub and participant_id of the token must be the same participant")
         scopes = frozenset(scope.split())
-        return _Known(participant_id, claims["iss"], None, scopes, _bound_to(claims), claims["exp"])
+        return _Known(participant_id, claims["iss"], None, scopes, bound_to(claims), claims["exp"])
 
     def _check_speaker(self, known: _Known, entry: Participant) -> None:
         """A participant with an issuer of its own is spoken for by that one alone."""
@@ -196,9 +202,13 @@ class OAuthResource:
         found = self._proof(shown, raw, request, now_s)
         if found.thumbprint != known.thumbprint:
             raise ProofRefused("proof-key", "the proof was made with another key than the token is bound to")
-        if not request.changes and not secrets.compare_digest((found.nonce or "").encode(), self._nonce.encode()):
+        if self._remembers(request) and not secrets.compare_digest((found.nonce or "").encode(), self._nonce.encode()):
             raise NonceMissing("proof-nonce", "put the nonce of the DPoP-Nonce header into the proof and send the request again")
         return Standing(entry.revision, found.once, (found.iat + PROOF_LIFE_S + 2 * self._leeway_s) * 1000)
+
+    def _remembers(self, request: Incoming) -> bool:
+        """Whether this worker alone, from its start on, sees to it that the proof of a request is used once."""
+        return not request.changes and not self._shared
 
     def _proof(self, shown: str, raw: str, request: Incoming, now_s: int) -> Proof:
         times = {"now_s": now_s, "leeway_s": self._leeway_s, "max_age_s": PROOF_LIFE_S}
@@ -250,16 +260,6 @@ def _authorization(headers: Mapping[str, str]) -> tuple[str, str]:
             "token-scheme", "the Authorization header must have the scheme DPoP (or Bearer, where it was agreed on)"
         )
     return scheme, raw
-
-
-def _bound_to(claims: Mapping[str, Any]) -> str | None:
-    cnf = claims.get("cnf")
-    if cnf is None:
-        return None
-    thumbprint = cnf.get("jkt") if isinstance(cnf, dict) and set(cnf) == {"jkt"} else None
-    if not isinstance(thumbprint, str):
-        raise TokenRefused("token-binding", "cnf must hold jkt, the thumbprint of a DPoP key, and nothing else")
-    return thumbprint
 
 
 def _assurance(entry: Participant) -> str:

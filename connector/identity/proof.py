@@ -31,6 +31,8 @@ _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 # RFC 3986, 3.3: what a path may have unescaped, besides letters and digits.
 _PATH_CHARACTERS: Final = "-._~!$&'()*+,;=:@"
 
+_OTHER_BINDINGS: Final = frozenset({"jwk", "jwe", "kid", "jku", "x5t#S256"})
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -89,16 +91,27 @@ def check_proof(raw: str, *, method: str, url: str, token: str | None, now_s: in
     return Proof(key.thumbprint, claims["jti"], claims["iat"], claims.get("nonce"))
 
 
-def confirm(proof: Proof, claims: Mapping[str, Any]) -> None:
-    """RFC 9449, 6.1: the access token of ``claims`` is bound to the key of ``proof``. Raises TokenRefused.
+def bound_to(claims: Mapping[str, Any]) -> str | None:
+    """The thumbprint of the DPoP key that a token is bound to (RFC 9449, 6.1); None for a token that is bound to nothing.
 
-    A token that is bound to something else besides is refused: we would not check that, and somebody meant it to be checked.
+    Members of ``cnf`` that nobody knows are ignored (RFC 7800, 3.1). Raises TokenRefused for another way to bind, which we
+    cannot check.
     """
-    if claims.get("cnf") != {"jkt": proof.thumbprint}:
-        raise TokenRefused("token-binding", "the token's cnf must have the jkt of the key that signs the proof, and nothing else")
+    cnf = claims.get("cnf")
+    if cnf is None:
+        return None
+    thumbprint = cnf.get("jkt") if isinstance(cnf, dict) and _OTHER_BINDINGS.isdisjoint(cnf) else None
+    if not isinstance(thumbprint, str):
+        raise TokenRefused("token-binding", "cnf must hold jkt, the thumbprint of a DPoP key, and no other binding")
+    return thumbprint
 
 
-@lru_cache(maxsize=16)
+def confirm(proof: Proof, claims: Mapping[str, Any]) -> None:
+    """The token is bound to the key that signed the proof (RFC 9449, 7.1 step 12). Raises TokenRefused."""
+    if bound_to(claims) != proof.thumbprint:
+        raise TokenRefused("token-binding", "the token's cnf must have the jkt of the key that signs the proof")
+
+
 def _expected(leeway_s: int, max_age_s: int) -> Expected:
     return Expected(
         types=frozenset({_TYPE}),
