@@ -258,6 +258,17 @@ async def test_a_dataset_that_is_not_there(insurer: Caller) -> None:
     check_refusal(await insurer.get("/catalog/datasets/d9"), "CatalogError", 404, "dataset-unknown")
 
 
+# -- the kit's own connector ------------------------------------------------------------------------------------------------
+
+
+async def test_what_the_kit_is_run_against_wants_its_token(kit_connector: Served, kit: Caller) -> None:
+    asked = message("CatalogRequestMessage")
+    assert (await kit.post("/catalog/request", asked)).status == 200
+    for token in (None, "another-made-up-token-000"):
+        async with peer.calling(kit_connector.base, token) as stranger:
+            assert (await stranger.post("/catalog/request", asked)).status == 401
+
+
 # -- the two tests that the kit disables (TP:02-04, TP_C:02-04), and agreements ---------------------------------------------
 
 
