@@ -103,6 +103,9 @@ class HttpDelivery:
             return None
         except (PeerUnreachable, CarnetError) as error:
             raise Retry(error.reason, peer_down=True) from error
+        if answer.status in (401, 429) or answer.status >= 500:
+            # Not about the process: whoever does not let us ask now has not said that it knows of none.
+            raise Retry(f"the peer answered {answer.status} when asked for its state", peer_down=True)
         document = await _acknowledgement(answer) if answer.status == 200 else None
         return None if document is None else document.get("state")
 

@@ -62,14 +62,15 @@ async def store(tmp_path: Path) -> AsyncIterator[ControlStore]:
 
 @dataclass
 class FakePeer:
-    """Stands for the guarded client: every POST gets ``status``."""
+    """Stands for the guarded client: every POST gets ``status``, every GET ``state_status``."""
 
     status: int = 200
     body: bytes = b"{}"
+    state_status: int = 404
 
     async def request(self, method: str, url: str, **_: Any) -> Answer:
         """See GuardedClient."""
-        return Answer(self.status, {}, self.body)
+        return Answer(self.status if method == "POST" else self.state_status, {}, self.body)
 
 
 @dataclass
@@ -180,6 +181,19 @@ async def test_trouble_at_the_peer_is_never_final(desk: Desk, status: int, down:
         await desk.delivery.attempt(desk.handed[0])
     assert caught.value.peer_down is down
     assert await desk.context.store.pending() == 1
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+async def test_a_refusal_decides_nothing_while_the_peer_does_not_say_how_it_stands(desk: Desk, status: int) -> None:
+    first = desk.handed[0]
+    await answers.answered(desk.context, first, {"providerPid": "urn:theirs:1", "consumerPid": first.process_id})
+    await acts.terminate(desk.context, first.process_id)
+    desk.peer.status, desk.peer.state_status = 422, status
+    await retried(desk, desk.handed[-1])
+    assert await desk.context.store.pending() == 1
+    desk.peer.state_status = 404
+    await desk.delivery.attempt(desk.handed[-1])
+    assert await desk.context.store.pending() == 0
 
 
 async def test_a_termination_that_nobody_takes_is_a_letter_that_can_be_sent_again_or_given_up(desk: Desk) -> None:
