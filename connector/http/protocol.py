@@ -15,7 +15,6 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from catalog.errors import DocumentError
 from catalog.jsonld import normalise_message
 from connector.flow import inbound, peer, publish
 from connector.flow.context import Context
@@ -154,12 +153,9 @@ class ProtocolServer:
     async def _settled(self, principal: Principal, handler: Handler, request: web.Request) -> web.StreamResponse:
         """What the caller showed is used up, however its request ends."""
         try:
-            response = await handler(request)
-        except (CarnetError, DocumentError):
+            return await handler(request)
+        finally:
             await self.context.door.settle(principal)
-            raise
-        await self.context.door.settle(principal)
-        return response
 
     # -- open to all --------------------------------------------------------------------------------------------------
 

@@ -86,7 +86,8 @@ _STATES: Final = {
 class Stand:
     """The connector under attack. ``server`` is its own signing key, ``origin`` where it listens.
 
-    ``accepted``: the database as it must still be after an attack: before it, or after the good request with which it begins.
+    ``address`` is what is connected to, where that is another replica. ``accepted`` is the database as it must still be after an
+    attack: as before it, or as after the good request with which it begins.
     """
 
     target: Target
@@ -94,6 +95,7 @@ class Stand:
     origin: str
     server: Key
     accepted: str = ""
+    address: str = ""
 
     # -- good tokens ----------------------------------------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ class Stand:
 
     async def send_raw(self, raw: bytes) -> Seen:
         """These bytes on a connection of their own, until the other side closes it."""
-        parts = urlsplit(self.origin)
+        parts = urlsplit(self.address or self.origin)
         async with asyncio.timeout(DEADLINE_S):
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
             try:
@@ -146,9 +148,9 @@ class Stand:
         token = self.access(party).good if token is None else token
         return await self.change(token, self.proof(party, "POST", f"{BASE}/negotiations/request", token, **claims).good)
 
-    async def read(self, token: str, proof: str | None, *, path: str = f"{BASE}/catalog/request") -> Seen:
-        """A read: it needs a nonce."""
-        headers = [("Authorization", f"DPoP {token}"), *([("DPoP", proof)] if proof is not None else [])]
+    async def read(self, token: str, proof: str | None, *, path: str = f"{BASE}/catalog/request", scheme: str = "DPoP") -> Seen:
+        """A read: on SQLite its proof needs a nonce."""
+        headers = [("Authorization", f"{scheme} {token}"), *([("DPoP", proof)] if proof is not None else [])]
         if path.endswith("/catalog/request"):
             return await self.call("POST", path, headers, CATALOG)
         return await self.call("GET", path, headers)
