@@ -44,6 +44,7 @@ def routes(
     settings: OAuthSettings,
     request_timeout_s: float,
     monotonic: Callable[[], float],
+    forwarded_for: bool = False,
 ) -> list[web.RouteDef]:
     """Routes to be added to the protocol listener.
 
@@ -55,7 +56,7 @@ def routes(
     if did is not None:
         found.append(web.get(did[0], _published(did[1])))
     if authority is not None:
-        endpoint = TokenEndpoint(authority, issuer, Addresses(settings, monotonic), request_timeout_s)
+        endpoint = TokenEndpoint(authority, issuer, Addresses(settings, monotonic), request_timeout_s, forwarded_for)
         found.append(web.get(SERVER_PATH, _published(lambda: server_document(issuer))))
         found.append(web.post(TOKEN_PATH, endpoint.handle))
     return found
@@ -114,10 +115,11 @@ class TokenEndpoint:
     issuer: str
     addresses: Addresses
     request_timeout_s: float
+    forwarded_for: bool = False
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a token request."""
-        source = request.remote or ""
+        source = self._source(request)
         try:
             self.addresses.admit(source)
             form = await self._form(request)
@@ -132,6 +134,12 @@ class TokenEndpoint:
             if isinstance(known, Unavailable):
                 return _json(refusal(later(known.code, known.reason), self.issuer))
             return _json(refusal(Refused("server_error", known.code, known.reason, status=known.status), self.issuer))
+
+    def _source(self, request: web.Request) -> str:
+        """The caller's address: the last one, which our proxy has appended (earlier ones are what callers say)."""
+        said = request.headers.getall("X-Forwarded-For", []) if self.forwarded_for else []
+        last = said[-1].rpartition(",")[2].strip() if said else ""
+        return last or request.remote or ""
 
     async def _form(self, request: web.Request) -> list[tuple[str, str]]:
         """The parameters of a request, in the order sent. Raises Refused."""

@@ -211,6 +211,7 @@ class _Parts:
             settings=settings.oauth,
             request_timeout_s=settings.protocol.request_timeout_s,
             monotonic=time.monotonic,
+            forwarded_for=settings.protocol.forwarded_for,
         )
 
     def _key_set(self) -> dict[str, Any]:

@@ -90,6 +90,12 @@ class ProtocolSettings(Struct, frozen=True, kw_only=True):
     tls_certificate: Annotated[Path | None, Meta(description=_CERTIFICATE)] = None
     tls_key: Annotated[Path | None, Meta(description=_TLS_KEY)] = None
     behind_proxy: Annotated[bool, Meta(description=_BEHIND_PROXY)] = False
+    forwarded_for: Annotated[
+        bool,
+        Meta(
+            description="that proxy appends to `X-Forwarded-For`: its last entry is the caller's address, for bounds by address"
+        ),
+    ] = False
 
     @property
     def paths(self) -> tuple[tuple[str, Auth], ...]:

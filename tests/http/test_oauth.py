@@ -274,6 +274,29 @@ async def test_one_address_may_ask_so_often(doors: Doors) -> None:
     await doors.refused(b"a=1", "parameter-missing", 400)
 
 
+@pytest.mark.parametrize(
+    ("headers", "source"),
+    [
+        ([], "127.0.0.1"),
+        (["198.51.100.7"], "198.51.100.7"),
+        (["192.0.2.99, 198.51.100.7"], "198.51.100.7"),
+        (["192.0.2.99", "198.51.100.7"], "198.51.100.7"),
+        ([""], "127.0.0.1"),
+    ],
+)
+async def test_behind_a_proxy_the_last_address_it_wrote_is_the_callers(doors: Doors, headers: list[str], source: str) -> None:
+    """What stands before it was sent by the caller, who would choose another bucket each time."""
+    addresses = Addresses(OAuthSettings(token_burst=1), lambda: 0.0)
+    endpoint = TokenEndpoint(doors.office.authority, ISSUER, addresses, 5, forwarded_for=True)
+    application = web.Application()
+    application.router.add_post(TOKEN, endpoint.handle)
+    async with TestClient(TestServer(application)) as client:
+        sent = CIMultiDict([("Content-Type", FORM), *(("X-Forwarded-For", each) for each in headers)])
+        assert (await client.post(TOKEN, data=b"a=1", headers=sent)).status == 400
+    with pytest.raises(TooMany):
+        addresses.admit(source)
+
+
 def allowed(addresses: Addresses, *names: str) -> list[bool]:
     found = []
     for name in names:
