@@ -17,6 +17,8 @@ import pytest
 
 from connector.app import Running, serve
 from connector.cli.init import make_house
+from connector.client.local import LocalClient
+from connector.demo.houses import free_ports
 from connector.http import tls
 from connector.http.client import EgressPolicy, GuardedClient, PeerUnreachable
 from connector.http.tls import client_context, server_context, validity_of
@@ -24,6 +26,8 @@ from connector.settings import Settings, SettingsError, load
 from tests.http.certificates import Authority, Files
 
 VERSIONS = "/.well-known/dspace-version"
+FINAL = {"FINALIZED", "COMPLETED", "TERMINATED"}
+PATIENCE_S = 30.0
 
 
 def now_ms() -> int:
@@ -40,8 +44,10 @@ def files(authority: Authority) -> Files:
     return authority.issue()
 
 
-def settings_of(folder: Path, files: Files, ca_file: Path | None = None) -> Settings:
-    chosen = {"protocol.port": "0", "data.signaling_port": "0", "data.public_port": "0"}
+def settings_of(
+    folder: Path, files: Files, ca_file: Path | None = None, *, did: str = "did:web:us.example", **more: str
+) -> Settings:
+    chosen = {"protocol.port": "0", "data.signaling_port": "0", "data.public_port": "0", **more}
     for section in ("protocol", "data"):
         chosen |= {
             f"{section}.tls_certificate": json.dumps(str(files.certificate)),
@@ -49,7 +55,7 @@ def settings_of(folder: Path, files: Files, ca_file: Path | None = None) -> Sett
         }
     if ca_file is not None:
         chosen["client.ca_file"] = json.dumps(str(ca_file))
-    make_house(folder, "did:web:us.example", chosen)
+    make_house(folder, did, chosen)
     return load(folder / "carnet.toml", {})
 
 
@@ -89,6 +95,34 @@ async def test_a_connector_speaks_tls_and_says_so(tmp_path: Path, authority: Aut
             assert caught.value.code == "tls"
         with pytest.raises(PeerUnreachable):
             await ask(origin.replace("https:", "http:"), authority.file)
+
+
+async def test_strangers_do_business_over_tls_by_their_dids_alone(tmp_path: Path, authority: Authority, files: Files) -> None:
+    """As in production: no development key, no pinned token, no address that anybody wrote down."""
+    ports = free_ports(4)
+    dids = [f"did:web:localhost%3A{port}" for port in ports]
+    allow = json.dumps([f"localhost:{port}" for port in ports])
+
+    def make(name: str, at: int) -> Settings:
+        more = {"client.allow": allow}
+        for section, key, port in (("protocol", "port", ports[at]), ("data", "public_port", ports[at + 2])):
+            more |= {f"{section}.{key}": str(port), f"{section}.public_url": json.dumps(f"https://localhost:{port}")}
+        return settings_of(tmp_path / name, files, authority.file, did=dids[at], **more)
+
+    one, two = await asyncio.to_thread(make, "one", 0), await asyncio.to_thread(make, "two", 1)
+    trips = one.data_dir / "trips.csv"
+    await asyncio.to_thread(trips.write_text, "trip,distance_km\n1,12.5\n")
+    async with running(one), running(two), LocalClient.of(one) as provider, LocalClient.of(two) as consumer:
+        await provider.publish("trips", str(trips), title="Trips", open_to="all")
+        (offered,) = await consumer.catalog(dids[0])
+        begun = await consumer.negotiate(dids[0], "trips", offered["hasPolicy"][0])
+        process = await consumer.wait(begun["id"], lambda process: process["state"] in FINAL, PATIENCE_S)
+        assert process["state"] == "FINALIZED"
+        begun = await consumer.transfer(process["agreement"]["@id"], sink="trips.csv")
+        process = await consumer.wait(begun["id"], lambda process: process["state"] in FINAL, PATIENCE_S)
+        assert process["state"] == "COMPLETED"
+    received = two.data_dir / "received" / "trips.csv"
+    assert await asyncio.to_thread(received.read_bytes) == await asyncio.to_thread(trips.read_bytes)
 
 
 async def test_a_connector_does_not_start_with_files_that_are_no_good(tmp_path: Path, files: Files) -> None:
