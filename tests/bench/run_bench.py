@@ -31,7 +31,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from tests.bench import measure  # noqa: E402 - the path is set above when this is run as a script
+from tests.bench import authenticate, measure  # noqa: E402 - the path is set above when this is run as a script
+from tests.bench.authenticate import Cost  # noqa: E402
 from tests.bench.measure import Idle, Load  # noqa: E402
 from tests.bench.pairs import connectors, floors  # noqa: E402
 
@@ -52,10 +53,11 @@ class Plan(msgspec.Struct, frozen=True):
     transfers: int
     open: int
     idle_s: float
+    callers: int
 
 
-SMOKE: Final = Plan(20, ((10, 60), (100, 150)), 10, 300, 3.0)
-FULL: Final = Plan(200, ((10, 1000), (100, 2000)), 100, 10_000, 20.0)
+SMOKE: Final = Plan(20, ((10, 60), (100, 150)), 10, 300, 3.0, 100)
+FULL: Final = Plan(200, ((10, 1000), (100, 2000)), 100, 10_000, 20.0, 2000)
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -74,6 +76,7 @@ class Report(msgspec.Struct, frozen=True):
     connector: Figures
     floor_idle: Idle
     idle: Idle
+    recognition: Cost
 
 
 async def measure_floor(folder: Path, plan: Plan) -> tuple[Figures, Idle]:
@@ -109,10 +112,12 @@ async def run(plan: Plan) -> Report:
         first, _ = await measure_floor(folder / "first", plan)
         figures, idle = await measure_connectors(folder / "carnet", plan)
         second, rest = await measure_floor(folder / "second", plan)
+    # In a thread, as it runs loops of its own; it counts the time of the whole process, in which nothing else happens then.
+    recognition = await asyncio.to_thread(authenticate.measured, plan.callers)
     about["load average"] = (
         f"{about['load average']} before, {os.getloadavg()[0]:.1f} after (the bench itself keeps about 3 processes busy)"
     )
-    return Report(about, _mean(first, second), figures, rest, idle)
+    return Report(about, _mean(first, second), figures, rest, idle, recognition)
 
 
 def surroundings(folder: Path) -> dict[str, str]:
@@ -187,7 +192,7 @@ def lines(report: Report) -> list[str]:
         shown.append(f"| {side} idle, {idle.open} open | {idle.cpu_percent[at]:.2f} % | {rest.cpu_percent[at]:.2f} % | |")
         shown.append(_row(f"memory of the {side} after the load", ours.memory_mib[at], floor.memory_mib[at], "MiB"))
         shown.append(f"| memory of the {side}, {idle.open} open | {idle.memory_mib[at]:.0f} MiB | | |")
-    return [*shown, "", *_aims(report)]
+    return [*shown, "", *_aims(report), "", *report.recognition.lines()]
 
 
 def _row(what: str, ours: float, floor: float, unit: str) -> str:
