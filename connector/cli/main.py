@@ -19,6 +19,7 @@ COMMANDS = {
     "transfer": ("connector.cli.transfer", "Fetch the data of an agreement."),
     "contracts": ("connector.cli.contracts", "List and show agreements."),
     "processes": ("connector.cli.processes", "List, show and move negotiations and transfers."),
+    "peers": ("connector.cli.peers", "Write participants down, admit, suspend and expel them."),
     "keys": ("connector.cli.keys", "List, rotate and revoke keys; print the DID document."),
     "letters": ("connector.cli.letters", "List dead letters, send them again or give them up."),
     "hello": ("connector.cli.hello", "Greet a peer and show what it can do."),

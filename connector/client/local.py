@@ -81,7 +81,7 @@ class LocalClient:
         return dict(await self._call("GET", "/status"))
 
     async def publish(self, dataset: str, file: str, **more: Any) -> Document:
-        """Offer a file; ``more`` holds title, offers, media_type, open_to. Gives the dataset and its source's bytes and sha256."""
+        """Offer a file; ``more`` holds title, offers, media_type, open_to. Gives the dataset, its source's bytes and sha256."""
         given = {key: value for key, value in more.items() if value}
         return dict(await self._call("POST", "/datasets", {"id": dataset, "file": file, **given}, timeout_s=PUBLISH_TIMEOUT_S))
 
@@ -208,6 +208,50 @@ class LocalClient:
     async def give_up(self, letter_id: str) -> None:
         """Forget a dead letter."""
         await self._call("DELETE", f"/dead-letters/{_safe(letter_id)}")
+
+    # -- participants -------------------------------------------------------------------------------------------------
+
+    async def peers(self, state: str | None = None) -> list[Document]:
+        """Every participant of the registry, or those that stand at ``state``."""
+        found: list[Document] = []
+        chosen = f"&state={_safe(state)}" if state else ""
+        while page := await self._call("GET", f"/peers?after={_safe(found[-1]['id']) if found else ''}{chosen}"):
+            found += page
+        return found
+
+    async def peer(self, participant: str) -> Document:
+        """One participant."""
+        return dict(await self._call("GET", f"/peers/{_safe(participant)}"))
+
+    async def add_peer(self, participant: str, **more: Any) -> Document:
+        """Write a participant down; ``more`` holds profile, claims, vouched_by."""
+        return dict(await self._call("POST", "/peers", {"id": participant, **_given(more)}))
+
+    async def update_peer(self, participant: str, **more: Any) -> Document:
+        """Change members of the profile, or replace the claims; ``more`` as for ``add_peer``."""
+        return dict(await self._call("PATCH", f"/peers/{_safe(participant)}", _given(more)))
+
+    async def admit_peer(self, participant: str, vouched_by: str, **more: Any) -> Document:
+        """Vouch for a participant; ``more`` holds claims and again."""
+        body = {"vouched_by": vouched_by, **_given(more)}
+        return dict(await self._call("POST", f"/peers/{_safe(participant)}/admit", body))
+
+    async def suspend_peer(self, participant: str, reason: str) -> Document:
+        """Take nothing more of a participant, and end what is open with it."""
+        return dict(await self._call("POST", f"/peers/{_safe(participant)}/suspend", {"reason": reason}))
+
+    async def expel_peer(self, participant: str, reason: str) -> Document:
+        """As ``suspend_peer``, but it comes back by an explicit word only."""
+        return dict(await self._call("POST", f"/peers/{_safe(participant)}/expel", {"reason": reason}))
+
+    async def export_peers(self) -> list[Document]:
+        """Every entry whole, for another connector or for safe keeping."""
+        return list(await self._call("GET", "/peers-export"))
+
+    async def import_peers(self, participants: list[Any], *, again: bool = False) -> list[Document]:
+        """Make these entries what they say, all or none; gives those that are new or have changed."""
+        body = {"participants": participants, "again": again}
+        return list(await self._call("POST", "/peers-import", body, timeout_s=PUBLISH_TIMEOUT_S))
 
     async def reload_keys(self) -> None:
         """Have the connector read its key files again."""

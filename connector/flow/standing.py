@@ -16,9 +16,9 @@ import msgspec
 
 from connector.flow.context import Context, Note, retrying, save
 from connector.identity import roster
-from connector.identity.participants import Admission, Claims, Participant, Profile
+from connector.identity.participants import Admission, Claims, Participant
 from connector.identity.registry import with_profile
-from connector.identity.roster import Change
+from connector.identity.roster import Change, ProfileChange
 from connector.protocol import process as core
 from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import Document
@@ -108,17 +108,18 @@ async def update(
     context: Context,
     participant_id: str,
     *,
-    profile: Profile | None = None,
+    profile: ProfileChange | None = None,
     claims: Claims | None = None,
     vouched_by: str | None = None,
 ) -> Participant:
-    """Another profile or other claims; ``vouched_by`` says who has verified these, else whoever vouched before.
+    """Another profile, or other claims in place of those it had.
 
-    Raises CallerError for claims of a participant that nobody has vouched for.
+    ``vouched_by`` says who has verified the claims, else whoever vouched before. Raises CallerError for claims of a participant
+    that nobody has vouched for.
     """
 
     def changed(known: Participant, now: int) -> Participant:
-        entry = known if profile is None else with_profile(known, profile, now)
+        entry = known if profile is None else with_profile(known, profile.of(known.profile), now)
         if claims is None:
             return entry
         word = {} if vouched_by is None else {"vouched_by": vouched_by, "vouched_at": now}

@@ -20,7 +20,9 @@ from connector.flow.context import Context
 from connector.flow.plane import Plane
 from connector.flow.watch import Watch
 from connector.http import problems
+from connector.http.bodies import json_answer, read_body
 from connector.http.local_keys import LocalKeys
+from connector.http.local_peers import LocalPeers
 from connector.metrics import CONTENT_TYPE, Metrics
 from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound
 from connector.protocol.messages import Document
@@ -125,6 +127,7 @@ class LocalServer:
         add.add_delete(f"{base}/dead-letters/{{id}}", self._give_up)
         add.add_post(f"{base}/peers/{{id}}/hello", self._hello)
         add.add_get(f"{base}/peers/{{id}}/capabilities", self._capabilities)
+        add.add_routes(LocalPeers(self.context).routes())
         if self.keys is not None:
             add.add_routes(self.keys.routes())
         return app
@@ -156,7 +159,9 @@ class LocalServer:
     async def _status(self, _: web.Request) -> web.Response:
         pending = await self.context.store.pending()
         self.metrics.outbox_pending(pending)
-        return _json({"participantId": self.context.participant_id, "outboxPending": pending, "dataPlane": self.plane.ready})
+        return json_answer(
+            {"participantId": self.context.participant_id, "outboxPending": pending, "dataPlane": self.plane.ready}
+        )
 
     async def _metrics(self, _: web.Request) -> web.Response:
         self.metrics.outbox_pending(await self.context.store.pending())
@@ -165,7 +170,7 @@ class LocalServer:
     # -- catalogue ----------------------------------------------------------------------------------------------------
 
     async def _publish(self, request: web.Request) -> web.Response:
-        wanted = await _read(request, DatasetRequest)
+        wanted = await read_body(request, DatasetRequest)
         facts = await self.plane.register_source(wanted.id, wanted.file)
         document = await publish.publish(
             self.context,
@@ -176,26 +181,26 @@ class LocalServer:
             media_type=wanted.media_type,
             open_to=wanted.open_to,
         )
-        return _json({"dataset": document, "source": facts}, 201)
+        return json_answer({"dataset": document, "source": facts}, 201)
 
     async def _datasets(self, request: web.Request) -> web.Response:
         rows = await self.context.store.datasets(after=request.query.get("after", ""), limit=PAGE)
-        return _json([orjson.loads(row.document) for row in rows])
+        return json_answer([orjson.loads(row.document) for row in rows])
 
     async def _withdraw(self, request: web.Request) -> web.Response:
         await publish.withdraw(self.context, request.match_info["id"])
         return web.Response(status=204)
 
     async def _catalog(self, request: web.Request) -> web.Response:
-        wanted = await _read(request, CatalogRequest)
+        wanted = await read_body(request, CatalogRequest)
         if wanted.dataset is not None:
-            return _json(await self.browser.dataset(wanted.counterparty, wanted.dataset, wanted.address))
-        return _json(await self.browser.catalog(wanted.counterparty, wanted.address))
+            return json_answer(await self.browser.dataset(wanted.counterparty, wanted.dataset, wanted.address))
+        return json_answer(await self.browser.catalog(wanted.counterparty, wanted.address))
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
     async def _negotiate(self, request: web.Request) -> web.Response:
-        wanted = await _read(request, NegotiationRequest)
+        wanted = await read_body(request, NegotiationRequest)
         if wanted.role == "provider":
             offer_id = wanted.offer.get("@id")
             process = await begin.offer_contract(
@@ -209,10 +214,10 @@ class LocalServer:
                 offer=wanted.offer,
                 address=wanted.address,
             )
-        return _json(shown(process), 201)
+        return json_answer(shown(process), 201)
 
     async def _transfer(self, request: web.Request) -> web.Response:
-        wanted = await _read(request, TransferRequest)
+        wanted = await read_body(request, TransferRequest)
         process = await begin.request_transfer(
             self.context,
             agreement_id=wanted.agreement,
@@ -221,12 +226,12 @@ class LocalServer:
             sink=wanted.sink,
             address=wanted.address,
         )
-        return _json(shown(process), 201)
+        return json_answer(shown(process), 201)
 
     def _processes(self, kind: Kind) -> Handler:
         async def handle(request: web.Request) -> web.Response:
             rows = await self.context.store.processes(kind, after=_after(request), limit=PAGE, state=request.query.get("state"))
-            return _json([shown(row) for row in rows])
+            return json_answer([shown(row) for row in rows])
 
         return handle
 
@@ -234,47 +239,47 @@ class LocalServer:
         """With ``wait_s`` and ``version``: answered when the process has another version, or after that many seconds."""
         process_id = request.match_info["id"]
         wait_s, version = (_whole(request, name, most) for name, most in (("wait_s", MAX_WAIT_S), ("version", 1 << 53)))
-        return _json(shown(await self.watch.newer(lambda: acts.load(self.context, process_id), version, wait_s)))
+        return json_answer(shown(await self.watch.newer(lambda: acts.load(self.context, process_id), version, wait_s)))
 
     async def _timeline(self, request: web.Request) -> web.Response:
         await acts.load(self.context, request.match_info["id"])
         lines = await self.context.store.timeline(request.match_info["id"])
-        return _json([msgspec.to_builtins(line) for line in lines])
+        return json_answer([msgspec.to_builtins(line) for line in lines])
 
     async def _act(self, request: web.Request) -> web.Response:
-        wanted = await _read(request, ActRequest)
+        wanted = await read_body(request, ActRequest)
         process_id, name = request.match_info["id"], request.match_info["act"]
         if name == "offer":
-            return _json(shown(await acts.offer(self.context, process_id, wanted.offer)))
+            return json_answer(shown(await acts.offer(self.context, process_id, wanted.offer)))
         if name in ("terminate", "suspend"):
             end = acts.terminate if name == "terminate" else acts.suspend
-            return _json(shown(await end(self.context, process_id, wanted.code or f"{name}d", wanted.reason or None)))
+            return json_answer(shown(await end(self.context, process_id, wanted.code or f"{name}d", wanted.reason or None)))
         plain = {"accept": acts.accept, "agree": acts.agree, "verify": acts.verify, "finalize": acts.finalize}
         plain |= {"start": acts.start, "resume": acts.start, "complete": acts.complete}
         if name not in plain:
             raise NotFound("act-unknown", f"there is no such act; known: offer, suspend, terminate, {', '.join(sorted(plain))}")
-        return _json(shown(await plain[name](self.context, process_id)))
+        return json_answer(shown(await plain[name](self.context, process_id)))
 
     async def _data_address(self, request: web.Request) -> web.Response:
         process = await acts.load(self.context, request.match_info["id"])
         if process.state.on_wire != "STARTED" or process.detail.data_address is None:
             raise NotFound("data-address-none", f"the transfer is {process.state.on_wire}; a started one has a data address")
-        return _json(process.detail.data_address)
+        return json_answer(process.detail.data_address)
 
     # -- agreements, letters, peers -----------------------------------------------------------------------------------
 
     async def _agreements(self, request: web.Request) -> web.Response:
         rows = await self.context.store.agreements(after=_after(request), limit=PAGE)
-        return _json([agreement_shown(row) for row in rows])
+        return json_answer([agreement_shown(row) for row in rows])
 
     async def _agreement(self, request: web.Request) -> web.Response:
         found = await self.context.store.agreements_by_id(request.match_info["id"])
         if not found:
             raise NotFound("agreement-unknown", "there is no such agreement")
-        return _json(agreement_shown(found[0]))
+        return json_answer(agreement_shown(found[0]))
 
     async def _dead_letters(self, _: web.Request) -> web.Response:
-        return _json([letter_shown(row) for row in await self.context.store.dead_letters(limit=PAGE)])
+        return json_answer([letter_shown(row) for row in await self.context.store.dead_letters(limit=PAGE)])
 
     async def _retry(self, request: web.Request) -> web.Response:
         await letters.retry(self.context, request.match_info["id"])
@@ -285,10 +290,10 @@ class LocalServer:
         return web.Response(status=204)
 
     async def _hello(self, request: web.Request) -> web.Response:
-        return _json({"messageId": await peer.hello(self.context, request.match_info["id"])}, 202)
+        return json_answer({"messageId": await peer.hello(self.context, request.match_info["id"])}, 202)
 
     async def _capabilities(self, request: web.Request) -> web.Response:
-        return _json(await peer.capabilities(self.context, request.match_info["id"]))
+        return json_answer(await peer.capabilities(self.context, request.match_info["id"]))
 
 
 def check_token(token: Secret | None, request: web.Request) -> None:
@@ -372,20 +377,3 @@ def _whole(request: web.Request, name: str, most: int) -> int:
     if not (given.isascii() and given.isdigit() and len(given) < 18):
         raise CallerError("query-invalid", f"{name} is a whole number from 0 to {most}")
     return min(int(given), most)
-
-
-async def _read(request: web.Request, form: type[Any]) -> Any:
-    raw = await request.read() or b"{}"
-    # PostgreSQL keeps no text with a NUL in it, and JSON has no other way to write one.
-    if b"\\u0000" in raw:
-        raise CallerError("text-invalid", "the body has the character U+0000 in it; leave it out")
-    try:
-        return msgspec.json.decode(raw, type=form)
-    except msgspec.ValidationError as error:
-        raise CallerError("body-invalid", str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CallerError("body-not-json", "the body is not JSON") from error
-
-
-def _json(value: Any, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")

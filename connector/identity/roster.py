@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from connector.identity.gate import KeyRefused, public_key
-from connector.identity.participants import Admission, Claims, Participant, Profile, Text
+from connector.identity.participants import Address, Admission, Claims, Participant, Profile, Text
 from connector.protocol.errors import CallerError, Conflict
 
 MAX_IMPORTED: Final = 10_000
@@ -46,6 +46,20 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel
     reason: _Reason | None = None
     created_at: _Time | None = None
     updated_at: _Time | None = None
+
+
+class ProfileChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The members of a profile that get another value; those that are left out stay."""
+
+    addresses: Annotated[tuple[Address, ...], Meta(max_length=16)] | UnsetType = UNSET
+    keys: Annotated[tuple[dict[str, Any], ...], Meta(max_length=16)] | UnsetType = UNSET
+    issuer: Address | UnsetType | None = UNSET
+    tokens: Literal["dpop", "bearer"] | UnsetType = UNSET
+
+    def of(self, profile: Profile) -> Profile:
+        """The changed profile."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        return msgspec.structs.replace(profile, **{name: value for name, value in given.items() if value is not UNSET})
 
 
 @dataclass(frozen=True, slots=True)

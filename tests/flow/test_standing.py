@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from connector.flow.context import Context
 from connector.identity.interface import Standing
 from connector.identity.participants import Admission, Claims, Participant, Profile
 from connector.identity.registry import Registry
-from connector.identity.roster import RosterRefused
+from connector.identity.roster import ProfileChange
 from connector.protocol.errors import CallerError, Conflict, NotFound, PolicyDenied
 from connector.protocol.record import Process
 from connector.protocol.states import FINAL, TABLES, Kind, Message, Next, Role, State, send
@@ -24,7 +23,7 @@ from connector.store import registry as rows
 from connector.store import writes
 from connector.store.engine import LostRace, Statement
 from connector.store.registry import RegistryStore
-from tests.flow.house import DATASET, LEASE_MS, OFFER, Cut, Fuse, House, Street
+from tests.flow.house import DATASET, LEASE_MS, OFFER, Fuse, House, Street
 from tests.flow.test_crashes import FILE, SIDE_BY_SIDE, STORY, come_true, request_contract, request_transfer
 from tests.identity.entries import CITY, PUBLIC_JWKS
 
@@ -127,7 +126,7 @@ async def test_who_is_known_is_not_added_again_and_who_is_not_cannot_be_moved(st
     for act in (
         standing.suspend(context, CITY, WHY),
         standing.admit(context, CITY, vouched_by="us"),
-        standing.update(context, CITY, profile=Profile()),
+        standing.update(context, CITY, profile=ProfileChange()),
     ):
         with pytest.raises(NotFound):
             await act
@@ -146,7 +145,7 @@ async def test_admission_says_who_vouched_when_and_for_what(street: Street) -> N
 async def test_profile_and_claims_can_be_changed(street: Street) -> None:
     context = street.provider.context
     await standing.add(context, entry())
-    moved = await standing.update(context, CITY, profile=Profile(addresses=("https://new.example",)))
+    moved = await standing.update(context, CITY, profile=ProfileChange(addresses=("https://new.example",)))
     assert moved.profile.addresses == ("https://new.example",)
     with pytest.raises(CallerError) as unvouched:
         await standing.update(context, CITY, claims=Claims(kind="sme"))
@@ -162,7 +161,7 @@ async def test_a_change_of_who_is_not_welcome_keeps_since_when(street: Street) -
     context = street.provider.context
     out = await standing.suspend(context, CONSUMER, WHY)
     for changed in (
-        await standing.update(context, CONSUMER, profile=Profile(addresses=("https://new.example",))),
+        await standing.update(context, CONSUMER, profile=ProfileChange(addresses=("https://new.example",))),
         await standing.update(context, CONSUMER, claims=Claims(kind="sme")),
     ):
         assert (changed.state, changed.updated_at) == (Admission.SUSPENDED, out.updated_at)
@@ -172,14 +171,14 @@ async def test_a_change_of_who_is_not_welcome_keeps_since_when(street: Street) -
 async def test_changes_at_the_same_time_all_count(street: Street) -> None:
     context = street.provider.context
     await standing.add(context, entry(vouched_by="us"))
-    profile, claims = Profile(addresses=("https://new.example",)), Claims(sector="mobility")
+    profile, claims = ProfileChange(addresses=("https://new.example",)), Claims(sector="mobility")
     await asyncio.gather(
         standing.update(context, CITY, profile=profile),
         standing.update(context, CITY, claims=claims),
         standing.suspend(context, CITY, WHY),
     )
     found = await standing.find(context, CITY)
-    assert (found.profile, found.claims, found.state, found.revision) == (profile, claims, Admission.SUSPENDED, 4)
+    assert (found.profile, found.claims, found.state, found.revision) == (profile.of(Profile()), claims, Admission.SUSPENDED, 4)
 
 
 # -- what ends --------------------------------------------------------------------------------------------------------
@@ -412,62 +411,6 @@ async def test_what_the_registry_does_not_know_has_no_standing_to_lose(street: S
     await standing.beginning(street.provider.context, CONSUMER, commit)
     assert given == [0, 1]
     assert await street.provider.context.registry.standing_of(CONSUMER) == Standing(1)
-
-
-# -- export and import ------------------------------------------------------------------------------------------------
-
-
-async def test_a_registry_is_carried_over_as_text(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "PAGE", 2)
-    here, there = street.provider.context, street.consumer.context
-    for number in range(4):
-        await standing.add(here, entry(f"did:web:{number}.example", vouched_by="us", claims=Claims(kind="sme")))
-    await standing.expel(here, "did:web:2.example", WHY)
-    text = json.dumps([document for document in await standing.export(here) if document["id"] != CONSUMER])
-
-    changed = await standing.import_(there, json.loads(text))
-
-    assert len(changed) == 4
-    assert [document for document in await standing.export(there) if document["id"] != PROVIDER] == json.loads(text)
-    assert await standing.import_(there, json.loads(text)) == []
-
-
-async def test_an_import_shuts_out_as_the_act_does(street: Street) -> None:
-    await request_contract(street.consumer)
-    await only_pumped(street, street.consumer)
-    context = street.provider.context
-    await peer.hello(context, CONSUMER)
-
-    await standing.import_(context, [{"id": CONSUMER, "state": "suspended", "reason": WHY}])
-    await settled(street)
-
-    assert [process.state for each in street.houses.values() for process in await processes(each)] == [State.TERMINATED] * 2
-    with pytest.raises(RosterRefused):
-        await standing.import_(context, [{"id": CONSUMER, "state": "unverified"}])
-    await standing.import_(context, [{"id": CONSUMER, "state": "expelled"}])
-    with pytest.raises(RosterRefused):
-        await standing.import_(context, [{"id": CONSUMER, "state": "admitted", "vouchedBy": "us"}])
-    await standing.import_(context, [{"id": CONSUMER, "state": "admitted", "vouchedBy": "us"}], again=True)
-    assert await state_of(context, CONSUMER) is Admission.ADMITTED
-
-
-async def test_one_mistake_and_nothing_is_imported(street: Street) -> None:
-    context = street.provider.context
-    before = await standing.export(context)
-    with pytest.raises(RosterRefused) as refused:
-        await standing.import_(context, [{"id": CITY, "state": "unverified"}, {"id": CONSUMER, "state": "friend", "x": 1}])
-    assert [(problem.index, problem.field) for problem in refused.value.problems] == [(1, "x"), (1, "state")]
-    assert await standing.export(context) == before
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-async def test_an_import_that_is_cut_off_is_whole_or_not_at_all(street: Street, after: bool) -> None:
-    house = street.provider
-    house.engine.fuse = Fuse(1, after)
-    documents = [{"id": f"did:web:{number}.example", "state": "unverified"} for number in range(5)]
-    with pytest.raises(Cut):
-        await standing.import_(house.context, documents)
-    assert len(await standing.export(house.context)) == (6 if after else 1)
 
 
 async def test_a_transfer_is_not_requested_of_who_is_suspended(street: Street) -> None:
