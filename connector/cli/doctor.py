@@ -22,9 +22,10 @@ import msgspec
 from connector.cli.config import config_option
 from connector.cli.databases import Database, databases
 from connector.cli.doctor_identity import certificates, key_ages, own_keys
-from connector.cli.doctor_peers import examined, listed, own_document
+from connector.cli.doctor_peers import examined, listed, own_document, vouched_for
 from connector.cli.findings import Finding
 from connector.cli.reach import listens, running
+from connector.protocol.errors import CarnetError
 from connector.settings import Settings, SettingsError, load
 from connector.store.engine import StoreMisuse, StoreUnavailable
 
@@ -79,9 +80,9 @@ def examine(config: Path, *, call_peers: bool = False) -> Iterator[Finding]:
     try:
         yield from own_document(settings, ring)
         if call_peers:
-            yield from examined(settings, listed(settings))
-    except SettingsError:
-        return  # the finding about client.ca_file says what is the matter
+            yield from examined(settings, listed(settings) if channel is None else vouched_for(settings))
+    except CarnetError:
+        return  # said already: a client.ca_file that cannot be used, or a connector that does not answer
 
 
 def _modes(config: Path, settings: Settings) -> Iterator[Finding]:

@@ -17,12 +17,14 @@ from urllib.parse import urlsplit
 from catalog.errors import DocumentError
 from catalog.wire import parse
 from connector.cli.findings import Finding
-from connector.http.client import Answer, EgressPolicy, EgressRefused, GuardedClient, PeerUnreachable
+from connector.client.local import Away, Document, LocalClient, once
+from connector.http.client import Answer, EgressPolicy, EgressRefused, GuardedClient, PeerUnreachable, parse_target
 from connector.http.tls import client_context
 from connector.identity.did import METHOD, VERSIONS, DidDocument, DidRefused, document_url, read_document
 from connector.identity.fetcher import Fetcher, FetchRefused
 from connector.identity.keys import KeyRing, Use
 from connector.identity.metadata import authorization_server, protected_resource
+from connector.identity.participants import Admission
 from connector.protocol import versions
 from connector.protocol.errors import CarnetError
 from connector.settings import Settings
@@ -37,7 +39,7 @@ _SET_CLOCK: Final = "have both machines set their clocks by NTP, first the one t
 
 @dataclass(frozen=True, slots=True)
 class Acquaintance:
-    """A peer as the doctor knows it. ``by_token``: it is a pinned token that shows it who we are; ``pinned``: its keys are."""
+    """A peer as the doctor knows it. ``by_token``: a pinned token says who is who; ``pinned``: its keys or issuer are known."""
 
     id: str
     addresses: tuple[str, ...]
@@ -47,10 +49,34 @@ class Acquaintance:
 
 def listed(settings: Settings) -> list[Acquaintance]:
     """The peers of the settings."""
+    by_token = _by_token(settings)
+    return [Acquaintance(peer.id, peer.addresses, peer.id in by_token) for peer in settings.peers]
+
+
+def vouched_for(settings: Settings) -> list[Acquaintance]:
+    """The admitted participants of the connector that runs. Raises CarnetError when it does not answer."""
+
+    async def ask(client: LocalClient) -> list[Document]:
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                return await client.peers(Admission.ADMITTED.value)
+        except TimeoutError:
+            raise Away("connector-silent", f"it does not answer within {_ANSWER_TIMEOUT_S:.0f} s") from None
+
+    by_token = _by_token(settings)
     return [
-        Acquaintance(peer.id, peer.addresses, by_token=peer.outbound_token is not None or peer.inbound_token is not None)
-        for peer in settings.peers
+        Acquaintance(
+            entry["id"],
+            tuple(entry["addresses"] or entry["announced"]),
+            by_token=entry["id"] in by_token,
+            pinned=bool(entry["keys"] or entry["issuer"]),
+        )
+        for entry in once(settings, ask)
     ]
+
+
+def _by_token(settings: Settings) -> set[str]:
+    return {peer.id for peer in settings.peers if peer.outbound_token is not None or peer.inbound_token is not None}
 
 
 def own_document(settings: Settings, ring: KeyRing | None) -> list[Finding]:
@@ -81,9 +107,10 @@ class _Asker:
 
 
 @asynccontextmanager
-async def _asking(settings: Settings) -> AsyncIterator[_Asker]:
+async def _asking(settings: Settings, *also: str) -> AsyncIterator[_Asker]:
+    """``also``: what may be called besides, as host:port."""
     bounds = settings.client
-    policy = EgressPolicy(allow=frozenset(bounds.allow), connect_timeout_s=bounds.connect_timeout_s)
+    policy = EgressPolicy(allow=frozenset((*bounds.allow, *also)), connect_timeout_s=bounds.connect_timeout_s)
     trust = await asyncio.to_thread(client_context, bounds.ca_file)
     async with GuardedClient(policy, tls=trust) as client:
         fetcher = Fetcher(client, settings.oauth, time.monotonic)
@@ -102,7 +129,8 @@ async def _own_document(settings: Settings, ring: KeyRing | None) -> list[Findin
     except DidRefused as error:
         return [Finding("problem", about, f"{error.reason} [{error.code}]", "correct participant_id")]
     try:
-        async with _asking(settings) as asker:
+        # Our own name may lead to a private address, which is none of the peers that client.allow is for.
+        async with _asking(settings, parse_target(url).authority) as asker:
             document = read_document(did, await asker.fetcher.document(url))
     except DidRefused as error:
         what = f"the document at {url} cannot be used: {error.reason} [{error.code}]"
