@@ -1,7 +1,7 @@
 """ODRL 2.2 policies as frozen values: what a policy says, whatever document it came in.
 
-A policy read from full ODRL JSON-LD (``policies/odrl.py``) and one read from DSP (``policies/dsp.py``), saying the same, are equal
-here, but for what DSP has no place for. Terms are named by full IRIs. Nothing here judges anything. Imports nothing.
+A policy read from full ODRL JSON-LD (``policies/odrl.py``) and one read from DSP (``policies/dsp.py``) are equal here where they
+say the same, but for what DSP has no place for. Terms are named by full IRIs. Nothing here judges anything. Imports nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a term declares: its values, where it is decided, where it is enforced, and its sentence. The shape of the registry. No I/O.
+"""What a term declares: its values, where it is decided, where it is enforced, and its sentence. The shape of the registry.
 
 A term is an operand of constraints, an action, or a duty. A policy that uses anything else says something that nobody here can
 keep: unknown terms are never satisfied in a permission and always block in a prohibition. Imports the model only.
@@ -106,8 +106,8 @@ class Term:
     """One term. ``kind``: an operand of constraints, an action of rules, or an action of duties.
 
     ``values`` checks a right operand and says what is wrong with it (None: nothing); ``given`` reads what the operand is now.
-    ``scopes``: where it is decided; elsewhere it waits and neither permits nor refuses. Exactly one of ``points`` (enforced there),
-    ``evidence`` (what stands for it) and ``legal_only`` says how it is kept. ``sentence`` by language, with ``{value}`` and
+    ``scopes``: where it is decided; elsewhere it waits and neither permits nor refuses. Exactly one of ``points`` (enforced
+    there), ``evidence`` (what stands for it) and ``legal_only`` says how it is kept. ``sentence`` by language, with ``{value}`` and
     ``{operator}`` to fill in; ``remedy`` says what would satisfy it, None where nothing would.
     """
 
