@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
-
+from connector.identity.interface import Scope
+from connector.identity.oauth import PROOF_LIFE_S
+from tests.faults.ledger import REFUSED_NEW
 from tests.faults.stories import FINAL, PATHS, Record
+from tests.faults.visitor import visiting
 from tests.faults.world import Side, World, until
 
 DRAIN_S: Final = 45.0
@@ -77,6 +80,7 @@ async def judge(world: World, record: Record, source_sha256: str) -> list[str]:
                 wrong.append(f"{side.name}: {process.kind} {process.id}: {text}\n{timelines}")
         wrong += await _told_differently(side, own, other_side)
         wrong += await _leftovers(side)
+        wrong += await _strangers(side)
         missing = [process_id for name, _, process_id in record.acknowledged if name == side.name and process_id not in own]
         wrong += [f"{side.name}: the acknowledged {process_id} does not exist" for process_id in missing]
         for text, process in await asyncio.to_thread(_files, side, own, source_sha256):
@@ -99,22 +103,28 @@ def _diverging(process: Kept, other: Kept | None) -> Iterator[str]:
 
 
 async def _told_differently(side: Side, own: dict[str, Kept], other: Side) -> list[str]:
-    """GET of each process over DSP, with the counterparty's token."""
+    """GET of each process over DSP, by the counterparty; where replicas answer, none of them sends it away with its proof."""
     wrong: list[str] = []
-    headers = {"Authorization": f"Bearer {side.inbound_token}"}
-    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=8)) as session:
+    refused_before = side.ledger.counts[REFUSED_NEW]
+    at_once = asyncio.Semaphore(8)
+    async with visiting(other, side) as caller:
 
         async def ask(process: Kept) -> None:
             told: Any = 429
             while told == 429:
-                async with session.get(f"{side.dsp}/{PATHS[process.kind]}/{process.id}") as response:
-                    told = (await response.json())["state"] if response.status == 200 else response.status
+                url, scope = f"{side.dsp}/{PATHS[process.kind]}/{process.id}", Scope(process.kind)
+                async with at_once:
+                    answer = await caller.request("GET", side.id, url, scope, headers={})
+                told = json.loads(answer.body)["state"] if answer.status == 200 else answer.status
                 if told == 429:
                     await asyncio.sleep(0.2)
             if told != process.state:
                 wrong.append(f"{side.name}: {process.kind} {process.id} is {process.state}, {other.name} is told {told}")
 
         await asyncio.gather(*(ask(process) for process in own.values()))
+    refused = side.ledger.counts[REFUSED_NEW] - refused_before
+    if refused and len(side.replicas) > 1:
+        wrong.append(f"{side.name}: {refused} fresh proofs of reads were refused by replicas that share a database")
     return wrong
 
 
@@ -129,10 +139,33 @@ async def _leftovers(side: Side) -> list[str]:
             "SELECT count(*) FROM (SELECT message_id FROM event WHERE what = 'received' AND message_id IS NOT NULL "
             "GROUP BY message_id HAVING count(*) > 1) AS doubled",
         ),
+        (
+            "proofs and assertions that were used twice",
+            "SELECT count(*) FROM (SELECT key FROM used_once GROUP BY key HAVING count(*) > 1) AS doubled",
+        ),
+        (
+            "processes with somebody who was not recognised",
+            "SELECT count(*) FROM process WHERE counterparty NOT IN (SELECT id FROM participant WHERE state = 'admitted' "
+            "AND recognised IS NOT NULL)",
+        ),
     ):
         number: Any = (await side.rows(sql))[0][0]
         if number:
             wrong.append(f"{side.name}: {number} {what}")
+    return wrong
+
+
+async def _strangers(side: Side) -> list[str]:
+    """Whoever was answered had shown something, for the first time; and what was taken is kept, so that it stays the only time.
+
+    Where replicas share a database that is so of reads as well; elsewhere a read is remembered by its process alone.
+    """
+    wrong = [f"{side.name}: {text}" for text in side.ledger.wrong()]
+    kept = {row[0] for row in await side.rows("SELECT key FROM used_once")}
+    since = int(time.time()) - PROOF_LIFE_S
+    for taken in side.ledger.taken:
+        if taken.made_at > since and (taken.changes or len(side.replicas) > 1) and taken.once not in kept:
+            wrong.append(f"{side.name}: a proof of {taken.made_at} was taken and not used up")
     return wrong
 
 

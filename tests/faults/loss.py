@@ -31,17 +31,19 @@ import aiohttp
 from tests.faults.check import drain, judge
 from tests.faults.proxy import Odds
 from tests.faults.stories import Record, Stories
-from tests.faults.world import World, until
+from tests.faults.world import Replica, World, until
 from tests.postgres import find_programs, make_server
 
 PARALLEL: Final = 16
 SOURCE_LINES: Final = 20_000
 BOTH_AT_ONCE: Final = 0.15
+AT_A_TOKEN: Final = 0.3
+TOKEN_WAIT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is to happen; now and then a kill takes two processes at once.
+    """How much is to happen; now and then a kill takes two processes at once, or one more that is about to issue a token.
 
     ``keep`` is a folder for databases and logs; None: they are removed.
     """
@@ -96,6 +98,7 @@ async def run(plan: Plan) -> Outcome:
     fates = Counter[str]()
     for side in world.sides.values():
         fates.update(side.wire.fates)
+        record.counts.update(side.ledger.counts)
         record.counts["local requests repeated"] += side.retries
     cuts = sum(side.data.cuts for side in world.sides.values())
     return Outcome(plan, wrong, record.counts, fates, cuts, world.kills, time.monotonic() - began)
@@ -139,7 +142,10 @@ async def _killing(world: World, plan: Plan, record: Record) -> AsyncIterator[No
             await until(partial(reached, point), 3600)
             await asyncio.sleep(dice.uniform(0, 0.1))
             victims = dice.sample(replicas, 2 if dice.random() < BOTH_AT_ONCE else 1)
-            await asyncio.gather(*(world.kill(victim) for victim in victims))
+            kills = [world.kill(victim) for victim in victims]
+            if dice.random() < AT_A_TOKEN and len(victims) == 1:
+                kills.append(_kill_at_a_token(world, victims[0], dice.uniform(0, 0.02), record))
+            await asyncio.gather(*kills)
 
     killer = asyncio.create_task(kill())
     try:
@@ -148,6 +154,20 @@ async def _killing(world: World, plan: Plan, record: Record) -> AsyncIterator[No
     finally:
         killer.cancel()
         await asyncio.gather(killer, return_exceptions=True)
+
+
+async def _kill_at_a_token(world: World, killed: Replica, after_s: float, record: Record) -> None:
+    """Whoever was killed has no tokens any more: kill who is asked for one, while it issues it."""
+    side = next(side for side in world.sides.values() if killed not in side.replicas)
+    side.ledger.token_asked.clear()
+    try:
+        async with asyncio.timeout(TOKEN_WAIT_S):
+            await side.ledger.token_asked.wait()
+    except TimeoutError:
+        return
+    await asyncio.sleep(after_s)
+    record.counts["kills while a token was asked for"] += 1
+    await asyncio.gather(*(world.kill(replica) for replica in side.replicas))
 
 
 async def _publish(world: World) -> tuple[dict[str, Any], str]:
@@ -162,7 +182,7 @@ async def _publish(world: World) -> tuple[dict[str, Any], str]:
         if answer.status != 201:
             raise AssertionError(f"{provider.name} cannot publish: {answer.body}")
         while provider.name not in offers:
-            answer = await consumer.ask("POST", "/catalog", {"counterparty": provider.name})
+            answer = await consumer.ask("POST", "/catalog", {"counterparty": provider.id})
             if answer.status == 200 and answer.body:
                 offers[provider.name] = answer.body[0]["hasPolicy"][0]
     return offers, hashlib.sha256(content).hexdigest()

@@ -3,7 +3,8 @@
 :class:`HttpWire` is one listener for one direction. What happens to a request depends on ``(seed, counter)`` alone. Paths,
 headers and bodies pass untouched. Several upstreams take turns, as behind a load balancer. :class:`DataWire` carries the
 public data listener; it holds each delivery after its first bytes until its gate is opened, so that a test decides when
-a transfer can complete. Imports nothing of the connector.
+a transfer can complete. Whoever wants to know what has passed is told each request with its answer. Imports nothing of the
+connector.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
 MAX_HEAD_BYTES: Final = 65_536
@@ -24,6 +25,16 @@ HOLD_S: Final = 0.5
 FREE_BYTES: Final = 4096
 Address = tuple[str, int]
 Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Watch(Protocol):
+    """Who is told what passes."""
+
+    def going(self, request: bytes) -> None:
+        """A request goes to an upstream now."""
+
+    def note(self, request: bytes, answer: bytes | None) -> None:
+        """What an upstream answered to it; None: nothing."""
 
 
 class Fate(StrEnum):
@@ -124,10 +135,11 @@ class _Listener:
 
 
 class HttpWire(_Listener):
-    """One direction. ``fates`` counts what happened."""
+    """One direction. ``fates`` counts what happened; ``watch`` is told of each request that goes to an upstream."""
 
-    def __init__(self, seed: str, upstreams: Sequence[Address], odds: Odds) -> None:
+    def __init__(self, seed: str, upstreams: Sequence[Address], odds: Odds, watch: Watch | None = None) -> None:
         super().__init__()
+        self._watch = watch
         self.fates: Counter[str] = Counter()
         self._seed = seed
         self._upstreams = upstreams
@@ -185,6 +197,14 @@ class HttpWire(_Listener):
         await self._forward(request)
 
     async def _forward(self, request: bytes) -> bytes | None:
+        if self._watch is None:
+            return await self._exchange(request)
+        self._watch.going(request)
+        answer = await self._exchange(request)
+        self._watch.note(request, answer)
+        return answer
+
+    async def _exchange(self, request: bytes) -> bytes | None:
         try:
             reader, writer = await self._connect()
         except OSError:

@@ -156,10 +156,10 @@ class Stories:
         plot = dice.choices(("asked", "offered", "haggled"), (6, 2, 3))[0]
         pair = Pair("negotiation", consumer, provider, {consumer.name: None, provider.name: None})
         opener = provider if plot == "offered" else consumer
-        body: Shown = {"counterparty": consumer.name, "dataset": "trips", "role": "provider"}
+        body: Shown = {"counterparty": consumer.id, "dataset": "trips", "role": "provider"}
         if opener is consumer:
             offer = {**offers[provider.name], **(OTHER_TERMS if plot == "haggled" else {})}
-            body = {"counterparty": provider.name, "dataset": "trips", "offer": offer}
+            body = {"counterparty": provider.id, "dataset": "trips", "offer": offer}
         pair.ids[opener.name] = await self._begin(opener, "negotiation", body)
         ending = None
         if dice.random() < 0.2:
@@ -212,7 +212,7 @@ class Stories:
         agreement, consumer_name, provider_name = dice.choice(self._record.agreements[:20])
         consumer, provider = self._world.sides[consumer_name], self._world.sides[provider_name]
         plot = dice.choices(("received", "completed", "ended"), (6, 2, 2))[0]
-        body: Shown = {"agreement": agreement, "counterparty": provider.name}
+        body: Shown = {"agreement": agreement, "counterparty": provider.id}
         pair = Pair("transfer", consumer, provider, {consumer.name: None, provider.name: None})
         pair.ids[consumer.name] = await self._begin(
             consumer, "transfer", body, f"trips-{number}.csv" if plot == "received" else None

@@ -1,7 +1,10 @@
 """Two connectors as real processes on real databases, with a bad wire between them; started, killed and asked.
 
+They meet by ``did:web``, over OAuth: each knows of the other who it is and nothing else. Where it is, with which keys it
+signs, and its authorization server are asked for over the same wire, which is all that the other has as an address.
+
 On SQLite each side is one ``carnet serve`` with its data plane. On PostgreSQL each side is two replicas behind one public
-address, which share a database and a data plane of its own process. A killed replica is started again at once on the
+address, which share keys, a database and a data plane of its own process. A killed replica is started again at once on the
 same files and ports. Only settings that an operator has are set.
 """
 
@@ -26,6 +29,7 @@ import aiohttp
 
 from connector.settings.model import DEVELOPMENT_KEY
 from connector.store.engine import Row
+from tests.faults.ledger import Ledger
 from tests.faults.proxy import CLEAN, DataWire, HttpWire, Odds
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -34,6 +38,8 @@ REQUEST_S: Final = 20.0
 STOP_S: Final = 60.0
 SERVE: Final = "from connector.cli.main import main; main()"
 LOST: Final = (aiohttp.ClientError, OSError, TimeoutError)
+# The shortest life there is: tokens end, and are asked for, while processes are killed.
+TOKEN_LIFE_S: Final = 30
 DISPATCH: Final = {"backoff_first_ms": 50, "backoff_max_s": 1, "attempt_timeout_s": 1, "lease_s": 3}
 
 
@@ -103,16 +109,31 @@ class Side:
     replicas: list[Replica]
     public_port: int
     database: str
-    inbound_token: str
+    ledger: Ledger
     planes: list[Program] = field(default_factory=list)
     control: HttpWire | None = None
     retries: int = 0
     _turn: Any = field(default_factory=count)
 
     @property
+    def id(self) -> str:
+        """The participant id."""
+        return f"did:web:localhost%3A{self.wire.port}"
+
+    @property
+    def origin(self) -> str:
+        """What peers see; a ``did:web`` has no address in numbers."""
+        return f"http://localhost:{self.wire.port}"
+
+    @property
     def dsp(self) -> str:
         """The base address that peers use."""
-        return f"{self.wire.url}/dsp/2025-1"
+        return f"{self.origin}/dsp/2025-1"
+
+    @property
+    def keys(self) -> Path:
+        """The folder of its keys, which its replicas share."""
+        return self.folder / "keys"
 
     @property
     def received(self) -> Path:
@@ -229,12 +250,14 @@ class World:
         doubled = self._databases is not None
         replicas = [self._replica(folder / f"replica-{n}" if doubled else folder) for n in range(2 if doubled else 1)]
         public_port = free_port()
-        wire = HttpWire(f"{self._seed}:{name}", [("127.0.0.1", replica.port) for replica in replicas], self._odds)
+        ledger = Ledger()
+        upstreams = [("127.0.0.1", replica.port) for replica in replicas]
+        wire = HttpWire(f"{self._seed}:{name}", upstreams, self._odds, ledger)
         data = DataWire(f"{self._seed}:{name}:data", ("127.0.0.1", public_port), self._odds)
         await wire.start()
         await data.start()
         database = str(folder / "control.db") if self._databases is None else self._databases[name]
-        side = Side(name, folder, wire, data, replicas, public_port, database, secrets.token_hex(20))
+        side = Side(name, folder, wire, data, replicas, public_port, database, ledger)
         if doubled:
             side.control = HttpWire("", [("127.0.0.1", replica.control_port) for replica in replicas], CLEAN)
             await side.control.start()
@@ -251,21 +274,18 @@ class World:
 
     def _configure(self, side: Side, other: Side) -> None:
         signaling_port = free_port() if side.planes else 0
-        allow = [f"127.0.0.1:{wire.port}" for wire in (side.wire, other.wire, side.data, other.data)]
-        peer = {
-            "id": other.name,
-            "addresses": [other.dsp],
-            "inbound_token": side.inbound_token,
-            "outbound_token": other.inbound_token,
-        }
+        allow = [f"127.0.0.1:{wire.port}" for wire in (side.data, other.data)]
+        allow += [f"localhost:{wire.port}" for wire in (side.wire, other.wire)]
         token = side.folder / "data.token"
         if side.planes:
             write(token, secrets.token_hex(20))
             write(side.folder / "plane.toml", toml(self._plane(side, signaling_port, allow)))
         for replica in side.replicas:
             sections: dict[str, Any] = {
-                "": {"participant_id": side.name},
-                "protocol": {"port": replica.port, "public_url": side.wire.url, "auth": "pinned-token"},
+                "": {"participant_id": side.id},
+                "protocol": {"port": replica.port, "public_url": side.origin},
+                "keys": {"dir": str(side.keys)},
+                "oauth": {"token_lifetime_s": TOKEN_LIFE_S},
                 "data": {
                     "signaling_port": signaling_port,
                     "public_port": side.public_port,
@@ -275,13 +295,13 @@ class World:
                 },
                 "client": {"allow": allow},
                 "dispatch": DISPATCH,
-                "development": {"key": DEVELOPMENT_KEY},
+                "development": {"key": DEVELOPMENT_KEY, "http_dids": True},
             }
             if side.planes:
                 sections["data"]["managed"] = False
                 sections["store"] = {"url": side.database, "pool_size": 6}
             lines = [f"[{name}]\n{toml(values)}" if name else toml(values) for name, values in sections.items()]
-            write(replica.folder / "carnet.toml", "\n".join([*lines, f"[[peers]]\n{toml(peer)}"]))
+            write(replica.folder / "carnet.toml", "\n".join([*lines, f"[[peers]]\n{toml({'id': other.id})}"]))
 
     @staticmethod
     def _plane(side: Side, signaling_port: int, allow: list[str]) -> dict[str, Any]:
