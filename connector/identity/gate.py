@@ -99,7 +99,7 @@ class Sighted:
 
     header: Mapping[str, Any]
     unverified_claims: Mapping[str, Any]
-    raw: str = field(repr=False)
+    raw: str = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

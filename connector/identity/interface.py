@@ -42,7 +42,7 @@ class Incoming:
 
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False, compare=False)
     scope: Scope
     changes: bool
 

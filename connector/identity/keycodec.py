@@ -28,7 +28,7 @@ class Held:
 
     key: Key
     signing: SigningKey | None = field(default=None, repr=False)
-    secret: bytes | None = field(default=None, repr=False)
+    secret: bytes | None = field(default=None, repr=False, compare=False)
 
 
 def new_key(use: Use, participant_id: str, now_ms: int) -> tuple[Key, bytes]:
