@@ -179,6 +179,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     _own(stack, parts, dispatcher.run(delivery), "dispatcher")
     _own(stack, parts, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
     _own(stack, parts, who.door.forgetting(now_ms), "registry")
+    _own(stack, parts, standing.finishing(context), "standing")
     await _serve_data_plane(settings, stack, parts, running)
     quota = Quota(settings.quota, time.monotonic, metrics)
     protocol = ProtocolServer(context, origin, who.entrances, quota, settings.protocol, metrics, running.ready.is_set)

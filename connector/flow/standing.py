@@ -2,12 +2,13 @@
 
 Who may move where is the table of ``connector/identity/roster.py``; every change is one transaction, guarded by the entry's
 revision. A suspension or expulsion comes in two steps, so that a power cut in between does no harm: from the first transaction on
-nothing of the participant is accepted or begun; then :func:`finish` ends what is open with it, and goes on with that at the next
-start. Raises NotFound, Conflict and CallerError with what to do.
+nothing of the participant is accepted or begun; then what is open with it is ended. What is left of that is taken up at the next
+start (:func:`finish`) or by a worker that goes on (:func:`finishing`). Raises NotFound, Conflict and CallerError with what to do.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -20,15 +21,16 @@ from connector.identity.participants import Admission, Claims, Participant
 from connector.identity.registry import with_profile
 from connector.identity.roster import Change, ProfileChange
 from connector.protocol import process as core
-from connector.protocol.errors import CallerError, Conflict, NotFound
+from connector.protocol.errors import CallerError, Conflict, NotFound, Unavailable
 from connector.protocol.messages import Document
 from connector.protocol.record import Decision, Ended, Process
 from connector.protocol.states import Message, State
 from connector.store import registry as rows
-from connector.store.engine import LostRace, Statement
+from connector.store.engine import LostRace, Statement, StoreUnavailable
 from connector.telemetry import logger
 
 PAGE: Final = 100
+FINISH_EVERY_S: Final = 30.0
 SHUT_OUT: Final = (Admission.SUSPENDED, Admission.EXPELLED)
 Result = TypeVar("Result")
 log = logger("standing")
@@ -139,7 +141,7 @@ async def _change(context: Context, participant_id: str, change: Callable[[Parti
 
     entry = await retrying(attempt)
     log.info("participant changed", participant=entry.id, state=entry.state.value, vouched_by=entry.vouched_by)
-    await _finish_with(context, entry)
+    await _finish_soon(context, entry)
     return entry
 
 
@@ -169,7 +171,7 @@ async def import_(context: Context, documents: Sequence[Any], *, again: bool = F
     entries = [await find(context, change.after.id) for change in changes]
     log.info("participants imported", given=len(documents), changed=len(entries))
     for entry in entries:
-        await _finish_with(context, entry)
+        await _finish_soon(context, entry)
     return entries
 
 
@@ -224,6 +226,24 @@ async def finish(context: Context) -> int:
         async for entry in _everybody(context, state):
             ended += await _finish_with(context, entry)
     return ended
+
+
+async def finishing(context: Context, pause_s: float = FINISH_EVERY_S) -> None:
+    """Until cancelled: do what ``finish`` does, now and then. Whoever changed an entry may have died before it was through."""
+    while True:
+        await asyncio.sleep(pause_s)
+        try:
+            await finish(context)
+        except (StoreUnavailable, Unavailable) as error:
+            log.warning("what is open with who is not welcome cannot be ended now", error=str(error))
+
+
+async def _finish_soon(context: Context, entry: Participant) -> None:
+    """The entry has changed for good; if the rest fails, ``finishing`` goes on with it."""
+    try:
+        await _finish_with(context, entry)
+    except (StoreUnavailable, Unavailable) as error:
+        log.warning("not everything with it could be ended yet", participant=entry.id, error=str(error))
 
 
 async def _finish_with(context: Context, entry: Participant) -> int:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace as replace_process
 
 import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
 from connector.app import MIGRATIONS
+from connector.flow import answers, begin, peer, publish, standing
+from connector.flow.context import Context
 from connector.identity.interface import Standing
 from connector.identity.participants import Admission, Claims, Participant, Profile, Recognised
-from connector.store import registry
+from connector.protocol.errors import PolicyDenied
+from connector.protocol.record import Process
+from connector.protocol.states import Message, State
+from connector.store import registry, writes
+from connector.store.control import ControlStore
 from connector.store.engine import LostRace, Statement
 from connector.store.migrate import migrate
 from connector.store.registry import RegistryStore
+from connector.store.rows import Channel, Outgoing
+from tests.conformance.walk import PEER, surroundings
 from tests.identity.entries import participants
 from tests.store.conftest import open_engine
+from tests.store.keep_release import NEGOTIATION
 
 CITY = Participant(
     id="did:web:city.example",
@@ -191,3 +201,89 @@ async def test_a_message_comes_before_a_suspension_or_not_at_all(store: Registry
 def test_whatever_an_entry_holds_is_kept_as_text(participant: Participant) -> None:
     statement = registry.insert_participant(participant)
     assert registry._participant(statement.params) == participant
+
+
+async def test_what_waits_for_who_was_shut_out_now_is_dropped(store: RegistryStore) -> None:
+    control = ControlStore(store.engine)
+    others = [replace(CITY, id="a", state=Admission.SUSPENDED, updated_at=4000), replace(CITY, id="b", updated_at=5000)]
+    await store.engine.commit([registry.insert_participant(each) for each in (CITY, *others)])
+    for to in (CITY.id, "a", "b"):
+        await control.commit([writes.insert_outgoing(outgoing(f"{to} {channel}", to, channel)) for channel in ("dsp", "peer")])
+        await control.commit(
+            [writes.insert_outgoing(outgoing(f"{to} dead", to, "dsp")), writes.bury_outgoing(f"{to} dead", "", 1)]
+        )
+
+    out = replace(CITY, state=Admission.EXPELLED, updated_at=5000)
+    dropped = await store.engine.commit_returning([registry.update_participant(out), registry.withdraw_extras(5000)])
+
+    assert sorted(dropped) == [(f"{CITY.id} dead",), (f"{CITY.id} peer",)]
+    assert await control.outgoing(f"{CITY.id} dsp") is not None
+    assert (await control.pending(), len(await control.dead_letters())) == (5, 2)
+
+
+@pytest.mark.parametrize("state", Admission)
+async def test_a_process_is_ended_only_while_its_counterparty_is_shut_out(store: RegistryStore, state: Admission) -> None:
+    await store.engine.commit([registry.insert_participant(replace(CITY, state=state))])
+    if not state.welcome:
+        await store.engine.commit([registry.shut_out(CITY.id)])
+    else:
+        with pytest.raises(LostRace):
+            await store.engine.commit([registry.shut_out(CITY.id)])
+    assert await store.participant(CITY.id) == replace(CITY, state=state)
+
+
+async def test_what_is_open_with_a_participant_comes_in_pages(store: RegistryStore) -> None:
+    control, ended = ControlStore(store.engine), {State.FINALIZED, State.COMPLETED, State.TERMINATED}
+    states = [(state, awaiting) for state in State for awaiting in (None, Message.TERMINATION, Message.SUSPENSION)]
+    begun = [
+        replace_process(NEGOTIATION, id=f"p{number:02}", state=state, awaiting=awaiting, peer_pid=None, created_at=number // 3)
+        for number, (state, awaiting) in enumerate(states)
+    ]
+    for process in [*begun, replace_process(NEGOTIATION, id="other", counterparty="somebody else", peer_pid=None)]:
+        await control.commit([writes.insert_process(process)])
+
+    seen: list[Process] = []
+    while page := await control.open_with(
+        begun[0].counterparty, after=(seen[-1].created_at, seen[-1].id) if seen else (0, ""), limit=4
+    ):
+        seen += page
+    assert seen == [each for each in begun if each.state not in ended and each.awaiting is not Message.TERMINATION]
+
+
+async def test_a_suspension_ends_what_is_open(database: str) -> None:
+    leaving: list[Outgoing] = []
+    async with surroundings(database, leaving) as context:
+        await publish.publish(
+            context, "trips", title="", source="t.csv", offers=[{"@id": "offer-1", "permission": [{"action": "use"}]}]
+        )
+        dropped = await begin.offer_contract(context, counterparty=PEER, dataset="trips")
+        told = await begin.offer_contract(context, counterparty=PEER, dataset="trips")
+        awaited = (await control_process(context, told.id)).awaiting_id
+        first = next(message for message in leaving if message.id == awaited)
+        await answers.answered(context, first, {"providerPid": told.id, "consumerPid": "urn:theirs:1"})
+        await peer.hello(context, PEER)
+
+        await standing.suspend(context, PEER, "late")
+
+        states = [(await control_process(context, each.id)) for each in (dropped, told)]
+        assert [(each.state, each.awaiting) for each in states] == [
+            (State.TERMINATED, None),
+            (State.OFFERED, Message.TERMINATION),
+        ]
+        assert await context.store.pending() == 1
+        with pytest.raises(PolicyDenied):
+            await begin.offer_contract(context, counterparty=PEER, dataset="trips")
+        documents = await standing.export(context)
+        assert await standing.import_(context, documents) == []
+        (back,) = await standing.import_(context, [{**documents[0], "state": "admitted"}])
+        assert (back.state, back.revision) == (Admission.ADMITTED, 3)
+
+
+async def control_process(context: Context, process_id: str) -> Process:
+    found = await context.store.process(process_id)
+    assert found is not None
+    return found
+
+
+def outgoing(message_id: str, to: str, channel: Channel) -> Outgoing:
+    return Outgoing(message_id, f"lane {message_id}", channel, to, "", "m", "https://x.example", "{}", "c", 1, 2, 1)
