@@ -185,7 +185,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     protocol = ProtocolServer(context, origin, who.entrances, quota, settings.protocol, metrics, running.ready.is_set)
     application = protocol.application(who.routes)
     if settings.development.hooks:
-        application.router.add_routes(Hooks(context).routes())
+        application.router.add_routes(Hooks(context, who.entrances[0].identity).routes())
     await _site(stack, application, listening, tls)
     await _serve_local(settings, stack, running)
     return running

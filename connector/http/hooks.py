@@ -10,6 +10,7 @@ from aiohttp import web
 from connector.flow import begin
 from connector.flow.context import Context
 from connector.http import problems
+from connector.identity.interface import Inbound, Incoming, Scope
 from connector.protocol.errors import CallerError, CarnetError
 
 
@@ -33,16 +34,21 @@ class TransferHook(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Handlers; each calls the use case that a person's request would call."""
+    """Handlers; each calls the use case that a person's request would call. Callers identify as on the main base path."""
 
     context: Context
+    identity: Inbound
 
     def routes(self) -> list[web.RouteDef]:
         """The two hooks, to be added to the protocol listener."""
         return [web.post("/tck/negotiations", self._negotiation), web.post("/tck/transfers", self._transfer)]
 
+    async def _recognise(self, request: web.Request, scope: Scope) -> None:
+        await self.identity.inbound(Incoming(request.method, str(request.url), request.headers, scope, changes=False))
+
     async def _negotiation(self, request: web.Request) -> web.Response:
         try:
+            await self._recognise(request, Scope.NEGOTIATION)
             hook = msgspec.json.decode(await request.read(), type=NegotiationHook)
             offer = {"@id": hook.offer_id, "permission": [{"action": "use"}]}
             process = await begin.request_contract(
@@ -60,6 +66,7 @@ class Hooks:
 
     async def _transfer(self, request: web.Request) -> web.Response:
         try:
+            await self._recognise(request, Scope.TRANSFER)
             hook = msgspec.json.decode(await request.read(), type=TransferHook)
             process = await begin.request_transfer(
                 self.context,

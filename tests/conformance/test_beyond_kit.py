@@ -267,6 +267,8 @@ async def test_what_the_kit_is_run_against_wants_its_token(kit_connector: Served
     for token in (None, "another-made-up-token-000"):
         async with peer.calling(kit_connector.base, token) as stranger:
             assert (await stranger.post("/catalog/request", asked)).status == 401
+            for hook in ("negotiations", "transfers"):
+                assert (await stranger.post(f"{kit_connector.root}/tck/{hook}", {})).status == 401
 
 
 # -- the two tests that the kit disables (TP:02-04, TP_C:02-04), and agreements ---------------------------------------------
