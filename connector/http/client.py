@@ -375,7 +375,7 @@ class GuardedClient:
         target = parse_target(url)
         if target.authority not in self._policy.allow:
             if self._policy.https_only and target.scheme != "https":
-                raise EgressRefused("scheme", "https is required")
+                raise EgressRefused("scheme", "https is required, unless client.allow names this host:port")
             if target.port < 1024 and target.port not in (80, 443):
                 raise EgressRefused("port", "not a port of a web server")
             if _names_this_machine(target.host) or (_literal(target.host) is not None and not is_public(target.host)):

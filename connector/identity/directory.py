@@ -44,8 +44,10 @@ class Directory:
         """The first base address of a participant. Raises NotFound if we have none."""
         found = await self._addresses(participant)
         if not found:
+            asked = self._resolve is not nobody and _to_resolve(participant, await self._registry.find(participant))
+            tried = ", and its DID document gives none that can be used (the log says why)" if asked else ""
             raise NotFound(
-                "peer-unknown", f"no address is known for participant {participant:.80}; {await self._remedy(participant)}"
+                "peer-unknown", f"no address is known for participant {participant:.80}{tried}; {await self._remedy(participant)}"
             )
         return found[0]
 

@@ -45,6 +45,11 @@ async def test_who_cannot_be_reached_is_said_with_the_command_that_helps(who: st
     assert f"`carnet peers {command} {who} --address URL`" in unknown.value.reason
 
 
+async def test_whose_document_was_asked_in_vain_is_said() -> None:
+    with pytest.raises(NotFound, match="its DID document gives none that can be used"):
+        await Directory(ENTRIES, Resolver()).address(NOBODY)
+
+
 @pytest.mark.parametrize("rest", ["/../../other", "/%2e%2e/other", "?x=1", "#x", "/a\\b", "-other", "/./x"])
 async def test_what_could_lead_elsewhere_belongs_to_nobody(rest: str) -> None:
     assert not await Directory(ENTRIES).owns(CITY, BASE + rest)
