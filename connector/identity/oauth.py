@@ -1,8 +1,8 @@
 """OAuth 2 at the resource: who sends this request? Access tokens (RFC 9068) bound to a key (DPoP, RFC 9449).
 
 Verification is the numbered ceremony of :meth:`OAuthResource.inbound`. A token is verified once and then known by its SHA-256;
-the proof is verified on every request. Nothing is fetched here except the key set of a configured issuer. Imports the gate,
-the registry and the error tree; writes nothing.
+that the key that signed it is still believed, its time and its proof are judged on every request. Nothing is fetched here except
+the key set of a configured issuer. Imports the gate, the registry and the error tree; writes nothing.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import msgspec
 from connector.identity import gate
 from connector.identity.door import unwelcome
 from connector.identity.gate import Expected, PublicKey, TokenRefused
-from connector.identity.interface import Incoming, Principal, Scope, Standing
+from connector.identity.interface import Incoming, Principal, Standing
 from connector.identity.participants import Admission, Claims, Participant
 from connector.identity.proof import Proof, bound_to, check_proof
-from connector.protocol.errors import NotAuthenticated, PolicyDenied, TooMany
+from connector.protocol.errors import NotAuthenticated, PolicyDenied
 
 MAX_KNOWN_TOKENS: Final = 4096
-MAX_REMEMBERED_PROOFS: Final = 100_000
+MAX_REMEMBERED_PROOFS: Final = 32_768
+"""Proofs of reads that are remembered with one nonce; then there is a new nonce, and none of them is worth anything."""
 PROOF_LIFE_S: Final = 60
 ALGORITHMS: Final = frozenset({"ES256", "EdDSA"})
 TOKEN_TYPES: Final = frozenset({"at+jwt"})
@@ -44,7 +45,7 @@ class _Issuers(Protocol):
 
 
 class ProofRefused(TokenRefused):
-    """The token may be good, the proof that goes with it is not."""
+    """The token may be good, the proof that goes with it is not (RFC 9449, section 4.3)."""
 
 
 class NonceMissing(ProofRefused):
@@ -61,15 +62,21 @@ class OwnIssuer:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A token that was verified. ``thumbprint`` is the key that it is bound to. ``claims`` are those that an external issuer
-    vouches for, None for our own tokens; ``scopes`` None: its issuer does not know ours."""
+    """A token that was verified, with ``key``, which its header calls ``kid``; good from ``begins`` to ``ends`` (seconds).
 
-    participant_id: str
+    ``thumbprint`` is the key that it is bound to. ``claims`` are those that an external issuer vouches for, None for our own
+    tokens; ``scopes`` None: its issuer does not know ours.
+    """
+
     issuer: str
+    kid: str | None
+    key: PublicKey
+    participant_id: str
     claims: Claims | None
     scopes: frozenset[str] | None
     thumbprint: str | None
-    expires_at: int
+    begins: int
+    ends: int
 
 
 class OAuthResource:
@@ -95,39 +102,37 @@ class OAuthResource:
         ``shared``: other workers may answer here with the same database. Then no proof is single-use by the memory of one of
         them, and a nonce would send a caller from one to the next: the proof of a read is committed like any other.
         """
-        self._resource = resource
         self._registry = registry
         self._own = own
+        self._own_tokens = None if own is None else _expected(own.issuer, resource, lifetime_s, leeway_s)
         self._issuers = issuers
         self._anybody = anybody
         self._bearer_issuers = bearer_issuers
         self._metadata_url = metadata_url
-        self._lifetime_s = lifetime_s
         self._leeway_s = leeway_s
         self._now_ms = now_ms
         self._shared = shared
         self._nonce = secrets.token_urlsafe(16)
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._seen: set[str] = set()
 
     # -- the ceremony -------------------------------------------------------------------------------------------------
 
     async def inbound(self, request: Incoming) -> Principal:
-        """The caller of a request. Raises NotAuthenticated, PolicyDenied (scope) or TooMany."""
+        """The caller of a request. Raises NotAuthenticated, PolicyDenied (scope), or Unavailable when an external issuer does not
+        say which keys are its own."""
         # 1. One token in the Authorization header, of one of our two schemes.
         scheme, raw = _authorization(request.headers)
-        # 2. The token: gate, key by issuer, signature, claims; or known from an earlier request.
-        now_ms = self._now_ms()
-        now_s = now_ms // 1000
+        # 2. The token: gate, key by issuer, signature, claims; or known from an earlier request, and its key still believed.
+        now_s = self._now_ms() // 1000
         known = await self._token(raw, now_s)
-        # 3. Not over: a token that is known was judged some time ago.
-        if known.expires_at + self._leeway_s <= now_s:
-            raise TokenRefused("token-expired", "the access token is over; ask the authorization server for a new one")
-        # 4. Its participant is in the registry and welcome; who was admitted by the issuer alone has the issuer's claims.
+        # 3. Its time: a token that is known was judged some time ago, and clocks are set back, too.
+        self._check_time(known, now_s)
+        # 4. Its participant is in the registry and welcome, and the token is of who speaks for it now.
         entry = await self._registry.find(known.participant_id)
         if entry is None or not entry.state.welcome:
             raise unwelcome(entry)
-        self._check_speaker(known, entry)
+        _check_speaker(known, entry)
         # 5. Bound to a key: a fresh proof of it for exactly this request. Unbound: only where the profile says so.
         standing = self._possession(scheme, raw, known, entry, request, now_s)
         # 6. The scope covers what is asked.
@@ -135,60 +140,55 @@ class OAuthResource:
             raise PolicyDenied("scope-missing", f"the token lacks the scope {request.scope.value}; ask for it at the issuer")
         # 7. Single use: a read is remembered here; a message that changes state commits it with what it causes.
         if standing.once is not None and self._remembers(request):
-            self._use(standing.once, standing.expires_at, now_ms)
+            self._use(standing.once)
             standing = Standing(entry.revision)
         return self._principal(known, entry, standing)
 
     async def _token(self, raw: str, now_s: int) -> _Known:
-        digest = hashlib.sha256(raw.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(raw.encode("utf-8", "surrogatepass")).digest()
         known = self._known.get(digest)
-        if known is None:
-            known = await self._verified(raw, now_s)
-            self._known[digest] = known
-            if len(self._known) > MAX_KNOWN_TOKENS:
-                self._known.popitem(last=False)
+        # A key that was revoked, or that its issuer has taken back, takes its tokens along.
+        if known is not None and await self._key(known.issuer, known.kid) == known.key:
+            return known
+        known = await self._verified(raw, now_s)
+        self._known[digest] = known
+        if len(self._known) > MAX_KNOWN_TOKENS:
+            self._known.popitem(last=False)
         return known
 
     async def _verified(self, raw: str, now_s: int) -> _Known:
         # Who claims to have issued it only chooses what to expect; the gate judges everything again.
         issuer = str(gate.sight(raw, self._anybody).unverified_claims.get("iss"))
-        if self._own is not None and issuer == self._own.issuer:
-            expected = self._expected(issuer)
-            sighted = gate.sight(raw, expected)
-            token = gate.verify(sighted, self._own.key(sighted.header.get("kid")), expected, now_s)
-            return self._own_token(token.claims)
-        theirs = self._issuers.expected(issuer)
-        if theirs is None:
+        expected = self._own_tokens if self._is_own(issuer) else self._issuers.expected(issuer)
+        if expected is None:
             raise TokenRefused("issuer-unknown", "this issuer is not trusted here; see our protected resource metadata")
-        sighted = gate.sight(raw, theirs)
-        key = await self._issuers.key(issuer, sighted.header.get("kid"))
-        token = gate.verify(sighted, key, theirs, now_s)
-        participant_id, claims = self._issuers.participant(issuer, token.claims)
-        return _Known(participant_id, issuer, claims, None, bound_to(token.claims), token.claims["exp"])
+        sighted = gate.sight(raw, expected)
+        kid = sighted.header.get("kid")
+        key = await self._key(issuer, kid)
+        claims = gate.verify(sighted, key, expected, now_s).claims
+        vouched: Claims | None = None
+        scopes: frozenset[str] | None = None
+        if self._is_own(issuer):
+            participant_id, scopes = _ours(claims)
+        else:
+            participant_id, vouched = self._issuers.participant(issuer, claims)
+        begins = max(claims["iat"], claims.get("nbf", 0))
+        return _Known(issuer, kid, key, participant_id, vouched, scopes, bound_to(claims), begins, claims["exp"])
 
-    def _expected(self, issuer: str) -> Expected:
-        return Expected(
-            types=TOKEN_TYPES,
-            algorithms=ALGORITHMS,
-            max_lifetime_s=self._lifetime_s,
-            leeway_s=self._leeway_s,
-            issuer=issuer,
-            audience=self._resource,
-            required=frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "participant_id", "scope"}),
-        )
+    def _is_own(self, issuer: str) -> bool:
+        return self._own is not None and issuer == self._own.issuer
 
-    def _own_token(self, claims: Mapping[str, Any]) -> _Known:
-        participant_id, scope = claims["participant_id"], claims["scope"]
-        if not isinstance(participant_id, str) or participant_id != claims["sub"] or not isinstance(scope, str):
-            raise TokenRefused("participant-mismatch", "sub and participant_id of the token must be the same participant")
-        scopes = frozenset(scope.split())
-        return _Known(participant_id, claims["iss"], None, scopes, bound_to(claims), claims["exp"])
+    async def _key(self, issuer: str, kid: str | None) -> PublicKey:
+        """The key of that name, if its issuer stands by it now."""
+        if self._own is not None and issuer == self._own.issuer:
+            return self._own.key(kid)
+        return await self._issuers.key(issuer, kid)
 
-    def _check_speaker(self, known: _Known, entry: Participant) -> None:
-        """A participant with an issuer of its own is spoken for by that one alone."""
-        named = entry.profile.issuer
-        if named is not None and named != known.issuer:
-            raise TokenRefused("issuer-foreign", "another issuer speaks for this participant; get the token there")
+    def _check_time(self, known: _Known, now_s: int) -> None:
+        if known.ends + self._leeway_s <= now_s:
+            raise TokenRefused("token-expired", "the access token is over; ask the authorization server for a new one")
+        if known.begins > now_s + self._leeway_s:
+            raise TokenRefused("token-not-yet", "the access token is not valid yet; check the clocks")
 
     def _possession(self, scheme: str, raw: str, known: _Known, entry: Participant, request: Incoming, now_s: int) -> Standing:
         shown = request.headers.get("DPoP")
@@ -201,8 +201,9 @@ class OAuthResource:
             raise ProofRefused("proof-missing", "this token is bound to a key: send it as DPoP, with a proof in the DPoP header")
         found = self._proof(shown, raw, request, now_s)
         if found.thumbprint != known.thumbprint:
-            raise ProofRefused("proof-key", "the proof was made with another key than the token is bound to")
-        if self._remembers(request) and not secrets.compare_digest((found.nonce or "").encode(), self._nonce.encode()):
+            # RFC 9449, 7.1, has this for a fault of the token: whoever has changed keys needs another one.
+            raise TokenRefused("proof-key", "the proof was made with another key than the token is bound to")
+        if self._remembers(request) and found.nonce != self._nonce:
             raise NonceMissing("proof-nonce", "put the nonce of the DPoP-Nonce header into the proof and send the request again")
         return Standing(entry.revision, found.once, (found.iat + PROOF_LIFE_S + 2 * self._leeway_s) * 1000)
 
@@ -217,15 +218,13 @@ class OAuthResource:
         except TokenRefused as refused:
             raise ProofRefused(refused.code, refused.reason) from refused
 
-    def _use(self, once: str, expires_at: int, now_ms: int) -> None:
-        seen = self._seen
-        while seen and next(iter(seen.values())) < now_ms:
-            seen.popitem(last=False)
-        if once in seen:
+    def _use(self, once: str) -> None:
+        if once in self._seen:
             raise ProofRefused("proof-replayed", "this proof was used before; make a new one for each request")
-        if len(seen) >= MAX_REMEMBERED_PROOFS:
-            raise TooMany("too-many-proofs", "more requests than can be remembered came in the last minutes; slow down", 5)
-        seen[once] = expires_at
+        self._seen.add(once)
+        if len(self._seen) >= MAX_REMEMBERED_PROOFS:
+            # All of them were made with this nonce. By the clock nothing is forgotten: it may be set back.
+            self._seen, self._nonce = set(), secrets.token_urlsafe(16)
 
     def _principal(self, known: _Known, entry: Participant, standing: Standing) -> Principal:
         admitted = entry.state is Admission.ADMITTED
@@ -242,7 +241,9 @@ class OAuthResource:
         about = f'resource_metadata="{self._metadata_url}"'
         if error.code == "token-missing":
             return {"WWW-Authenticate": f'DPoP algs="ES256 EdDSA", {about}'}
-        name = "invalid_dpop_proof" if isinstance(error, ProofRefused) else "invalid_token"
+        # A proof that a transaction finds used comes from the door.
+        proof = isinstance(error, ProofRefused) or error.code == "proof-replayed"
+        name = "invalid_dpop_proof" if proof else "invalid_token"
         headers = {}
         if isinstance(error, NonceMissing):
             name, headers = "use_dpop_nonce", {"DPoP-Nonce": self._nonce}
@@ -262,10 +263,35 @@ def _authorization(headers: Mapping[str, str]) -> tuple[str, str]:
     return scheme, raw
 
 
+def _expected(issuer: str, resource: str, lifetime_s: int, leeway_s: int) -> Expected:
+    return Expected(
+        types=TOKEN_TYPES,
+        algorithms=ALGORITHMS,
+        max_lifetime_s=lifetime_s,
+        leeway_s=leeway_s,
+        issuer=issuer,
+        audience=resource,
+        required=frozenset({"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "participant_id", "scope"}),
+    )
+
+
+def _ours(claims: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    """Participant and scopes of a token of our own, all of which have both."""
+    participant_id = claims["participant_id"]
+    if participant_id != claims["sub"]:
+        raise TokenRefused("participant-mismatch", "sub and participant_id of the token must be the same participant")
+    return participant_id, frozenset(claims["scope"].split())
+
+
+def _check_speaker(known: _Known, entry: Participant) -> None:
+    """The token is of who speaks for the participant, and was made after the operator last said so."""
+    named, keys = entry.profile.issuer, entry.profile.keys
+    if named is not None and named != known.issuer:
+        raise TokenRefused("issuer-foreign", "another issuer speaks for this participant; get the token there")
+    # Where keys are pinned: it may have been got with another key. A token knows its second only, so that second is let pass.
+    if keys and known.claims is None and (known.begins + 1) * 1000 <= entry.updated_at:
+        raise TokenRefused("token-superseded", "your entry in the registry was changed since; ask for a new token")
+
+
 def _assurance(entry: Participant) -> str:
-    if entry.profile.keys:
-        return "oauth-pinned-key"
-    return "oauth-did"
-
-
-SCOPES: Final = tuple(scope.value for scope in Scope)
+    return "oauth-pinned-key" if entry.profile.keys else "oauth-did"
