@@ -1,35 +1,40 @@
-"""Folders, settings and tokens of the demo's two connectors, made by the same code as `carnet init`."""
+"""Folders and settings of the demo's two connectors, made by the same code as `carnet init`.
+
+Neither names the other as a participant: all that each gets is leave to call the two ports of the other on this machine.
+"""
 
 from __future__ import annotations
 
 import json
-import secrets
 import socket
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from connector.cli.init import TOKEN_BYTES, make_house, write_private
+from connector.cli.init import make_house, write_private
 from connector.client.local import LocalClient
-from connector.demo.trips import trips_csv
+from connector.demo.trips import trips_csv, zones_csv
 from connector.settings.model import DEVELOPMENT_KEY
 
-PROVIDER_ID: Final = "did:web:oem.example"
-CONSUMER_ID: Final = "did:web:city.example"
 TRIPS_FILE: Final = "trips.csv"
+ZONES_FILE: Final = "zones.csv"
 BASE_PATH: Final = "/dsp/2025-1"
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """One connector of the demo: who it is, where its files are, and the two ports that the other side sees."""
+    """One connector of the demo: where its files are, and the two ports that the other side sees."""
 
     name: str
-    participant_id: str
     folder: Path
     protocol_port: int
     public_port: int
+
+    @property
+    def participant_id(self) -> str:
+        """Its DID: who resolves it comes to its own protocol listener (did:web writes the colon of a port as %3A)."""
+        return f"did:web:localhost%3A{self.protocol_port}"
 
     @property
     def config(self) -> Path:
@@ -42,9 +47,19 @@ class House:
         return self.folder / "carnet.log"
 
     @property
+    def origin(self) -> str:
+        """What others see of its protocol listener; also the name of its authorization server."""
+        return f"http://localhost:{self.protocol_port}"
+
+    @property
     def address(self) -> str:
         """Its DSP base address."""
-        return f"http://127.0.0.1:{self.protocol_port}{BASE_PATH}"
+        return f"{self.origin}{BASE_PATH}"
+
+    @property
+    def reached_at(self) -> list[str]:
+        """What another house on this machine has to be allowed to call: protocol and data."""
+        return [f"localhost:{self.protocol_port}", f"127.0.0.1:{self.public_port}"]
 
     def client(self) -> LocalClient:
         """A client of its owner's channel."""
@@ -52,35 +67,30 @@ class House:
 
 
 def make_houses(folder: Path) -> tuple[House, House]:
-    """Provider and consumer, each knowing the other by a token in each direction; the provider has a file of trips.
+    """Provider and consumer, which do not know each other; the provider has a file of trips and one of zones.
 
     Raises click's ClickException when something stands in the way.
     """
     one, two, three, four = free_ports(4)
-    provider = House("provider", PROVIDER_ID, folder / "provider", one, two)
-    consumer = House("consumer", CONSUMER_ID, folder / "consumer", three, four)
-    to_provider, to_consumer = secrets.token_hex(TOKEN_BYTES), secrets.token_hex(TOKEN_BYTES)
-    _make(provider, consumer, own=to_consumer, theirs=to_provider)
-    _make(consumer, provider, own=to_provider, theirs=to_consumer)
+    provider = House("provider", folder / "provider", one, two)
+    consumer = House("consumer", folder / "consumer", three, four)
+    _make(provider, consumer)
+    _make(consumer, provider)
     write_private(provider.folder / TRIPS_FILE, trips_csv())
+    write_private(provider.folder / ZONES_FILE, zones_csv())
     return provider, consumer
 
 
-def _make(house: House, peer: House, *, own: str, theirs: str) -> None:
-    """``own`` is the token that this house presents, ``theirs`` the one that its peer presents."""
+def _make(house: House, other: House) -> None:
     settings = {
         "protocol.port": str(house.protocol_port),
-        "protocol.auth": '"pinned-token"',
+        "protocol.public_url": json.dumps(house.origin),
         "data.signaling_port": "0",
         "data.public_port": str(house.public_port),
-        "client.allow": json.dumps([f"127.0.0.1:{port}" for port in (peer.protocol_port, peer.public_port)]),
+        "client.allow": json.dumps(other.reached_at),
     }
-    peers = (
-        f'\n[[peers]]\nid = "{peer.participant_id}"\naddresses = ["{peer.address}"]\n'
-        f'inbound_token = "{theirs}"\noutbound_token = "{own}"\n'
-        f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\n'
-    )
-    make_house(house.folder, house.participant_id, settings, peers)
+    more = f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\nhttp_dids = true\n'
+    make_house(house.folder, house.participant_id, settings, more)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The scenes of the demo, one function each: what happens, what must hold, and what is said of it."""
+"""The scenes in which the two sides do business, one function each: what happens, what must hold, and what is said of it."""
 
 from __future__ import annotations
 
@@ -9,42 +9,20 @@ from typing import Any, Final
 
 from connector.cli.channel import moment
 from connector.client.local import Document
-from connector.demo.houses import PROVIDER_ID, TRIPS_FILE
+from connector.demo.houses import TRIPS_FILE
+from connector.demo.meeting import TRIPS
 from connector.demo.stage import STEP_S, Stage, Stopwatch, hold
 
-DATASET: Final = "trips"
 WIDER_TERMS: Final[list[Document]] = [{"action": "use"}, {"action": "distribute"}]
 NO_RESALE: Final = "trips may be used, not passed on; take the published offer"
 PAUSE: Final = "maintenance of the archive"
 RECALL: Final = "the contract was called back"
 
 
-async def publish(stage: Stage) -> Document:
-    """The provider offers its file; gives the data plane's word on it: bytes and sha256."""
-    watch = Stopwatch()
-    file = stage.provider_house.folder / TRIPS_FILE
-    published = await stage.provider.publish(DATASET, str(file), title="Trips of a test fleet", media_type="text/csv")
-    source: Document = published["source"]
-    stage.say("1. The provider publishes a file as a dataset on offer")
-    stage.say(f"   {TRIPS_FILE}: {source['bytes']} bytes, SHA-256 {source['sha256'][:16]}…   {watch}")
-    return source
-
-
-async def browse(stage: Stage) -> Document:
-    """The consumer reads the catalogue and takes the offer."""
-    watch = Stopwatch()
-    datasets = await stage.consumer.catalog(PROVIDER_ID)
-    hold([found["@id"] for found in datasets] == [DATASET], "the catalogue does not hold exactly what was published")
-    offer: Document = datasets[0]["hasPolicy"][0]
-    stage.say("2. The consumer reads the provider's catalogue")
-    stage.say(f"   {DATASET}: {datasets[0]['http://purl.org/dc/terms/title']}; permission: use   {watch}")
-    return offer
-
-
 async def negotiate(stage: Stage, offer: Document) -> Document:
     """A contract on the offer as published."""
     watch = Stopwatch()
-    begun = await stage.consumer.negotiate(PROVIDER_ID, DATASET, offer)
+    begun = await stage.consumer.negotiate(stage.provider_house.participant_id, TRIPS, offer)
     process = await stage.reaches(stage.consumer, begun["id"], "FINALIZED")
     took = str(watch)
     await stage.reaches(stage.provider, process["providerPid"], "FINALIZED")
@@ -52,7 +30,7 @@ async def negotiate(stage: Stage, offer: Document) -> Document:
     held = [await client.agreement(agreement) for client in (stage.provider, stage.consumer)]
     hold(held[0]["canonical"] == held[1]["canonical"], "the two sides hold different agreements")
     hold([each["state"] for each in held] == ["binding", "binding"], "the agreement does not bind both sides")
-    stage.say("3. The consumer asks for a contract on the offer as published")
+    stage.say("4. The consumer asks for a contract on the offer as published")
     stage.say(f"   REQUESTED to FINALIZED without a person in between   {took}")
     stage.say(f"   agreement {agreement}, the same bytes on both sides")
     return process
@@ -61,11 +39,11 @@ async def negotiate(stage: Stage, offer: Document) -> Document:
 async def refuse(stage: Stage, offer: Document) -> None:
     """Other terms wait for the provider's person, whose reason the consumer sees."""
     watch = Stopwatch()
-    begun = await stage.consumer.negotiate(PROVIDER_ID, DATASET, {**offer, "permission": WIDER_TERMS})
+    begun = await stage.consumer.negotiate(stage.provider_house.participant_id, TRIPS, {**offer, "permission": WIDER_TERMS})
     asked = await stage.reaches(stage.consumer, begun["id"], "REQUESTED")
     waiting = await stage.provider.wait(asked["providerPid"], lambda now: bool(now.get("pending")), STEP_S)
     hold(waiting.get("pending") == "decide-counter-offer", "changed terms did not wait for a person")
-    stage.say("4. The consumer asks for more than was offered: to pass the trips on")
+    stage.say("5. The consumer asks for more than was offered: to pass the trips on")
     stage.say(f"   the provider's connector decides nothing: pending {waiting['pending']}   {watch}")
     watch = Stopwatch()
     await stage.provider.act(asked["providerPid"], "terminate", reason=[NO_RESALE], code="terms-not-offered")
@@ -85,7 +63,7 @@ async def transfer(stage: Stage, agreement: str, source: Document) -> Path:
     received = stage.consumer_house.folder / "received" / TRIPS_FILE
     sums = [await asyncio.to_thread(_sha256, path) for path in (stage.provider_house.folder / TRIPS_FILE, received)]
     hold(sums[0] == sums[1] == source["sha256"] == done["received"]["sha256"], "the file that came is not the one that left")
-    stage.say("5. The consumer transfers the file; the two data planes move it")
+    stage.say("6. The consumer transfers the file; the two data planes move it")
     stage.say(f"   {done['received']['bytes']} bytes, SHA-256 {sums[1][:16]}… on both sides   {took}")
     return received
 
@@ -97,7 +75,7 @@ def _sha256(path: Path) -> str:
 
 async def pause(stage: Stage, agreement: str, source: Document) -> None:
     """Suspended and resumed in the middle: the old token is dead, the new one gives the rest."""
-    begun, first = await _started(stage, agreement)
+    begun, first = await started(stage, agreement)
     middle, last = source["bytes"] // 2, source["bytes"] - 1
     status, head = await stage.fetch(first, 0, middle - 1)
     hold(status == 206, f"the first half was answered with HTTP {status}")
@@ -108,7 +86,7 @@ async def pause(stage: Stage, agreement: str, source: Document) -> None:
     took = str(watch)
     await stage.reaches(stage.consumer, begun["id"], "SUSPENDED")
     await stage.reaches(stage.provider, begun["providerPid"], "SUSPENDED")
-    stage.say("6. The provider suspends a second transfer half-way and resumes it")
+    stage.say("7. The provider suspends a second transfer half-way and resumes it")
     stage.say(f"   suspended: the consumer's token is refused with HTTP {refused}   {took}")
     watch = Stopwatch()
     await stage.provider.act(begun["providerPid"], "resume")
@@ -126,7 +104,7 @@ async def pause(stage: Stage, agreement: str, source: Document) -> None:
 
 async def terminate(stage: Stage, agreement: str) -> None:
     """A transfer that is ended gives nothing more."""
-    begun, address = await _started(stage, agreement)
+    begun, address = await started(stage, agreement)
     status, _ = await stage.fetch(address, 0, 63)
     hold(status == 206, f"the token of a started transfer was answered with HTTP {status}")
     watch = Stopwatch()
@@ -136,11 +114,11 @@ async def terminate(stage: Stage, agreement: str) -> None:
     took = str(watch)
     ended = await stage.reaches(stage.consumer, begun["id"], "TERMINATED")
     hold(ended["ended"]["reason"] == [RECALL], "the consumer does not see why the transfer was ended")
-    stage.say("7. The provider terminates a third transfer")
+    stage.say("8. The provider terminates a third transfer")
     stage.say(f"   its token, good a moment ago, is refused with HTTP {refused}   {took}")
 
 
-async def _started(stage: Stage, agreement: str) -> tuple[Document, Document]:
+async def started(stage: Stage, agreement: str) -> tuple[Document, Document]:
     """A transfer without a sink: the consumer itself fetches with the address that it is given."""
     begun = await stage.consumer.transfer(agreement)
     process = await stage.reaches(stage.consumer, begun["id"], "STARTED")
@@ -154,7 +132,7 @@ async def timeline(stage: Stage, negotiation: Document) -> None:
     hold(other["correlationId"] == negotiation["correlationId"], "the two sides do not share a correlation id")
     lines = [("provider", line) for line in await stage.provider.timeline(other["id"])]
     lines += [("consumer", line) for line in await stage.consumer.timeline(negotiation["id"])]
-    stage.say(f"8. What both sides noted of the contract; correlation id {negotiation['correlationId']}")
+    stage.say(f"11. What both sides noted of the contract; correlation id {negotiation['correlationId']}")
     for side, line in sorted(lines, key=lambda each: int(each[1]["at"])):
         stage.say(f"   {moment(line['at'])[11:]}  {side}  {_noted(line)}")
 

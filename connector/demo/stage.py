@@ -40,6 +40,10 @@ class Stage:
     web: aiohttp.ClientSession
     say: Callable[[str], None]
 
+    def client(self, house: House) -> LocalClient:
+        """The client of one of the two."""
+        return self.provider if house is self.provider_house else self.consumer
+
     async def fetch(self, address: Document, first: int, last: int) -> tuple[int, bytes]:
         """HTTP status and bytes ``first`` to ``last`` of a data address, as a consumer without a sink fetches them."""
         properties = {item["name"]: item["value"] for item in address["endpointProperties"]}

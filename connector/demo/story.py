@@ -13,21 +13,24 @@ from pathlib import Path
 
 import aiohttp
 
-from connector.demo import scenes
+from connector.demo import attacks, meeting, scenes
 from connector.demo.houses import House, make_houses
 from connector.demo.servers import serving
 from connector.demo.stage import Stage, Stopwatch
+from connector.settings.model import LoggingSettings
+from connector.telemetry import configure_logging
 
 
 async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program: str) -> None:
     """Run everything in ``folder``; with ``keep`` the connectors stay up until this is cancelled. ``program`` is `carnet`."""
+    configure_logging(LoggingSettings(level="error"))
     whole, watch = Stopwatch(), Stopwatch()
     houses = await asyncio.to_thread(make_houses, folder)
     async with AsyncExitStack() as stack:
         await _both(stack, houses)
         say("Carnet: an OEM and a city do business, each with a connector of its own on this machine.")
         for house in houses:
-            say(f"   {house.name}  {house.participant_id:20}  {house.address}")
+            say(f"   {house.name}  {house.participant_id}  {house.address}")
         say(f"   made from nothing, started and ready   {watch}")
         provider, consumer = [await stack.enter_async_context(house.client()) for house in houses]
         web = await stack.enter_async_context(aiohttp.ClientSession())
@@ -48,14 +51,17 @@ async def _both(stack: AsyncExitStack, houses: tuple[House, House]) -> None:
 
 
 async def _play(stage: Stage) -> tuple[Path, str]:
-    source = await scenes.publish(stage)
-    offer = await scenes.browse(stage)
+    source = await meeting.publish(stage)
+    await meeting.meet(stage)
+    offer = await meeting.admit(stage)
     negotiation = await scenes.negotiate(stage, offer)
     agreement: str = negotiation["agreement"]["@id"]
     await scenes.refuse(stage, offer)
     received = await scenes.transfer(stage, agreement, source)
     await scenes.pause(stage, agreement, source)
     await scenes.terminate(stage, agreement)
+    await attacks.steal(stage)
+    await attacks.shut_out(stage, agreement, source)
     await scenes.timeline(stage, negotiation)
     return received, agreement
 
@@ -65,13 +71,15 @@ def explore(provider: House, consumer: House, *, agreement: str, received: Path,
     carnet, ours, theirs = (shlex.quote(str(each)) for each in (program, consumer.config, provider.config))
     return [
         "Both connectors stay up until Ctrl-C. In another terminal:",
+        f"  {carnet} peers list --config {theirs}",
+        f"  {carnet} peers show {consumer.participant_id} --config {theirs}",
         f"  {carnet} browse {provider.participant_id} --config {ours}",
-        f"  {carnet} negotiate {provider.participant_id} {scenes.DATASET} --config {ours}",
+        f"  {carnet} negotiate {provider.participant_id} {meeting.TRIPS} --config {ours}",
         f"  {carnet} transfer {agreement} --config {ours}",
         f"  {carnet} contracts list --config {ours}",
         f"  {carnet} processes list --config {theirs}",
         f"  {carnet} hello {consumer.participant_id} --config {theirs}",
-        f"  {carnet} doctor --config {theirs}",
+        f"  {carnet} doctor --peers --config {theirs}",
         f"The file that came: {received}",
         f"Logs: {provider.log} and {consumer.log}",
     ]

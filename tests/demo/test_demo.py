@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from connector.demo.badge import badge, catalog_call
 from connector.demo.houses import free_ports, make_houses
 from connector.demo.servers import NotServing, serving
 from connector.demo.stage import Untrue, hold
-from connector.demo.trips import trips_csv
+from connector.demo.trips import trips_csv, zones_csv
+from connector.protocol.errors import CallerError
+from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 60
@@ -73,7 +76,13 @@ async def test_the_demo_holds_and_leaves_nothing_behind(tmp_path: Path) -> None:
     said = output.decode()
     assert process.returncode == 0, errors.decode()
     for line in (
-        r"trips\.csv: \d+ bytes, SHA-256 [0-9a-f]{16}…",
+        r"trips\.csv: \d+ bytes, SHA-256 [0-9a-f]{16}…, for admitted participants",
+        r"provider notes did:web:localhost%3A\d+: unverified; oauth-did, key [\w-]{12}…$",
+        r"consumer notes did:web:localhost%3A\d+: unverified; oauth-did, key [\w-]{12}…$",
+        r"a token of http://localhost:\d+, bound to that key \(DPoP\), good for 300 s$",
+        r"the catalogue shows the unverified consumer: zones   \d+ ms",
+        r"provider notes: consumer admitted; kind public-body, country FR; vouched for by A\. Person, by telephone",
+        r"the catalogue shows the admitted consumer: trips, zones; permission: use",
         r"REQUESTED to FINALIZED without a person in between   \d+ ms",
         r"agreement urn:uuid:[0-9a-f-]{36}, the same bytes on both sides",
         r"decides nothing: pending decide-counter-offer",
@@ -82,6 +91,15 @@ async def test_the_demo_holds_and_leaves_nothing_behind(tmp_path: Path) -> None:
         r"suspended: the consumer's token is refused with HTTP 403",
         r"the old token stays dead: HTTP 403",
         r"is refused with HTTP 410",
+        r"the stolen access token alone: HTTP 401 proof-missing",
+        r"with a proof by the thief's own key: HTTP 401 proof-key",
+        r"the whole request once more, its proof with it: HTTP 401 proof-replayed",
+        r"suspends the consumer while it fetches: \d+ of \d+ bytes are through$",
+        r"data: HTTP (403|410)   \d+ ms",
+        r"access token and fresh proof: HTTP 401 participant-suspended   \d+ ms",
+        r"the consumer's next request: \".*a key of the city was reported stolen.*\"   \d+ ms",
+        r"the transfer is TERMINATED, code participant-suspended, on both sides",
+        r"admitted again: it is answered as before$",
         r"correlation id urn:uuid:[0-9a-f-]{36}$",
         r"provider  received VERIFICATION +VERIFIED$",
         r"^Everything held\. The whole took \d+ ms\.$",
@@ -153,19 +171,35 @@ async def test_a_connector_that_does_not_start_is_shown_with_its_log(tmp_path: P
     assert "participant_id" in str(caught.value)
 
 
-def test_each_house_knows_the_other_and_shares_nothing_else(tmp_path: Path) -> None:
+def test_no_house_is_told_of_the_other_anything_but_its_ports(tmp_path: Path) -> None:
     provider, consumer = make_houses(tmp_path / "houses")
-    texts = [house.config.read_text() for house in (provider, consumer)]
-    tokens = [re.findall(r'^(?:in|out)bound_token = "([0-9a-f]{64})"$', text, re.M) for text in texts]
-    assert tokens[0] == list(reversed(tokens[1]))
-    assert len(set(tokens[0])) == 2
+    for house, other in ((provider, consumer), (consumer, provider)):
+        settings = load(house.config, {})
+        assert settings.participant_id == house.participant_id
+        assert settings.peers == ()
+        assert list(settings.client.allow) == other.reached_at
+        assert other.participant_id not in house.config.read_text()
     for name in ("local.token", "data.token"):
         assert (provider.folder / name).read_text() != (consumer.folder / name).read_text()
+
+
+async def test_a_badge_is_shown_to_one_house_alone(tmp_path: Path) -> None:
+    provider, consumer = make_houses(tmp_path / "houses")
+    async with badge(consumer, provider) as shown:
+        with pytest.raises(CallerError, match="address-foreign"):
+            await shown.headers(catalog_call(consumer))
 
 
 def test_trips_are_the_same_for_the_same_seed() -> None:
     assert trips_csv(1, 50) == trips_csv(1, 50) != trips_csv(2, 50)
     assert len(trips_csv(1, 50).splitlines()) == 51
+
+
+def test_trips_are_between_zones_that_there_are() -> None:
+    zones = {line.partition(",")[0] for line in zones_csv().splitlines()[1:]}
+    ends = {zone for line in trips_csv(1, 500).splitlines()[1:] for zone in line.split(",")[-2:]}
+    assert len(zones) == 64
+    assert ends <= zones
 
 
 def test_free_ports_differ() -> None:

@@ -1,4 +1,4 @@
-"""The walkthrough of the README, run as it stands there, on ports that are free."""
+"""The walkthrough of the README, run as it stands there, on ports that are free; and its examples of settings."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from connector.demo.houses import free_ports
+from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 90
@@ -24,7 +25,7 @@ def commands() -> str:
     part = text.partition("<!-- walkthrough -->\n")[2].partition("<!-- end of walkthrough -->")[0]
     script = "".join(re.findall(r"^```bash\n(.*?)^```", part, re.M | re.S))
     assert script.count("carnet ") > 10
-    assert set(re.findall(r"(?:port=|127\.0\.0\.1:)(\d{2,5})", script)) == set(PORTS)
+    assert set(re.findall(r"(?:port=|%3A|localhost:|127\.0\.0\.1:)(\d{2,5})", script)) == set(PORTS)
     for port, free in zip(PORTS, free_ports(len(PORTS)), strict=True):
         script = script.replace(port, str(free))
     return script
@@ -65,8 +66,11 @@ def test_the_walkthrough_works(programs: Path, tmp_path: Path) -> None:
         walk.wait()
     assert walk.returncode == 0, f"{said}\n{errors}"
     for line in (
+        r"^nothing is on offer$",
+        r"^did:web:localhost%3A\d+ +unverified",
         r"^fine     data plane: is ready$",
-        r"^fine     peer did:web:oem\.example: http://127\.0\.0\.1:\d+/dsp/2025-1 answers$",
+        r"^fine     own DID: http://localhost:\d+/\.well-known/did\.json has our OAuth key",
+        r"^fine     peer did:web:localhost%3A\d+: http://localhost:\d+/dsp/2025-1 answers$",
         r"^trips: Trips of our fleet$",
         r"^  state FINALIZED$",
         r"^  state COMPLETED$",
@@ -74,6 +78,20 @@ def test_the_walkthrough_works(programs: Path, tmp_path: Path) -> None:
         r"^not decided yet$",
         r"^  waits for a person: decide-counter-offer$",
         r"sent TERMINATION",
+        r"^not answered$",
     ):
         assert re.search(line, said, re.M), f"{line}\n{said}"
     assert "FINALIZED\n" in errors
+    assert "you are suspended here: a key of yours was reported stolen" in errors
+
+
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_the_examples_of_settings_are_settings(number: int, tmp_path: Path) -> None:
+    """Each is a whole file, but for who we are."""
+    text = EXAMPLES[number]
+    file = tmp_path / "carnet.toml"
+    file.write_text(text if text.startswith("participant_id") else f'participant_id = "did:web:us.example"\n\n{text}')
+    assert load(file, {}).participant_id.startswith("did:web:")
