@@ -1,12 +1,13 @@
-"""Requests to peers: the guarded client, with headers that show who we are. A challenge of the peer is answered once or twice."""
+"""Requests to peers: the guarded client, with headers that show who we are. A challenge of the peer is answered, a few times."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from connector.http.client import Answer, GuardedClient
+from connector.http.client import Answer, GuardedClient, PeerUnreachable
 from connector.identity.interface import Call, Outbound, Scope
 
 MAX_ATTEMPTS: Final = 4
@@ -30,16 +31,21 @@ class Caller:
         body: bytes | None = None,
         timeout_s: float | None = None,
     ) -> Answer:
-        """A whole answer. Raises EgressRefused and PeerUnreachable as the client does, and what the identity raises.
+        """A whole answer within ``timeout_s``, whatever it takes to show who we are (default: the client's, for each attempt).
 
-        A 401 means that the peer has acted on nothing, so asking again with what it wants to see repeats nothing.
+        Raises EgressRefused and PeerUnreachable as the client does, and what the identity raises. A 401 means that the peer has
+        acted on nothing, so asking again with what it wants to see repeats nothing.
         """
         call = Call(method, url, scope)
-        attempts = 0
-        while True:
-            attempts += 1
-            shown = {**headers, **await self.identity.outbound(counterparty, call)}
-            answer = await self.client.request(method, url, headers=shown, body=body, timeout_s=timeout_s)
-            again = answer.status == 401 and attempts < MAX_ATTEMPTS
-            if not again or not self.identity.challenged(counterparty, call, answer.headers):
-                return answer
+        try:
+            async with asyncio.timeout(timeout_s):
+                attempts = 0
+                while True:
+                    attempts += 1
+                    shown = {**headers, **await self.identity.outbound(counterparty, call)}
+                    answer = await self.client.request(method, url, headers=shown, body=body, timeout_s=timeout_s)
+                    again = answer.status == 401 and attempts < MAX_ATTEMPTS
+                    if not again or not self.identity.challenged(counterparty, call, answer.headers):
+                        return answer
+        except TimeoutError:
+            raise PeerUnreachable("timeout", "no answer in time") from None
