@@ -3,145 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
-from urllib.parse import parse_qsl
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
-from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
+from connector.http.client import EgressRefused, PeerUnreachable
 from connector.identity import tokens
 from connector.identity.gate import Expected, public_key, sight, verify
 from connector.identity.interface import Call, Scope
-from connector.identity.metadata import SERVER_PATH, resource_document, resource_path, server_document
+from connector.identity.metadata import SERVER_PATH, resource_path
 from connector.identity.participants import Admission, Participant, Profile
-from connector.identity.proof import Proof, check_proof
-from connector.identity.signing import SigningKey, new_signing_key
-from connector.identity.tokens import ASSERTION_TYPE, OAuthClient
+from connector.identity.tokens import ASSERTION_TYPE
 from connector.protocol.errors import CallerError, CarnetError, PeerError, Unavailable
-from connector.settings.model import IssuerSettings
 from connector.settings.secret import Secret
+from tests.identity.counters import (
+    BASE,
+    CALL,
+    NEW,
+    NOW_MS,
+    OLD,
+    ORIGIN,
+    OTHER,
+    PEER,
+    SSO,
+    US,
+    World,
+    about,
+    answer,
+    given_token,
+    resource,
+    shown_in,
+    through,
+)
 from tests.identity.entries import KnownEntries, reached_at
-from tests.identity.shelf import Shelf, page
-
-US, PEER, OTHER = "did:web:us.example", "did:web:peer.example", "did:web:other.example"
-ORIGIN, SSO = "https://peer.example", "https://sso.example"
-BASE: Final = ORIGIN + "/dsp/2025-1"
-CALL: Final = Call("POST", BASE + "/catalog/request", Scope.CATALOG)
-NOW_MS: Final = 1_800_000_000_000
-OLD, NEW = new_signing_key("ES256", "old"), new_signing_key("ES256", "new")
-Json = dict[str, Any]
-_ids = itertools.count()
-
-
-def answer(document: Any, status: int = 200, **headers: str) -> Answer:
-    made, more = page(document, status), {name.replace("_", "-"): each for name, each in headers.items()}
-    return Answer(status, CIMultiDict({**made.headers, **more}), made.body)
-
-
-def given_token(name: str = "token", **changes: Any) -> Json:
-    made = {"access_token": name, "token_type": "DPoP", "expires_in": 300, **changes}
-    return {name: value for name, value in made.items() if value is not None}
-
-
-def about(server: str, /, **changes: Any) -> Json:
-    return {**server_document(server), **changes}
-
-
-def shown_in(proof: str, method: str, url: str, token: str | None = None) -> Proof:
-    """What a proof says, which must hold."""
-    return check_proof(proof, method=method, url=url, token=token, now_s=NOW_MS // 1000, leeway_s=0)
-
-
-def resource(address: str, *issuers: str, **changes: Any) -> Json:
-    return {**resource_document(address, issuers, [], dpop_required=True), **changes}
-
-
-@dataclass
-class Request:
-    """A token request as it arrived."""
-
-    url: str
-    form: dict[str, str]
-    headers: Mapping[str, str]
-
-
-@dataclass
-class Counter:
-    """The token endpoints of the world. What they answer is taken from ``answers``; then numbered tokens."""
-
-    answers: list[Answer | Exception] = field(default_factory=list)
-    asked: list[Request] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def request(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, max_bytes: int) -> Answer:
-        """See GuardedClient."""
-        assert method == "POST"
-        assert max_bytes == tokens.MAX_ANSWER_BYTES
-        self.asked.append(Request(url, dict(parse_qsl(body.decode(), strict_parsing=True)), headers))
-        self.news.set()
-        await self.gate.wait()
-        found = self.answers.pop(0) if self.answers else answer(given_token(f"token-{len(self.asked)}"))
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-
-@dataclass
-class World:
-    """We, and what we meet."""
-
-    entries: KnownEntries = field(default_factory=lambda: KnownEntries([reached_at(PEER, BASE), reached_at(OTHER, BASE)]))
-    issuers: tuple[IssuerSettings, ...] = ()
-    shelf: Shelf = field(default_factory=Shelf)
-    counter: Counter = field(default_factory=Counter)
-    key: SigningKey = OLD
-    now_ms: int = NOW_MS
-    client: OAuthClient = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.counter.gate.set()
-        self.shelf.pages[ORIGIN + resource_path("/dsp/2025-1")] = page(resource(BASE, ORIGIN))
-        self.shelf.pages[ORIGIN + SERVER_PATH] = page(about(ORIGIN))
-        self.shelf.pages[SSO + SERVER_PATH] = page(about(SSO, token_endpoint=SSO + "/token"))
-        self.client = OAuthClient(
-            US,
-            lambda: (self.key, f"{US}#{self.key.kid}"),
-            self.entries,
-            self.shelf.fetcher(),
-            cast("GuardedClient", self.counter),
-            self.issuers,
-            now_ms=lambda: self.now_ms,
-            new_id=lambda: f"urn:test:{next(_ids)}",
-        )
-
-    def offers(self, *issuers: str) -> None:
-        """Have the peer's metadata name these issuers."""
-        self.shelf.pages[ORIGIN + resource_path("/dsp/2025-1")] = page(resource(BASE, *issuers))
-
-    async def token(self, call: Call = CALL, counterparty: str = PEER) -> str:
-        """The token that is shown."""
-        return (await self.client.outbound(counterparty, call))["Authorization"].partition(" ")[2]
-
-    async def refusal(self, counterparty: str = PEER, call: Call = CALL) -> CarnetError:
-        """Why nothing is shown."""
-        with pytest.raises(CarnetError) as refused:
-            await self.client.outbound(counterparty, call)
-        return refused.value
-
-
-def through(**changes: Any) -> World:
-    """The peer trusts an issuer of the settings."""
-    named = {"issuer": SSO, "participants": (PEER,), **changes}
-    world = World(issuers=(IssuerSettings(**named),))
-    world.offers(SSO)
-    return world
+from tests.identity.shelf import page
 
 
 @pytest.fixture
@@ -502,65 +400,3 @@ async def test_closing_ends_acquisitions_and_cancels_nobody(world: World) -> Non
     assert (type(found), found.code) == (Unavailable, "token-closed")
     assert not world.client._under_way
     await world.client.close()
-
-
-# -- challenges -------------------------------------------------------------------------------------------------------------
-
-INVALID: Final = {"WWW-Authenticate": 'DPoP error="invalid_token", algs="ES256"'}
-
-
-async def test_the_nonce_of_a_peer_is_in_the_next_proof_for_it_alone(world: World) -> None:
-    await world.token()
-    challenge = CIMultiDict({"www-authenticate": 'DPoP error="use_dpop_nonce"', "dpop-nonce": "n1"})
-    assert world.client.challenged(PEER, CALL, challenge)
-    nonces = []
-    for counterparty in (PEER, OTHER):
-        shown = await world.client.outbound(counterparty, CALL)
-        token = shown["Authorization"].partition(" ")[2]
-        nonces.append(shown_in(shown["DPoP"], "POST", CALL.url, token).nonce)
-    assert nonces == ["n1", None]
-    # The token was good.
-    assert await world.token() == "token-1"
-
-
-async def test_a_token_that_is_refused_is_replaced(world: World) -> None:
-    await world.token()
-    await world.token(counterparty=OTHER)
-    world.now_ms += tokens.YOUNG_MS
-    assert world.client.challenged(PEER, CALL, INVALID)
-    assert [await world.token(), await world.token(counterparty=OTHER)] == ["token-3", "token-2"]
-
-
-async def test_a_token_of_another_resource_stays(world: World) -> None:
-    await world.token()
-    world.now_ms += tokens.YOUNG_MS
-    assert world.client.challenged(PEER, Call("GET", ORIGIN + "/elsewhere", Scope.CATALOG), INVALID)
-    assert await world.token() == "token-1"
-
-
-async def test_a_refusal_without_a_reason_is_not_answered_but_the_token_is_dropped(world: World) -> None:
-    await world.token()
-    world.now_ms += tokens.YOUNG_MS
-    assert not world.client.challenged(PEER, CALL, {})
-    assert await world.token() == "token-2"
-
-
-async def test_a_peer_that_refuses_every_token_has_us_ask_for_few(world: World) -> None:
-    """Its authorization server may be one that others need, too."""
-    for _ in range(50):
-        await world.token()
-        world.client.challenged(PEER, CALL, INVALID)
-        world.now_ms += 100
-    assert len(world.counter.asked) == 1
-
-
-async def test_requests_with_an_old_token_that_are_refused_together_share_the_new_one(world: World) -> None:
-    await world.token()
-    world.now_ms += tokens.YOUNG_MS
-    for _ in range(3):
-        assert world.client.challenged(PEER, CALL, INVALID)
-        assert await world.token() == "token-2"
-    # A clock that was set back makes no token young.
-    world.now_ms -= 1
-    assert world.client.challenged(PEER, CALL, INVALID)
-    assert not world.client._held
