@@ -63,7 +63,8 @@ def _vouched_by(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..
 def listed(config: Path, as_json: bool, state: str | None) -> None:
     """Every participant that is known, one a line."""
     rows = call(config, lambda client: client.peers(state))
-    lines = [f"{row['id']}  {row['state']:10}  {_where(row)}  {_vouched(row)}" for row in rows]
+    wide = max((len(row["id"]) for row in rows), default=0)
+    lines = [f"{row['id']:{wide}}  {row['state']:10}  {_where(row)}  {_vouched(row)}" for row in rows]
     show(rows, lines or ["no participant yet; write one down with: carnet peers add"], as_json=as_json)
 
 

@@ -110,7 +110,7 @@ def _why_not(now: Admission, to: Admission, *, again: bool) -> str | None:
         may = ", ".join(state.value for state in MOVES[now])
         return f"is {now.value}, from where it can become: {may}"
     if needs_word and not again:
-        return "is expelled; say explicitly that it may come back (again)"
+        return "is expelled; if it may come back, say so explicitly (again; on the command line --again)"
     return None
 
 
