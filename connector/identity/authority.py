@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, TypeGuard
 
 from connector.identity import gate
@@ -39,6 +40,7 @@ ASSERTION_LIFE_S: Final = 300
 PROOF_LIFE_S: Final = 60
 MAX_ID_CHARS: Final = 2048
 MAX_RACES: Final = 5
+MAX_PARSED: Final = 64
 RETRY_AFTER_S: Final = 5
 NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 log = logger("authority")
@@ -98,7 +100,7 @@ class Authority:
         """The key of ours that an access token names, if it may still be believed. Raises TokenRefused."""
         for use, jwk in self._keyring.published(self._now_ms()):
             if use is Use.OAUTH and jwk.get("kid") == kid:
-                return public_key(jwk)
+                return _parsed(frozenset(jwk.items()))
         raise TokenRefused("token-key-unknown", "the key that signed this token is not valid any more; ask for a new token")
 
     async def token(self, form: Sequence[tuple[str, str]], dpop: Sequence[str], authorization: str | None, source: str) -> Answer:
@@ -268,6 +270,12 @@ class Authority:
             "expires_in": lifetime_s,
             "scope": scopes,
         }
+
+
+@lru_cache(maxsize=MAX_PARSED)
+def _parsed(members: frozenset[tuple[str, str]]) -> PublicKey:
+    # Each request asks for the key of its token again, as that may have been revoked; what the key is does not change.
+    return public_key(dict(members))
 
 
 def refusal(refused: Refused, issuer: str) -> Answer:
