@@ -105,7 +105,8 @@ Given = tuple[Value, ...] | Unknown | Enforced
 class Term:
     """One term. ``kind``: an operand of constraints, an action of rules, or an action of duties.
 
-    ``values`` checks a right operand and says what is wrong with it (None: nothing); ``given`` reads what the operand is now.
+    ``values`` checks a right operand and says what is wrong with it (None: nothing); ``given`` reads what the operand is now;
+    ``compare`` holds the two together, and gives None where they cannot be compared: that is unknown.
     ``scopes``: where it is decided; elsewhere it waits and neither permits nor refuses. Exactly one of ``points`` (enforced
     there), ``evidence`` (what stands for it) and ``legal_only`` says how it is kept. ``sentence`` by language, with ``{value}``
     and ``{operator}`` to fill in; ``remedy`` says what would satisfy it, None where nothing would.
@@ -121,8 +122,10 @@ class Term:
     evidence: str | None = None
     legal_only: bool = False
     values: Callable[[tuple[Value, ...]], str | None] | None = None
-    compare: Callable[[tuple[Value, ...], Operator, tuple[Value, ...]], bool] | None = None
+    compare: Callable[[tuple[Value, ...], Operator, tuple[Value, ...]], bool | None] | None = None
     given: Callable[[Request, World], Given] | None = None
     remedy: str | None = None
+    units: frozenset[str] = frozenset()
+    """IRIs of the units that a constraint may name; where it names another, its value means nothing here."""
     included_in: str | None = None
     """For actions: the action that includes this one (ODRL 2.2, section 2.4): a permission of that is a permission of this."""

@@ -1,0 +1,37 @@
+"""The purpose: a concept of the tree in ``policies/purposes.py``, to which the buyer narrows an offer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from policies.model import Ref
+from policies.purposes import PURPOSE, PURPOSES, line
+from policies.terms.given import said
+from policies.terms.term import Bucket, Given, Point, Request, Scope, Term, Unknown, World
+from policies.terms.values import CONCEPTS, by_name, one_of
+
+_MISSING: Final = Unknown("narrow the purpose of the offer to one concept")
+
+
+def _given(request: Request, world: World) -> Given:
+    if request.purpose is None:
+        return _MISSING
+    found = line(request.purpose)
+    return tuple(Ref(iri) for iri in found) if found else Unknown("name a purpose of the published tree")
+
+
+TERMS: Final = (
+    Term(
+        PURPOSE,
+        "operand",
+        Bucket.GATE,
+        said("The purpose {operator} {value}.", "Der Zweck {operator} {value}.", "La finalité {operator} {value}."),
+        operators=CONCEPTS,
+        scopes=frozenset({Scope.NEGOTIATION, Scope.TRANSFER, Scope.ONGOING}),
+        points=(Point.NEGOTIATION, Point.TRANSFER, Point.DATA_REQUEST),
+        values=one_of(frozenset(PURPOSES), "a purpose of the published tree"),
+        compare=by_name,
+        given=_given,
+        remedy="ask for a purpose that the offer allows",
+    ),
+)
