@@ -82,7 +82,7 @@ class Notifier:
     async def _accepted(self, callback: Callback) -> bool:
         base = await self._records.control_plane() or self._settings.control_url
         url = f"{base.rstrip('/')}/transfers/{quote(callback.flow_id, safe='')}/dataflow/{callback.event}"
-        headers = {"Authorization": f"Bearer {self._settings.control_token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self._settings.control_token.reveal()}", "Content-Type": "application/json"}
         try:
             answer = await self._client.request(
                 "POST", url, headers=headers, body=callback.body.encode(), timeout_s=self._settings.bounds.callback_timeout_s

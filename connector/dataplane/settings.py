@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from connector.settings.rules import check_listener_tls, is_loopback
-from connector.settings.secret import SettingsError, read_token
+from connector.settings.secret import Secret, SettingsError, read_token
 
 
 class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +37,8 @@ class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the data plane needs to run. ``token`` and ``control_token`` are secrets.
+    """Everything the data plane needs to run. ``token`` is asked of who calls us, ``control_token`` shown to
+    the control plane.
 
     ``signaling_port`` and ``public_port`` may be 0; ``public_url`` empty means the public listener's own address.
     ``source_roots`` are the only folders files may be published from; ``egress_allow`` as in EgressPolicy. ``tls_certificate``
@@ -45,9 +46,9 @@ class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     database: Path
-    token: str
+    token: Secret
     control_url: str
-    control_token: str
+    control_token: Secret
     sink_dir: Path
     source_roots: tuple[Path, ...] = ()
     signaling_host: str = "127.0.0.1"
@@ -111,9 +112,9 @@ def load_settings(file: Path) -> DataPlaneSettings:
     here = file.resolve().parent
     return DataPlaneSettings(
         database=here / read.database,
-        token=read_token(here / read.token_file, "token_file").reveal(),
+        token=read_token(here / read.token_file, "token_file"),
         control_url=read.control_url.rstrip("/"),
-        control_token=read_token(here / read.control_token_file, "control_token_file").reveal(),
+        control_token=read_token(here / read.control_token_file, "control_token_file"),
         sink_dir=here / read.sink_dir,
         source_roots=tuple(here / root for root in read.source_roots),
         signaling_host=read.signaling_host,

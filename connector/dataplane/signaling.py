@@ -6,7 +6,6 @@ Own resources stand under ``/carnet``. May import this package only.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -84,8 +83,8 @@ class Signaling:
             return Refusal(error.status, "http", error.reason).response()
 
     def _authenticate(self, header: str) -> None:
-        wanted = f"Bearer {self._settings.token}".encode()
-        if not hmac.compare_digest(header.encode("utf-8", "surrogateescape"), wanted):
+        scheme, _, token = header.partition(" ")
+        if scheme != "Bearer" or not self._settings.token.matches(token):
             raise Refusal(401, "unauthorized", "the control plane's token is needed")
 
     async def _health(self, _: web.Request) -> web.Response:

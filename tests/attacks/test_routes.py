@@ -14,9 +14,11 @@ from typing import Any, Final
 import aiohttp
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from connector.dataplane import process
 from connector.dataplane.settings import DataPlaneSettings
+from connector.settings.secret import Secret
 from tests.attacks.conftest import Lines
 from tests.attacks.stand import ALSO, BASE, made_stand, standing
 from tests.attacks.target import DEADLINE_S, Liar
@@ -82,14 +84,17 @@ async def walk(tmp_path: Path, lines: Lines, liar: Liar, monkeypatch: pytest.Mon
     monkeypatch.setattr(web, "AppRunner", recorded)
     chosen = {"local.host": '"127.0.0.1"', "local.port": "0"}
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(standing(await made_stand(tmp_path / "us", liar, chosen), liar))
+        ours = await made_stand(tmp_path / "us", liar, chosen)
+        # With the hooks of a test kit, too: they begin processes in our name.
+        ours = replace(ours, development=replace(ours.development, hooks=True))
+        await stack.enter_async_context(standing(ours, liar))
         stop, ready = asyncio.Event(), asyncio.Event()
         monkeypatch.setattr(process, "_announce", lambda *_: ready.set())
         settings = DataPlaneSettings(
             database=tmp_path / "data.db",
-            token="a-made-up-token-of-the-plane",
+            token=Secret("a-made-up-token-of-the-plane"),
             control_url=liar.url,
-            control_token="another-made-up-token",
+            control_token=Secret("another-made-up-token"),
             sink_dir=tmp_path / "sinks",
         )
         plane = asyncio.create_task(process.run_dataplane(settings, stop))

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 import connector.identity
+from connector.dataplane.settings import DataPlaneSettings
 from connector.identity import keyfiles
 from connector.identity.gate import KeyRefused, public_key
 from connector.identity.interface import Incoming, Scope
@@ -67,7 +68,7 @@ def _parts(kind: Any) -> Iterator[Any]:
 
 
 def test_what_the_settings_call_a_secret_is_one() -> None:
-    structs = list(_structs(Settings, set()))
+    structs = [*_structs(Settings, set()), *_structs(DataPlaneSettings, set())]
     assert len(structs) > 15
     plain = {
         f"{struct.__name__}.{each.name}"

@@ -82,7 +82,7 @@ def applications(settings: Settings) -> Iterator[tuple[str, web.Application]]:
     """The same applications as those that run, for their routes only: no handler of these is ever called."""
     token = Secret("not-used-0123456789")
     plane = DataPlaneSettings(
-        database=Path("none"), token="none", control_token="none", control_url="http://127.0.0.1:1", sink_dir=Path("none"),
+        database=Path("none"), token=token, control_token=token, control_url="http://127.0.0.1:1", sink_dir=Path("none"),
         source_roots=(), signaling_host="127.0.0.1", signaling_port=0, public_host="127.0.0.1", public_port=0,
     )  # fmt: skip
     yield (
