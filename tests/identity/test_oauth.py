@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connector.identity import oauth
@@ -136,6 +136,7 @@ async def test_each_fault_of_a_proof_is_one_for_a_known_token(here: Gatehouse, f
 
 
 @given(st.lists(st.integers(-400, 400), min_size=1, max_size=6))
+@example([-LEEWAY_S, LIFE_S + LEEWAY_S - 1, LIFE_S + LEEWAY_S, -LEEWAY_S, -LEEWAY_S - 1])
 @settings(max_examples=60, deadline=None)
 async def test_a_token_is_good_in_its_time_alone_however_the_clock_is_set(moments: list[int]) -> None:
     here = Gatehouse()
@@ -232,6 +233,8 @@ async def test_a_token_from_before_a_change_of_pinned_keys_is_superseded(here: G
     assert await here.refusal(token) == "token-superseded"
     here.now_s += 1
     await here.ask(here.token(iat=NOW_S + 1))
+    # What another issuer vouches for is not about keys of the participant.
+    await here.ask(here.token(iss=SSO))
     # Where no key is pinned, the entry says nothing of keys.
     here.become(profile=Profile())
     await here.ask(token)
@@ -356,6 +359,19 @@ async def test_no_proof_of_a_read_is_taken_twice_and_few_are_remembered(steps: l
                 assert proof not in taken
                 taken.add(proof)
             assert len(here.resource._seen) < most
+
+
+async def test_with_a_full_memory_there_is_a_new_nonce_and_nobody_is_turned_away(
+    here: Gatehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth, "MAX_REMEMBERED_PROOFS", 3)
+    token = here.token()
+    for _ in range(3):
+        early = [here.proof(token) for _ in range(3)]
+        for proof in early:
+            await here.ask(token, proof, changes=False)
+        for proof in early:
+            assert await here.refusal(token, proof, changes=False) == "proof-nonce"
 
 
 async def test_the_memory_of_tokens_is_bounded(here: Gatehouse, monkeypatch: pytest.MonkeyPatch) -> None:

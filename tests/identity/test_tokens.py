@@ -261,6 +261,9 @@ async def test_an_authorization_server_may_ask_for_a_nonce_once(world: World) ->
     world.counter.answers += [again, again, answer(given_token())]
     assert (await world.refusal()).code == "token-refused"
     assert len(world.counter.asked) == 4
+    world.counter.answers = [answer({"error": "use_dpop_nonce"}, 503, DPoP_Nonce="n1")]
+    assert (await world.refusal()).code == "token-refused"
+    assert len(world.counter.asked) == 5
 
 
 @pytest.mark.parametrize("nonce", ["", "\udcff", "ünlike", "two words", "x" * 513])
@@ -297,6 +300,8 @@ async def test_whatever_life_is_claimed_a_token_is_kept_for_some_time_and_a_day_
     assert 500 <= held.until - NOW_MS <= tokens.MAX_LIFE_S * 1000
     if type(life) is int and 0 < life <= tokens.MAX_LIFE_S:
         assert held.until < NOW_MS + life * 1000
+    else:
+        assert held.until == NOW_MS + tokens.DEFAULT_LIFE_S * 1000 - tokens.EARLY_MS
     world.now_ms = held.until
     assert await world.token() == "token-2"
 
