@@ -119,9 +119,7 @@ async def scene(tmp_path: Path, lines: Lines) -> AsyncIterator[Scene]:
     """All three run."""
     async with listening(Issuer()) as liar, listening(Issuer()) as victim:
         allowed = json.dumps([each.url.removeprefix("http://") for each in (liar, victim)])
-        settings = await made_stand(
-            tmp_path / "us", Liar(liar.url), {"client.allow": allowed, "oauth.document_min_refresh_s": "1"}
-        )
+        settings = await made_stand(tmp_path / "us", Liar(liar.url), {"client.allow": allowed})
         async with standing(settings, Liar(liar.url)) as stand:
             yield Scene(stand.target, liar, victim)
 
