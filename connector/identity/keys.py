@@ -6,7 +6,7 @@ Each use has its own keys with their own rotation, so that one that leaks says n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -76,7 +76,8 @@ class KeyRing:
     def __init__(self, keys: Iterable[Key], signing: Iterable[SigningKey], secrets: Mapping[str, bytes], overlap_ms: int) -> None:
         """``secrets`` by kid. A rotated key stays published for ``overlap_ms``. Raises InvariantBroken unless each use that has
         keys has one current key, with its private part."""
-        self._keys = {key.kid: key for key in keys}
+        known = {key.kid: key for key in keys}
+        self._keys = {key.kid: key for key in sorted(known.values(), key=_order)}
         self._signing = {key.kid: key for key in signing}
         self._secrets = dict(secrets)
         self._overlap_ms = overlap_ms
@@ -121,7 +122,7 @@ class KeyRing:
 
     def published(self, now_ms: int) -> tuple[tuple[Use, Mapping[str, Any]], ...]:
         """Public JWKs that others may believe now, the current one of each use before the rotated: never one that is revoked."""
-        shown = [key for key in self._ordered() if key.use in ALGORITHMS and self._is_published(key, now_ms)]
+        shown = [key for key in self._keys.values() if key.use in ALGORITHMS and self._is_published(key, now_ms)]
         return tuple((key.use, MappingProxyType(key.public)) for key in shown)
 
     def verifying(self, use: Use, kid: str) -> Mapping[str, Any]:
@@ -140,7 +141,7 @@ class KeyRing:
     @property
     def thumbprints(self) -> Mapping[str, str]:
         """Thumbprints (RFC 7638) of all keys that sign or signed, by kid."""
-        return {key.kid: key.thumbprint for key in self._ordered() if key.thumbprint}
+        return {key.kid: key.thumbprint for key in self._keys.values() if key.thumbprint}
 
     def listing(self) -> tuple[dict[str, Any], ...]:
         """Every key for people and programs, nothing private: ``until`` is when it stops (or stopped) being published, in ms."""
@@ -158,7 +159,7 @@ class KeyRing:
                 "reason": key.reason or None,
                 "certificate": key.certificate or None,
             }
-            for key in self._ordered()
+            for key in self._keys.values()
         )
 
     def _known(self, use: Use, kid: str) -> Key:
@@ -177,6 +178,6 @@ class KeyRing:
         until = self._until(key)
         return until is None or now_ms < until
 
-    def _ordered(self) -> Sequence[Key]:
-        uses = list(Use)
-        return sorted(self._keys.values(), key=lambda key: (uses.index(key.use), key.state != "current", -key.made_at))
+
+def _order(key: Key) -> tuple[int, bool, int]:
+    return list(Use).index(key.use), key.state != "current", -key.made_at
