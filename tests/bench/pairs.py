@@ -1,7 +1,9 @@
 """Two processes to measure, with what a measurement needs of them: their sockets, databases and process ids.
 
-A `Pair` is two connectors (`carnet serve` with SQLite and a data plane each) or two halves of the floor. Both are begun by a POST
-to the consumer's Unix socket and are watched through their databases, so that the observer costs them the same.
+A `Pair` is two connectors (`carnet serve` with SQLite and a data plane each) or two halves of the floor. Both are begun by a
+POST to the consumer's Unix socket and are watched through their databases, so that the observer costs them the same. The
+connectors meet by `did:web` and speak over tokens that are bound to keys (DPoP), as in production; pinned tokens are there to
+see what that costs.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 import msgspec
@@ -29,6 +31,7 @@ DATASET: Final = "trips"
 _START_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 30.0
 _TICKS_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+Auth = Literal["oauth", "pinned-token"]
 _SERVE: Final = "from connector.cli.main import main; main()"
 
 
@@ -75,11 +78,12 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Consumer and provider. `body` is what begins a negotiation at the consumer; the floor wants a fresh name each time."""
+    """Consumer and provider. `offer` is what a negotiation asks `provider_id` for; the floor wants a fresh name each time."""
 
     consumer: Side
     provider: Side
     offer: dict[str, Any] | None = None
+    provider_id: str = ""
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -91,7 +95,7 @@ class Pair:
         if self.offer is None:
             await post(self.consumer, "/negotiations", os.urandom(16).hex().encode())
         else:
-            await call(self.consumer, "/negotiations", counterparty="provider", dataset=DATASET, offer=self.offer)
+            await call(self.consumer, "/negotiations", counterparty=self.provider_id, dataset=DATASET, offer=self.offer)
 
 
 async def post(side: Side, path: str, body: bytes) -> bytes:
@@ -110,38 +114,49 @@ async def call(side: Side, path: str, **members: Any) -> Any:
 
 
 @asynccontextmanager
-async def connectors(folder: Path, *, decide: str = "automatic") -> AsyncGenerator[Pair, None]:
+async def connectors(folder: Path, *, auth: Auth = "oauth", decide: str = "automatic") -> AsyncGenerator[Pair, None]:
     """Two connectors, with a dataset on offer at the provider. Settings are the defaults but for the quota, which by default
     admits half of what is measured."""
     ports = _free_ports(4)
     configs = []
-    for own, peer, at in (("consumer", "provider", 0), ("provider", "consumer", 1)):
+    for own, at in (("consumer", 0), ("provider", 1)):
         home = folder / own
         home.mkdir(mode=0o700, parents=True)
         for name in ("data.token", "local.token"):
             (home / name).write_text(os.urandom(20).hex())
             (home / name).chmod(0o600)
         (home / "trips.csv").write_text("time,speed\n" + "1,2\n" * 1000)
-        (home / "carnet.toml").write_text(_settings(own, peer, ports[at], ports[1 - at], ports[2:], at, decide))
+        (home / "carnet.toml").write_text(_settings(ports[at], ports[1 - at], ports[2:], at, auth, decide))
         configs.append(home / "carnet.toml")
     commands = [[sys.executable, "-c", _SERVE, "serve", "--config", str(config)] for config in configs]
     async with _pair([config.parent for config in configs], commands, "carnet.sock", "control.db") as pair:
         await call(pair.provider, "/datasets", id=DATASET, file=str(configs[1].parent / "trips.csv"), title="Trips")
-        catalog = await call(pair.consumer, "/catalog", counterparty="provider")
-        yield Pair(pair.consumer, pair.provider, catalog[0]["hasPolicy"][0])
+        provider_id = _participant(ports[1])
+        catalog = await call(pair.consumer, "/catalog", counterparty=provider_id)
+        yield Pair(pair.consumer, pair.provider, catalog[0]["hasPolicy"][0], provider_id)
 
 
-def _settings(own: str, peer: str, port: int, peer_port: int, public: Sequence[int], at: int, decide: str) -> str:
+def _participant(port: int) -> str:
+    return f"did:web:localhost%3A{port}"
+
+
+def _settings(port: int, peer_port: int, public: Sequence[int], at: int, auth: Auth, decide: str) -> str:
+    peer = f"""
+addresses = ["http://localhost:{peer_port}/dsp/2025-1"]
+inbound_token = "from-{peer_port}-to-{port}-made-up-token-1234567890"
+outbound_token = "from-{port}-to-{peer_port}-made-up-token-1234567890"
+"""
     return f"""
-participant_id = "{own}"
+participant_id = "{_participant(port)}"
 [protocol]
 port = {port}
-auth = "pinned-token"
+public_url = "http://localhost:{port}"
+auth = "{auth}"
 [data]
 signaling_port = 0
 public_port = {public[at]}
 [client]
-allow = ["127.0.0.1:{peer_port}", "127.0.0.1:{public[1 - at]}"]
+allow = ["localhost:{peer_port}", "127.0.0.1:{public[1 - at]}"]
 [negotiation]
 decide = "{decide}"
 [quota]
@@ -149,12 +164,11 @@ requests_per_s = 1000000
 burst = 1000000
 in_flight = 4096
 [[peers]]
-id = "{peer}"
-addresses = ["http://127.0.0.1:{peer_port}/dsp/2025-1"]
-inbound_token = "{peer}-to-{own}-made-up-token-1234567890"
-outbound_token = "{own}-to-{peer}-made-up-token-1234567890"
+id = "{_participant(peer_port)}"
+{peer if auth == "pinned-token" else ""}
 [development]
 key = "{DEVELOPMENT_KEY}"
+http_dids = true
 """
 
 

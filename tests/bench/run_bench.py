@@ -6,6 +6,8 @@ it is measured before and after the connectors, and the mean counts. `ratio` is 
 floor / connector for rates: 1.0 would be a connector that costs nothing. CPU is of the control processes alone, consumer +
 provider. Latency is from the owner's call to FINALIZED in both databases, which are looked at every half millisecond.
 
+`--auth pinned-token` measures the same without tokens that are bound to keys, to see what these cost.
+
 `--smoke` is short and only shows that everything works. It ends with 1 if a negotiation did not end, never for a figure.
 """
 
@@ -22,7 +24,7 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import click
 import msgspec
@@ -34,7 +36,7 @@ if __name__ == "__main__":
 from tests.bench import authenticate, measure  # noqa: E402 - the path is set above when this is run as a script
 from tests.bench.authenticate import Cost  # noqa: E402
 from tests.bench.measure import Idle, Load  # noqa: E402
-from tests.bench.pairs import connectors, floors  # noqa: E402
+from tests.bench.pairs import Auth, connectors, floors  # noqa: E402
 
 # Lengths of the bodies of a negotiation: request, agreement, verification, finalization; and of the answers.
 NEGOTIATION: Final = (430, 487, 287, 306), (236, 0, 0, 0)
@@ -92,25 +94,25 @@ async def measure_floor(folder: Path, plan: Plan) -> tuple[Figures, Idle]:
     return Figures(tuple(loads), (timed.p50_ms or 0.0, timed.p95_ms or 0.0), rest.memory_mib), rest
 
 
-async def measure_connectors(folder: Path, plan: Plan) -> tuple[Figures, Idle]:
+async def measure_connectors(folder: Path, plan: Plan, auth: Auth) -> tuple[Figures, Idle]:
     """The connectors' figures, and what they need with many negotiations open."""
-    async with connectors(folder / "busy") as pair:
+    async with connectors(folder / "busy", auth=auth) as pair:
         await measure.at_once(pair, 20, 5)
         loads = [await measure.one_at_a_time(pair, plan.latency)]
         loads += [await measure.at_once(pair, count, in_flight) for in_flight, count in plan.rates]
         transfer_ms = await measure.transfer_starts(pair, plan.transfers)
         figures = Figures(tuple(loads), transfer_ms, (pair.consumer.memory_mib(), pair.provider.memory_mib()))
-    async with connectors(folder / "idle", decide="manual") as pair:
+    async with connectors(folder / "idle", auth=auth, decide="manual") as pair:
         return figures, await measure.idle(pair, plan.open, plan.idle_s)
 
 
-async def run(plan: Plan) -> Report:
+async def run(plan: Plan, auth: Auth) -> Report:
     """One whole run. Raises Stuck if not everything that was begun has ended."""
     with tempfile.TemporaryDirectory(prefix="carnet-bench-") as name:
         folder = Path(name)
-        about = surroundings(folder)
+        about = {**surroundings(folder), "callers identify by": auth}
         first, _ = await measure_floor(folder / "first", plan)
-        figures, idle = await measure_connectors(folder / "carnet", plan)
+        figures, idle = await measure_connectors(folder / "carnet", plan, auth)
         second, rest = await measure_floor(folder / "second", plan)
     # In a thread, as it runs loops of its own; it counts the time of the whole process, in which nothing else happens then.
     recognition = await asyncio.to_thread(authenticate.measured, plan.callers)
@@ -217,11 +219,12 @@ def _verdict(reached: bool) -> str:
 
 @click.command()
 @click.option("--smoke", is_flag=True, help="A short run that only shows that everything works.")
+@click.option("--auth", type=click.Choice(get_args(Auth)), default="oauth", help="How the connectors know each other.")
 @click.option("--json", "target", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures there, too.")
-def main(smoke: bool, target: Path | None) -> None:
+def main(smoke: bool, auth: Auth, target: Path | None) -> None:
     """Measure two connectors and the floor."""
     try:
-        report = asyncio.run(run(SMOKE if smoke else FULL))
+        report = asyncio.run(run(SMOKE if smoke else FULL, auth))
     except measure.Stuck as error:
         raise click.ClickException(str(error)) from error
     click.echo("\n".join(lines(report)))
