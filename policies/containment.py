@@ -1,0 +1,240 @@
+"""Whether one policy permits no more than another: sound, not complete.
+
+``contains`` is True only where it can be shown term by term; where the algebra of a term does not decide, it is False. Known
+to it are the order of numbers, moments and durations, sets of names, and what is broader among purposes, kinds and places. A term
+with the operators of order is taken to follow the order of its values. Imports the model, the terms, purposes and places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from policies.model import (
+    AnyConstraint,
+    Compound,
+    Conflict,
+    Constraint,
+    Duty,
+    Logic,
+    Operator,
+    Permission,
+    Policy,
+    Prohibition,
+    Value,
+)
+from policies.places import within
+from policies.plain import plain, plain_all, resolved
+from policies.purposes import PURPOSE, is_a
+from policies.terms.foreign import offset_ms
+from policies.terms.party import COMPANY, CONSUMER_KIND, SME
+from policies.terms.place import BOUNDING_BOX, SPATIAL
+from policies.terms.registry import term
+from policies.terms.term import Term
+from policies.terms.values import by_name, duration, durations, in_order, instant, name, number
+from policies.walk import OPERATORS
+
+_ANY: Final = frozenset({Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF, Operator.IS_PART_OF})
+_ALL: Final = frozenset({Operator.IS_ALL_OF, Operator.HAS_PART})
+_NONE: Final = frozenset({Operator.NEQ, Operator.IS_NONE_OF})
+_LESS: Final = frozenset({Operator.LT, Operator.LTEQ})
+_MORE: Final = frozenset({Operator.GT, Operator.GTEQ})
+_STRICT: Final = frozenset({Operator.LT, Operator.GT})
+
+Compare = Callable[[Any, Operator, Any], bool | None]
+_READERS: Final[tuple[tuple[Callable[[Value], Any], Compare], ...]] = (
+    (number, in_order),
+    (instant, in_order),
+    (duration, durations),
+    (offset_ms, in_order),
+)
+"""How a value that has an order is read, and how two are compared; a text has one of these forms only."""
+
+
+def contains(container: Policy, contained: Policy) -> bool:
+    """Whether ``contained`` never permits, to anybody at any time, what ``container`` does not, and asks no less in return."""
+    inner = resolved(contained)
+    outer = resolved(_about(container, contained, inner))
+    return (
+        set(outer.profiles) <= set(inner.profiles)
+        and outer.inherits == inner.inherits
+        and (inner.conflict is not Conflict.PERM or outer.conflict is Conflict.PERM)
+        and all(any(permission_within(narrow, wide) for wide in outer.permissions) for narrow in inner.permissions)
+        and all(any(prohibition_within(narrow, wide) for wide in inner.prohibitions) for narrow in outer.prohibitions)
+        and _duties_cover(inner.obligations, outer.obligations)
+    )
+
+
+def _about(container: Policy, contained: Policy, inner: Policy) -> Policy:
+    """``container`` as it stands for the target and the parties that all permissions of ``contained`` share."""
+    about = container
+    if contained.target and all(rule.target == contained.target for rule in inner.permissions):
+        about = replace(about, target=about.target or contained.target)
+    if contained.assigner and all(rule.assigner == contained.assigner for rule in inner.permissions):
+        about = replace(about, assigner=about.assigner or contained.assigner)
+    if contained.assignee and all(rule.assignee == contained.assignee for rule in inner.permissions):
+        about = replace(about, assignee=about.assignee or contained.assignee)
+    return about
+
+
+def permission_within(narrow: Permission, wide: Permission) -> bool:
+    """Whether whatever ``narrow`` permits, ``wide`` does too, for no less in return. Both resolved."""
+    return _within(narrow, wide) and narrow.assigner == wide.assigner and _duties_cover(narrow.duties, wide.duties)
+
+
+def prohibition_within(narrow: Prohibition, wide: Prohibition) -> bool:
+    """Whether whatever ``narrow`` forbids, ``wide`` does too, with no less owed when it is done. Both resolved."""
+    return _within(narrow, wide) and narrow.assigner == wide.assigner and _duties_cover(wide.remedies, narrow.remedies)
+
+
+def duty_covers(strict: Duty, lax: Duty) -> bool:
+    """Whether who has done ``strict`` has done ``lax`` too: the same action, done at least so, owed in the same cases."""
+    return (
+        strict.action.iri == lax.action.iri
+        and follow(lax.action.refinements, strict.action.refinements)
+        and plain_all(strict.constraints) == plain_all(lax.constraints)
+        and (strict.target, strict.assigner, strict.assignee) == (lax.target, lax.assigner, lax.assignee)
+        and strict.parties == lax.parties
+        and _duties_cover(strict.consequences, lax.consequences)
+    )
+
+
+def includes(action: str, included: str) -> bool:
+    """Whether an action is another, or includes it by the terms of actions (ODRL 2.2, section 2.4)."""
+    seen: set[str] = set()
+    step: str | None = included
+    while step is not None and step not in seen:
+        if step == action:
+            return True
+        seen.add(step)
+        known = term(step)
+        step = None if known is None else known.included_in
+    return False
+
+
+def follow(conclusions: tuple[AnyConstraint, ...], premises: tuple[AnyConstraint, ...]) -> bool:
+    """Whether all ``conclusions`` hold whenever all ``premises`` do."""
+    return all(_follows(conclusion, premises) for conclusion in conclusions)
+
+
+def implies(premise: AnyConstraint, conclusion: AnyConstraint) -> bool:
+    """Whether ``conclusion`` holds whenever ``premise`` does, and is undecided at most where that holds or is undecided."""
+    if plain(premise) == plain(conclusion):
+        return True
+    if isinstance(conclusion, Compound) and conclusion.logic is Logic.AND:
+        return bool(conclusion.parts) and all(implies(premise, part) for part in conclusion.parts)
+    if isinstance(premise, Compound) and premise.logic in (Logic.OR, Logic.XONE):
+        return bool(premise.parts) and all(implies(part, conclusion) for part in premise.parts)
+    if isinstance(premise, Compound) and any(implies(part, conclusion) for part in premise.parts):
+        return True
+    if isinstance(conclusion, Compound):
+        return conclusion.logic is Logic.OR and any(implies(premise, part) for part in conclusion.parts)
+    return isinstance(premise, Constraint) and _atom_implies(premise, conclusion)
+
+
+def _within(narrow: Permission | Prohibition, wide: Permission | Prohibition) -> bool:
+    """Whether ``wide`` is about all that ``narrow`` is about, and active whenever that is."""
+    return (
+        includes(wide.action.iri, narrow.action.iri)
+        and wide.target in (None, narrow.target)
+        and wide.assignee in (None, narrow.assignee)
+        and wide.parties == narrow.parties
+        and follow((*wide.constraints, *wide.action.refinements), (*narrow.constraints, *narrow.action.refinements))
+    )
+
+
+def _duties_cover(strict: tuple[Duty, ...], lax: tuple[Duty, ...]) -> bool:
+    return all(any(duty_covers(one, other) for one in strict) for other in lax)
+
+
+def _follows(conclusion: AnyConstraint, premises: tuple[AnyConstraint, ...]) -> bool:
+    if any(implies(premise, conclusion) for premise in premises):
+        return True
+    if not isinstance(conclusion, Compound) or not conclusion.parts or conclusion.logic not in (Logic.AND, Logic.OR):
+        return False
+    return (all if conclusion.logic is Logic.AND else any)(_follows(part, premises) for part in conclusion.parts)
+
+
+def _atom_implies(premise: Constraint, conclusion: Constraint) -> bool:
+    known = term(premise.left)
+    if known is None or not _sound(premise, known) or not _sound(conclusion, known):
+        return False
+    if (premise.left, premise.unit, premise.datatype) != (conclusion.left, conclusion.unit, conclusion.datatype):
+        return False
+    first, second = OPERATORS[premise.operator], OPERATORS[conclusion.operator]
+    if Operator.EQ in known.operators and known.operators & {Operator.LT, Operator.GT}:
+        return _order_implies(first, premise.right, second, conclusion.right)
+    if known.compare in (None, by_name):
+        return _names_imply(known, (first, premise.right), (second, conclusion.right))
+    return False
+
+
+def _sound(constraint: Constraint, known: Term) -> bool:
+    """Whether a constraint says what its term lets it say, in itself."""
+    operator = OPERATORS.get(constraint.operator)
+    return (
+        operator in known.operators
+        and bool(constraint.right)
+        and constraint.reference is None
+        and constraint.status is None
+        and (known.values is None or known.values(constraint.right) is None)
+    )
+
+
+def _order_implies(first: Operator, left: tuple[Value, ...], second: Operator, right: tuple[Value, ...]) -> bool:
+    """``x first left`` implies ``x second right`` for every x of an order."""
+    if len(left) != 1 or len(right) != 1:
+        return False
+    for read, compare in _READERS:
+        low, high = read(left[0]), read(right[0])
+        if low is None or high is None:
+            continue
+        if first is Operator.EQ:
+            return compare(low, second, high) is True
+        for side in (_LESS, _MORE):
+            if first in side and second in side | {Operator.NEQ}:
+                strictly = first not in _STRICT and second not in side - _STRICT
+                bound = next(iter(side & _STRICT)) if strictly else next(iter(side - _STRICT))
+                return compare(low, bound, high) is True
+    return False
+
+
+def _names_imply(
+    known: Term, premise: tuple[Operator, tuple[Value, ...]], conclusion: tuple[Operator, tuple[Value, ...]]
+) -> bool:
+    """The same for sets of names, where what is asked about is all that it is: its concept and all broader ones."""
+    (first, left), (second, right) = premise, conclusion
+
+    def above(one: Value, other: Value) -> bool:
+        return _broader(known.iri, one, other)
+
+    if first in _ANY and second in _ANY:
+        return all(any(above(one, other) for other in right) for one in left)
+    if first in _ANY and second in _ALL:
+        return all(above(one, other) for one in left for other in right)
+    if first in _ALL and second in _ANY:
+        return any(above(one, other) for one in left for other in right)
+    if first in _ALL and second in _ALL:
+        return all(any(above(one, other) for one in left) for other in right)
+    if first in _ANY and second in _NONE:
+        return known.iri == PURPOSE and not any(above(one, other) or above(other, one) for one in left for other in right)
+    if first in _NONE and second in _NONE:
+        return all(any(above(other, one) for one in left) for other in right)
+    return False
+
+
+def _broader(operand: str, one: Value, other: Value) -> bool:
+    """Whether what is ``one`` is ``other`` too."""
+    here, there = name(one), name(other)
+    if here == there:
+        return True
+    match operand:
+        case str() if operand == PURPOSE:
+            return is_a(here, there)
+        case str() if operand == CONSUMER_KIND:
+            return (here, there) == (SME, COMPANY)
+        case str() if operand in (SPATIAL, BOUNDING_BOX):
+            return within(one, other)
+        case _:
+            return False
