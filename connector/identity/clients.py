@@ -26,7 +26,7 @@ from connector.protocol.errors import Unavailable
 from connector.protocol.versions import choose
 from connector.settings.model import OAuthSettings
 from connector.store.engine import LostRace, Statement
-from connector.store.registry import insert_participant, update_participant
+from connector.store.registry import forget_oldest_newcomer, insert_participant, update_participant
 from connector.telemetry import logger
 
 MAX_ANNOUNCED: Final = 4
@@ -59,7 +59,8 @@ class ClientKey:
 class Newcomers:
     """The way into the registry for who has nobody to vouch for it: as unverified, and at most ``most`` of them.
 
-    The bound holds for one worker exactly; each further worker may pass it by one.
+    Where all places are taken, the one that came first and never began anything makes room: whoever mints identities to fill the
+    registry shuts nobody out. The bound holds for one worker exactly; each further worker may pass it by one.
     """
 
     def __init__(self, registry: Registry, most: int, now_ms: Callable[[], int]) -> None:
@@ -78,11 +79,7 @@ class Newcomers:
     ) -> None:
         """Enter a participant in one transaction with other statements. Raises LostRace, and Unavailable for one too many."""
         async with self._one_at_a_time:
-            if await self._registry.store.count(Admission.UNVERIFIED) >= self._most:
-                raise Unavailable(
-                    "newcomers-full",
-                    "too many participants here have nobody to vouch for them; have the operator add you: carnet peers add",
-                )
+            await self._make_room()
             now = self._now_ms()
             entry = Participant(
                 id=participant_id,
@@ -95,6 +92,18 @@ class Newcomers:
             await self._registry.store.engine.commit([*together_with, insert_participant(entry)])
         self._registry.forget(participant_id)
         log.info("newcomer entered", participant=participant_id, addresses=len(announced))
+
+    async def _make_room(self) -> None:
+        store = self._registry.store
+        if await store.count(Admission.UNVERIFIED) < self._most:
+            return
+        try:
+            await store.engine.commit([forget_oldest_newcomer()])
+        except LostRace as error:
+            raise Unavailable(
+                "newcomers-full",
+                "too many participants here have nobody to vouch for them; have the operator add you: carnet peers add",
+            ) from error
 
 
 class ClientKeys:

@@ -175,6 +175,16 @@ def recheck(participant_id: str, standing: Standing, *, shared: bool) -> Stateme
     return Statement(sql, (standing.once, standing.expires_at, participant_id, standing.revision))
 
 
+def forget_oldest_newcomer() -> Statement:
+    """Remove the unverified participant that came first, if it came by itself and never began anything; loses the race if there
+    is none. It comes back with its next token."""
+    return Statement(
+        "DELETE FROM participant WHERE id = (SELECT p.id FROM participant p WHERE p.state = 'unverified' AND p.vouched_by IS NULL "
+        """AND p.profile NOT LIKE '%"addresses"%' AND p.profile NOT LIKE '%"keys"%' AND p.profile NOT LIKE '%"issuer"%' """
+        "AND NOT EXISTS (SELECT 1 FROM process o WHERE o.counterparty = p.id) ORDER BY p.created_at, p.id LIMIT 1)"
+    )
+
+
 def shut_out(participant_id: str) -> Statement:
     """Loses the race unless the participant is known and not welcome."""
     return Statement(

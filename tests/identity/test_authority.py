@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from connector.identity.authority import MAX_RACES
+from connector.identity.authority import MAX_RACES, Answer
 from connector.identity.gate import TokenRefused
 from connector.identity.grant import GRANT_TYPE, Client, Refused
 from connector.identity.participants import Admission, Participant, Profile
 from connector.identity.signing import new_signing_key
+from connector.protocol.record import Detail, Process
+from connector.protocol.states import Kind, Role, State
 from connector.settings.model import OAuthSettings
 from connector.store.engine import LostRace, Statement
 from connector.store.registry import update_participant
+from connector.store.writes import insert_process
 from tests.identity.office import (
     CALLER,
     ISSUER,
@@ -287,16 +290,42 @@ async def test_a_bearer_client_whose_entry_changes_is_judged_again(
     assert (await here.ask(caller.form())).body["token_type"] == "Bearer"
 
 
-async def test_the_number_of_unverified_participants_is_bounded(tmp_path: Path) -> None:
+async def test_the_number_of_unverified_participants_is_bounded_and_the_first_idle_one_makes_room(tmp_path: Path) -> None:
+    """Neither minting identities nor being many shuts others out; who has begun something stays."""
     async with office(tmp_path / "control.db", OAuthSettings(max_unverified=2)) as here:
         strangers = [Caller(f"did:web:s{number}.example") for number in range(4)]
         for each in strangers:
             here.publish(each)
-        answers = [await here.ask(each.form(), each.proof(), source=each.id) for each in strangers[:3]]
-        assert [answer.status for answer in answers] == [200, 200, 503]
-        refused(answers[2], "temporarily_unavailable", "newcomers-full", 503)
+
+        async def ask(number: int) -> Answer:
+            return await here.ask(strangers[number].form(), strangers[number].proof(), source=strangers[number].id)
+
+        assert [(await ask(number)).status for number in (0, 1)] == [200, 200]
+        await here.store.engine.commit([begun_with(strangers[0].id)])
+        assert (await ask(2)).status == 200
+        known = await here.store.participants()
+        assert {each.id for each in known} == {strangers[0].id, strangers[2].id}
+        assert (await ask(1)).status == 200
+        await here.store.engine.commit([begun_with(strangers[1].id)])
+        refused(await ask(3), "temporarily_unavailable", "newcomers-full", 503)
         assert await here.store.count(Admission.UNVERIFIED) == 2
-        here.read(await here.ask(strangers[0].form(), strangers[0].proof()))
+
+
+def begun_with(participant: str) -> Statement:
+    process = Process(
+        id=f"of {participant}",
+        kind=Kind.NEGOTIATION,
+        role=Role.PROVIDER,
+        state=State.REQUESTED,
+        counterparty=participant,
+        peer_address="https://peer.example",
+        correlation_id="c",
+        subject="s",
+        created_at=0,
+        updated_at=0,
+        detail=Detail(),
+    )
+    return insert_process(process)
 
 
 async def test_an_issuer_of_its_own_speaks_for_a_participant_alone(here: Office, caller: Caller) -> None:
