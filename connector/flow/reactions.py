@@ -25,7 +25,7 @@ from connector.protocol.record import Decision, Detail, Flow, Process
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store.rows import Agreement
 from policies.compare import differences
-from policies.evaluate import Request, World, evaluate
+from policies.document import Request, World, evaluate
 
 PULL = "HttpData-PULL"
 _TERMS = ("profile", "permission", "prohibition", "obligation")

@@ -108,8 +108,9 @@ class Term:
     ``values`` checks a right operand and says what is wrong with it (None: nothing); ``given`` reads what the operand is now;
     ``compare`` holds the two together, and gives None where they cannot be compared: that is unknown.
     ``scopes``: where it is decided; elsewhere it waits and neither permits nor refuses, as what is legal only does everywhere.
-    Exactly one of ``points`` (enforced there), ``evidence`` (what stands for it) and ``legal_only`` says how it is kept. ``sentence`` by language, with ``{value}``
-    and ``{operator}`` to fill in; ``remedy`` says what would satisfy it, None where nothing would.
+    Exactly one of ``points`` (enforced there), ``evidence`` (what stands for it) and ``legal_only`` says how it is kept.
+    ``sentence`` by language: of an operand a sentence with ``{operator}`` and ``{value}`` to fill in, of an action or duty the
+    words for doing it. ``remedy`` says what would satisfy it, None where nothing would.
     """
 
     iri: str
