@@ -180,7 +180,8 @@ def forget_oldest_newcomer() -> Statement:
     is none. It comes back with its next token."""
     return Statement(
         "DELETE FROM participant WHERE id = (SELECT p.id FROM participant p WHERE p.state = 'unverified' "
-        """AND p.vouched_by IS NULL AND p.profile NOT LIKE '%"addresses"%' AND p.profile NOT LIKE '%"keys"%' AND p.profile NOT LIKE '%"issuer"%' """
+        """AND p.vouched_by IS NULL AND p.profile NOT LIKE '%"addresses"%' AND p.profile NOT LIKE '%"keys"%' """
+        """AND p.profile NOT LIKE '%"issuer"%' """
         "AND NOT EXISTS (SELECT 1 FROM process o WHERE o.counterparty = p.id) ORDER BY p.created_at, p.id LIMIT 1)"
     )
 
