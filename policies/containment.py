@@ -19,21 +19,23 @@ from policies.model import (
     Duty,
     Logic,
     Operator,
+    Party,
     Permission,
     Policy,
     Prohibition,
     Value,
 )
 from policies.places import within
-from policies.plain import plain, plain_all, resolved
+from policies.plain import plain, plain_all, plain_rule, resolved
 from policies.purposes import PURPOSE, is_a
+from policies.satisfaction import NESTING_MOST
+from policies.terms.examine import Fault, Understood, included, understand
 from policies.terms.foreign import offset_ms
 from policies.terms.party import COMPANY, CONSUMER_KIND, SME
 from policies.terms.place import BOUNDING_BOX, SPATIAL
-from policies.terms.registry import term
-from policies.terms.term import Term
+from policies.terms.term import Scope
 from policies.terms.values import by_name, duration, durations, in_order, instant, name, number
-from policies.walk import OPERATORS
+from policies.walk import atoms, conditions, rules, shared
 
 _ANY: Final = frozenset({Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF, Operator.IS_PART_OF})
 _ALL: Final = frozenset({Operator.IS_ALL_OF, Operator.HAS_PART})
@@ -59,11 +61,30 @@ def contains(container: Policy, contained: Policy) -> bool:
     return (
         set(outer.profiles) <= set(inner.profiles)
         and outer.inherits == inner.inherits
-        and (inner.conflict is not Conflict.PERM or outer.conflict is Conflict.PERM)
+        and _shallow(container)
+        and _shallow(contained)
         and all(any(permission_within(narrow, wide) for wide in outer.permissions) for narrow in inner.permissions)
-        and all(any(prohibition_within(narrow, wide) for wide in inner.prohibitions) for narrow in outer.prohibitions)
+        and _prohibitions_hold(outer, inner)
         and _duties_cover(inner.obligations, outer.obligations)
     )
+
+
+def _prohibitions_hold(outer: Policy, inner: Policy) -> bool:
+    """Whether all that ``outer`` prohibits is prohibited by ``inner`` too, and as firmly."""
+    if inner.conflict is Conflict.PERM:
+        plainly = {plain_rule(rule) for rule in inner.prohibitions}
+        return outer.conflict is Conflict.PERM and all(plain_rule(rule) in plainly for rule in outer.prohibitions)
+    return all(any(prohibition_within(narrow, wide) for wide in inner.prohibitions) for narrow in outer.prohibitions)
+
+
+def _shallow(policy: Policy) -> bool:
+    """Whether no condition is nested so deeply that it counts as unknown."""
+    stated = [condition for placed in rules(policy) for _, condition in conditions(placed.path, placed.rule)]
+    return all(_depth(condition) <= NESTING_MOST for condition in (*stated, *(condition for _, condition in shared(policy))))
+
+
+def _depth(condition: AnyConstraint) -> int:
+    return 1 + max(map(_depth, condition.parts), default=0) if isinstance(condition, Compound) else 0
 
 
 def _about(container: Policy, contained: Policy, inner: Policy) -> Policy:
@@ -80,37 +101,30 @@ def _about(container: Policy, contained: Policy, inner: Policy) -> Policy:
 
 def permission_within(narrow: Permission, wide: Permission) -> bool:
     """Whether whatever ``narrow`` permits, ``wide`` does too, for no less in return. Both resolved."""
-    return _within(narrow, wide) and narrow.assigner == wide.assigner and _duties_cover(narrow.duties, wide.duties)
+    return _within(narrow, wide) and _duties_cover(narrow.duties, wide.duties)
 
 
 def prohibition_within(narrow: Prohibition, wide: Prohibition) -> bool:
     """Whether whatever ``narrow`` forbids, ``wide`` does too, with no less owed when it is done. Both resolved."""
-    return _within(narrow, wide) and narrow.assigner == wide.assigner and _duties_cover(wide.remedies, narrow.remedies)
+    return _within(narrow, wide) and _as_firm(narrow, wide) and _duties_cover(wide.remedies, narrow.remedies)
 
 
 def duty_covers(strict: Duty, lax: Duty) -> bool:
     """Whether who has done ``strict`` has done ``lax`` too: the same action, done at least so, owed in the same cases."""
     return (
-        strict.action.iri == lax.action.iri
+        (strict.action.iri, strict.uid) == (lax.action.iri, lax.uid)
         and follow(lax.action.refinements, strict.action.refinements)
         and plain_all(strict.constraints) == plain_all(lax.constraints)
-        and (strict.target, strict.assigner, strict.assignee) == (lax.target, lax.assigner, lax.assignee)
+        and (strict.target, strict.assignee) == (lax.target, lax.assignee)
+        and _same_assigner(strict.assigner, lax.assigner)
         and strict.parties == lax.parties
         and _duties_cover(strict.consequences, lax.consequences)
     )
 
 
-def includes(action: str, included: str) -> bool:
-    """Whether an action is another, or includes it by the terms of actions (ODRL 2.2, section 2.4)."""
-    seen: set[str] = set()
-    step: str | None = included
-    while step is not None and step not in seen:
-        if step == action:
-            return True
-        seen.add(step)
-        known = term(step)
-        step = None if known is None else known.included_in
-    return False
+def includes(action: str, other: str) -> bool:
+    """Whether an action is another, or includes it (ODRL 2.2, section 2.4)."""
+    return action == other or included(other, action)
 
 
 def follow(conclusions: tuple[AnyConstraint, ...], premises: tuple[AnyConstraint, ...]) -> bool:
@@ -139,8 +153,52 @@ def _within(narrow: Permission | Prohibition, wide: Permission | Prohibition) ->
         includes(wide.action.iri, narrow.action.iri)
         and wide.target in (None, narrow.target)
         and wide.assignee in (None, narrow.assignee)
+        and _same_assigner(narrow.assigner, wide.assigner)
         and wide.parties == narrow.parties
-        and follow((*wide.constraints, *wide.action.refinements), (*narrow.constraints, *narrow.action.refinements))
+        and follow(_stated(wide), _stated(narrow))
+    )
+
+
+def _same_assigner(one: Party | None, other: Party | None) -> bool:
+    """Whether two rules are of one side. Where one leaves that open, it is; but refinements count."""
+    if one is None or other is None:
+        return not any(party is not None and party.refinements for party in (one, other))
+    return one == other
+
+
+def _stated(rule: Permission | Prohibition) -> tuple[AnyConstraint, ...]:
+    return (*rule.constraints, *rule.action.refinements)
+
+
+def _as_firm(narrow: Prohibition, wide: Prohibition) -> bool:
+    """Whether ``wide`` blocks wherever ``narrow`` blocks for being unknown.
+
+    A prohibition whose condition waits does not block yet, one with a condition that is unknown does. So ``wide`` either never
+    waits, or knows and does not know what ``narrow`` does.
+    """
+    mine, its = _stated(narrow), _stated(wide)
+    if all(_never_waits(condition) for condition in its):
+        return True
+    unsure = [one for one, other in ((narrow.target, wide.target), (narrow.assignee, wide.assignee)) if one != other]
+    if any(one is not None and (one.collection or one.refinements) for one in unsure):
+        return False
+    known = {atom.left for condition in its for _, atom in atoms("", condition)}
+    return plain_all(mine) == plain_all(its) or all(_clear(condition, known) for condition in mine)
+
+
+def _never_waits(condition: AnyConstraint) -> bool:
+    found = [understand(atom) for _, atom in atoms("", condition)]
+    return all(not isinstance(one, Fault) and one.term.scopes == frozenset(Scope) for one in found)
+
+
+def _clear(condition: AnyConstraint, operands: set[str]) -> bool:
+    """Whether a condition is unknown only where something about one of ``operands`` is."""
+    if isinstance(condition, Constraint):
+        return condition.left in operands and not isinstance(understand(condition), Fault)
+    return (
+        condition.logic in (Logic.AND, Logic.OR)
+        and bool(condition.parts)
+        and all(_clear(part, operands) for part in condition.parts)
     )
 
 
@@ -157,37 +215,21 @@ def _follows(conclusion: AnyConstraint, premises: tuple[AnyConstraint, ...]) -> 
 
 
 def _atom_implies(premise: Constraint, conclusion: Constraint) -> bool:
-    known = term(premise.left)
-    if known is None or not _sound(premise, known) or not _sound(conclusion, known):
+    first, second = understand(premise), understand(conclusion)
+    if isinstance(first, Fault) or isinstance(second, Fault):
         return False
-    if (premise.left, premise.unit, premise.datatype) != (conclusion.left, conclusion.unit, conclusion.datatype):
+    if (premise.left, premise.unit) != (conclusion.left, conclusion.unit) or premise.status or conclusion.status:
         return False
-    first, second = OPERATORS[premise.operator], OPERATORS[conclusion.operator]
-    if Operator.EQ in known.operators and known.operators & {Operator.LT, Operator.GT}:
-        return _order_implies(first, premise.right, second, conclusion.right)
-    if known.compare in (None, by_name):
-        return _names_imply(known, (first, premise.right), (second, conclusion.right))
-    return False
+    known = first.term
+    if Operator.EQ in known.operators and known.operators & _STRICT:
+        return _order_implies(first.operator, first.right[0], second.operator, second.right[0])
+    return known.compare in (None, by_name) and _names_imply(first, second)
 
 
-def _sound(constraint: Constraint, known: Term) -> bool:
-    """Whether a constraint says what its term lets it say, in itself."""
-    operator = OPERATORS.get(constraint.operator)
-    return (
-        operator in known.operators
-        and bool(constraint.right)
-        and constraint.reference is None
-        and constraint.status is None
-        and (known.values is None or known.values(constraint.right) is None)
-    )
-
-
-def _order_implies(first: Operator, left: tuple[Value, ...], second: Operator, right: tuple[Value, ...]) -> bool:
+def _order_implies(first: Operator, left: Value, second: Operator, right: Value) -> bool:
     """``x first left`` implies ``x second right`` for every x of an order."""
-    if len(left) != 1 or len(right) != 1:
-        return False
     for read, compare in _READERS:
-        low, high = read(left[0]), read(right[0])
+        low, high = read(left), read(right)
         if low is None or high is None:
             continue
         if first is Operator.EQ:
@@ -200,14 +242,13 @@ def _order_implies(first: Operator, left: tuple[Value, ...], second: Operator, r
     return False
 
 
-def _names_imply(
-    known: Term, premise: tuple[Operator, tuple[Value, ...]], conclusion: tuple[Operator, tuple[Value, ...]]
-) -> bool:
+def _names_imply(premise: Understood, conclusion: Understood) -> bool:
     """The same for sets of names, where what is asked about is all that it is: its concept and all broader ones."""
-    (first, left), (second, right) = premise, conclusion
+    iri, first, left = premise.term.iri, premise.operator, premise.right
+    second, right = conclusion.operator, conclusion.right
 
     def above(one: Value, other: Value) -> bool:
-        return _broader(known.iri, one, other)
+        return _broader(iri, one, other)
 
     if first in _ANY and second in _ANY:
         return all(any(above(one, other) for other in right) for one in left)
@@ -218,7 +259,7 @@ def _names_imply(
     if first in _ALL and second in _ALL:
         return all(any(above(one, other) for one in left) for other in right)
     if first in _ANY and second in _NONE:
-        return known.iri == PURPOSE and not any(above(one, other) or above(other, one) for one in left for other in right)
+        return iri == PURPOSE and not any(above(one, other) or above(other, one) for one in left for other in right)
     if first in _NONE and second in _NONE:
         return all(any(above(other, one) for one in left) for other in right)
     return False
