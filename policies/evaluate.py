@@ -87,9 +87,11 @@ def _blocking(policy: Policy) -> Iterator[Reason]:
 
 def _permission(path: str, rule: Permission, case: _Case) -> RuleReport:
     constraints, obstacles = _conditions(path, rule, Side.PERMITS, case)
-    duties = tuple(_duty(f"{path}/duty/{at}", duty, case) for at, duty in enumerate(rule.duties))
-    withholding = (reason for duty in duties for reason in _withholding(duty))
-    return _reported(path, constraints, duties, (*obstacles, *withholding))
+    duties = tuple([_duty(f"{path}/duty/{at}", duty, case) for at, duty in enumerate(rule.duties)])
+    for duty in duties:
+        if duty.obstacles or duty.state is DutyState.NOT_FULFILLED:
+            obstacles += _withholding(duty)
+    return _reported(path, constraints, duties, obstacles)
 
 
 def _prohibition(path: str, rule: Prohibition, case: _Case) -> RuleReport:
@@ -102,16 +104,16 @@ _INAPPLICABLE: Final = frozenset({"action-other", "target-other", "assignee-othe
 
 
 def _reported(
-    path: str, constraints: list[ConstraintReport], duties: tuple[DutyReport, ...], obstacles: tuple[Reason, ...]
+    path: str, constraints: list[ConstraintReport], duties: tuple[DutyReport, ...], obstacles: list[Reason]
 ) -> RuleReport:
-    found = {report.satisfaction for report in constraints}
+    found = [report.satisfaction for report in constraints]
     if Satisfaction.NOT_SATISFIED in found or any(reason.code in _INAPPLICABLE for reason in obstacles):
         activation = Activation.INACTIVE
     elif obstacles or Satisfaction.UNKNOWN in found:
         activation = Activation.UNKNOWN
     else:
         activation = Activation.WAITS if Satisfaction.WAITS in found else Activation.ACTIVE
-    return RuleReport(path, activation, tuple(constraints), duties, obstacles)
+    return RuleReport(path, activation, tuple(constraints), duties, tuple(obstacles))
 
 
 # --- what a rule concerns --------------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def _reported(
 
 def _conditions(
     path: str, rule: Permission | Prohibition, side: Side, case: _Case
-) -> tuple[list[ConstraintReport], tuple[Reason, ...]]:
+) -> tuple[list[ConstraintReport], list[Reason]]:
     policy, request, world = case
     obstacles: list[Reason] = []
     if (wrong := _action(f"{path}/action", rule.action, request)) is not None:
@@ -136,12 +138,15 @@ def _conditions(
     ):
         if concerned is None:
             continue
-        if (other := _other(path, member, concerned, asked, world)) is not None:
+        if concerned.iri != asked and (other := _other(path, member, concerned, asked, world)) is not None:
             obstacles.append(other)
-        found += _judged(f"{path}/{member}/refinement", concerned.refinements, side, case)
-    found += _judged(f"{path}/action/refinement", rule.action.refinements, side, case)
-    found += _judged(f"{path}/constraint", rule.constraints, side, case)
-    return found, tuple(obstacles)
+        if concerned.refinements:
+            found += _judged(f"{path}/{member}/refinement", concerned.refinements, side, case)
+    if rule.action.refinements:
+        found += _judged(f"{path}/action/refinement", rule.action.refinements, side, case)
+    if rule.constraints:
+        found += _judged(f"{path}/constraint", rule.constraints, side, case)
+    return found, obstacles
 
 
 def _judged(path: str, constraints: tuple[AnyConstraint, ...], side: Side, case: _Case) -> list[ConstraintReport]:
@@ -149,17 +154,15 @@ def _judged(path: str, constraints: tuple[AnyConstraint, ...], side: Side, case:
 
 
 def _action(path: str, action: Action, request: Request) -> Reason | None:
-    if not action_known(action.iri):
-        return Reason("action-unknown", path, f"the action {_shown(action.iri)} is not known here")
-    if not included(request.action, action.iri):
+    if included(request.action, action.iri):
+        return None
+    if action_known(action.iri):
         return Reason("action-other", path, f"{_shown(action.iri)} does not include {_shown(request.action)}")
-    return None
+    return Reason("action-unknown", path, f"the action {_shown(action.iri)} is not known here")
 
 
 def _other(path: str, member: str, concerned: Asset | Party, asked: str, world: World) -> Reason | None:
-    """Why a rule does not concern what, or whom, the request names."""
-    if concerned.iri == asked:
-        return None
+    """Why a rule that names something else does not concern what, or whom, the request names."""
     if not concerned.collection:
         return Reason(f"{member}-other", f"{path}/{member}", f"the rule concerns another {member}")
     belongs = world.facts.get(PART_OF)
@@ -179,12 +182,12 @@ def _other(path: str, member: str, concerned: Asset | Party, asked: str, world: 
 
 def _duty(path: str, duty: Duty, case: _Case) -> DutyReport:
     obstacles = tuple(_obstacles(path, duty, 0))
-    conditions = _judged(f"{path}/constraint", duty.constraints, Side.PERMITS, case)
+    conditions = _judged(f"{path}/constraint", duty.constraints, Side.PERMITS, case) if duty.constraints else ()
     if any(report.satisfaction is Satisfaction.NOT_SATISFIED for report in conditions):
         return DutyReport(path, duty.action.iri, DutyState.NONE, obstacles)
     facts = case.world.facts
     recorded = facts.get(duty.action.iri) if duty.uid is None else facts.get(duty.uid, facts.get(duty.action.iri))
-    return DutyReport(path, duty.action.iri, _performed(recorded), obstacles)
+    return DutyReport(path, duty.action.iri, DutyState.PENDING if recorded is None else _performed(recorded), obstacles)
 
 
 def _performed(recorded: Any) -> DutyState:
@@ -205,11 +208,14 @@ def _obstacles(path: str, duty: Duty, depth: int) -> Iterator[Reason]:
     for role, _ in duty.parties:
         if not (role.startswith(ODRL) and role.endswith("Party")):
             yield Reason("role-unknown", path, f"no party of a duty has the role {_shown(role)} here")
-    named = (("target", duty.target), ("assigner", duty.assigner), ("assignee", duty.assignee), *duty.parties)
-    conditions = [(f"{role.removeprefix(ODRL)}/refinement", one.refinements) for role, one in named if one is not None]
-    for member, found in (("action/refinement", duty.action.refinements), ("constraint", duty.constraints), *conditions):
-        for at, condition in enumerate(found):
-            yield from _faults(f"{path}/{member}/{at}", condition, 0)
+    for at, refinement in enumerate(duty.action.refinements):
+        yield from _faults(f"{path}/action/refinement/{at}", refinement, 0)
+    for at, constraint in enumerate(duty.constraints):
+        yield from _faults(f"{path}/constraint/{at}", constraint, 0)
+    for role, named in (("target", duty.target), ("assigner", duty.assigner), ("assignee", duty.assignee), *duty.parties):
+        if named is not None and named.refinements:
+            for at, refinement in enumerate(named.refinements):
+                yield from _faults(f"{path}/{role.removeprefix(ODRL)}/refinement/{at}", refinement, 0)
     for at, consequence in enumerate(duty.consequences):
         yield from _obstacles(f"{path}/consequence/{at}", consequence, depth + 1)
 

@@ -128,6 +128,8 @@ _ROWS: Final = (
     ("dpv:DirectMarketing", "dpv:Marketing", "direct marketing", "Direktmarketing", "marketing direct"),
 )
 
+_BINDING: Final = frozenset(f"{ODRL}{operator.value}" for operator in (Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF))
+
 
 def _full(short: str) -> str:
     prefix, local = short.split(":")
@@ -168,6 +170,6 @@ def _bound(constraints: tuple[AnyConstraint, ...]) -> Iterator[str]:
         if isinstance(constraint, Compound):
             if constraint.logic is Logic.AND:
                 yield from _bound(constraint.parts)
-        elif constraint.left == PURPOSE and constraint.operator in (Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF):
+        elif constraint.left == PURPOSE and constraint.operator in _BINDING:
             for value in constraint.right:
                 yield value.iri if isinstance(value, Ref) else value.text

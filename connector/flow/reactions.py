@@ -25,7 +25,9 @@ from connector.protocol.record import Decision, Detail, Flow, Process
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store.rows import Agreement
 from policies.compare import differences
-from policies.document import Request, World, evaluate
+from policies.document import evaluate_document
+from policies.terms.actions import READ
+from policies.terms.term import Request, Scope, World
 
 PULL = "HttpData-PULL"
 _TERMS = ("profile", "permission", "prohibition", "obligation")
@@ -60,8 +62,8 @@ async def _examine_transfer(context: Context, principal: Principal, received: ds
         raise BadMessage("format-unsupported", f"this dataset is delivered as {PULL} only")
     if received.data_address is not None:
         raise BadMessage("data-address-unexpected", "dataAddress is for push transfers; leave it out for a pull")
-    request = Request("transfer", "use", agreement.dataset, principal.participant_id, principal.claims)
-    decision = evaluate(orjson.loads(agreement.document), request, World(context.now_ms()))
+    request = Request(Scope.TRANSFER, READ, agreement.dataset, principal.participant_id, principal.claims)
+    decision = evaluate_document(orjson.loads(agreement.document), request, World(context.now_ms()))
     if not decision.permitted:
         raise BadMessage("policy-denied", "; ".join(reason.sentence for reason in decision.reasons)[:500])
     return agreement.id, Detail(format=received.format, dataset=agreement.dataset)
@@ -123,8 +125,8 @@ async def _answer_request(context: Context, decision: Decision, claims: Mapping[
     published = None if dataset is None else published_offer(orjson.loads(dataset.document), asked.get("@id", ""))
     if published is None or differences({**published, "target": None}, {**asked, "target": None}):
         return _pending(decision, "decide-counter-offer")
-    request = Request("negotiation", "use", process.subject, process.counterparty, claims)
-    verdict = evaluate(published, request, World(process.updated_at))
+    request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims)
+    verdict = evaluate_document(published, request, World(process.updated_at))
     if not verdict.permitted:
         reasons: list[Any] = [reason.sentence for reason in verdict.reasons]
         return _and(context, decision, Message.TERMINATION, {"code": "policy-denied", "reason": reasons})

@@ -53,7 +53,7 @@ def understand(constraint: Constraint) -> Understood | Fault:
     if constraint.unit is not None and constraint.unit not in known.units:
         return Fault("unit-unknown", "unit", f"the unit {_shown(constraint.unit)} is not known for {_shown(constraint.left)}")
     right = constraint.right if constraint.datatype is None else _typed(constraint.right, constraint.datatype)
-    if not (1 <= len(right) <= (VALUES_MOST if operator in SETS else 1)):
+    if len(right) != 1 and not (operator in SETS and 1 < len(right) <= VALUES_MOST):
         return Fault("value-count", "rightOperand", f"{operator.value} cannot take {len(right)} values")
     wrong = known.values(right)
     return Understood(known, operator, right) if wrong is None else Fault("value-invalid", "rightOperand", wrong)

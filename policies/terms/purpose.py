@@ -12,12 +12,14 @@ from policies.terms.values import CONCEPTS, by_name, one_of
 
 _MISSING: Final = Unknown("narrow the purpose of the offer to one concept")
 
+_NOT_PUBLISHED: Final = Unknown("name a purpose of the published tree")
+_REFS: Final = {iri: tuple(Ref(broader) for broader in line(iri)) for iri in PURPOSES}
+
 
 def _given(request: Request, world: World) -> Given:
     if request.purpose is None:
         return _MISSING
-    found = line(request.purpose)
-    return tuple(Ref(iri) for iri in found) if found else Unknown("name a purpose of the published tree")
+    return _REFS.get(request.purpose, _NOT_PUBLISHED)
 
 
 TERMS: Final = (

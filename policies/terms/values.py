@@ -199,7 +199,7 @@ def in_order(left: Any, operator: Operator, limit: Any) -> bool | None:
 
 def by_name(given: Values, operator: Operator, right: Values) -> bool | None:
     """Compares names. ``given`` is all that the thing is, its concept and all broader ones: it equals each of them."""
-    held, asked = {name(value) for value in given}, {name(value) for value in right}
+    held, asked = set(map(name, given)), set(map(name, right))
     match operator:
         case Operator.EQ | Operator.IS_A | Operator.IS_ANY_OF | Operator.IS_PART_OF:
             return not held.isdisjoint(asked)
