@@ -89,6 +89,8 @@ class Ledger:
             self.counts[f"{what} refused, {'shown before' if again else 'new'}"] += 1
         elif status == 0:
             self.counts[f"{what} without an answer"] += 1
+        else:
+            self.counts[f"{what} answered {status}"] += 1
 
     def wrong(self) -> Iterator[str]:
         """What should not have happened so far, in sentences."""
