@@ -7,6 +7,7 @@ operands, operators, actions and values are terms that nobody knows. Compounds n
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +38,7 @@ from policies.model import (
     Value,
 )
 
-DEPTH: Final = 3
+DEPTH: Final = 2
 OFFERS: Final = Path(__file__).parent / "offers"
 UNKNOWN: Final = "https://nobody.example/terms#"
 
@@ -148,7 +149,7 @@ def nested(leaves: st.SearchStrategy[Constraint], depth: int = DEPTH) -> st.Sear
     """Constraints over ``leaves``, logical ones at most ``depth`` deep."""
     drawn: st.SearchStrategy[AnyConstraint] = leaves
     for _ in range(depth):
-        parts = st.lists(drawn, min_size=1, max_size=3).map(tuple)
+        parts = st.lists(drawn, min_size=1, max_size=2).map(tuple)
         drawn = leaves | st.builds(Compound, st.sampled_from(Logic), parts, uid=names)
     return drawn
 
@@ -255,3 +256,31 @@ def offers() -> st.SearchStrategy[Policy]:
 def agreements() -> st.SearchStrategy[Policy]:
     """Agreements that have a normal form in DSP, in that form."""
     return _plain("Agreement", _target, _assigner, _assignee)
+
+
+# --- spoilt documents ------------------------------------------------------------------------------------------------
+
+_SCRAPS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 2),
+    st.sampled_from(["", "use", "odrl:use", "@id", "x:y", "urn:x", "Offer"]),
+    st.sampled_from(
+        ["{}", "[]", "[[]]", '{"@id": "urn:x"}', '{"@value": "a"}', '{"@list": [1]}', '{"@set": {}}', '{"type": "use"}']
+    ).map(json.loads),
+)
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    steps = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    return [found for key, inner in steps for found in [(value, key), *_places(inner)]]
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
+    """A copy of ``document`` with something else in one or two places."""
+    spoiling = copy.deepcopy(document)
+    for _ in range(draw(st.integers(1, 2))):
+        holder, key = draw(st.sampled_from(_places(spoiling)))
+        holder[key] = draw(_SCRAPS)
+    return spoiling
