@@ -23,13 +23,15 @@ class Capabilities:
 
     ``terms``: IRIs of the terms that its data plane declares to enforce. ``columns``: what the asset holds, by signal path;
     ``sampling_interval_ms``: how often it was measured; ``formats``: the transfer formats in which it can be had. None where
-    that is not known, and then nothing is said about it.
+    that is not known, and then nothing is said about it. ``rule_sets``: names of the sets of rules that are examined besides
+    those that always hold.
     """
 
     terms: frozenset[str] = frozenset()
     columns: frozenset[str] | None = None
     sampling_interval_ms: int | None = None
     formats: frozenset[str] | None = None
+    rule_sets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

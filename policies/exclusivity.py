@@ -15,14 +15,13 @@ from policies.model import AnyConstraint, Constraint, Logic, Operator, Permissio
 from policies.places import meet, within
 from policies.plain import resolved
 from policies.purposes import PURPOSE, PURPOSES, is_a
-from policies.terms.examine import operator_of
 from policies.terms.exclusivity import EXCLUSIVE
 from policies.terms.foreign import IN_FORCE_DATE
 from policies.terms.place import BOUNDING_BOX, SPATIAL
 from policies.terms.privacy import COLUMNS
 from policies.terms.time import DATE_TIME
 from policies.terms.values import instant, name, truth
-from policies.walk import atoms, conditions
+from policies.walk import OPERATORS, atoms, conditions
 
 _WITHIN: Final = frozenset({Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF, Operator.IS_PART_OF})
 _OUTSIDE: Final = frozenset({Operator.NEQ, Operator.IS_NONE_OF})
@@ -139,7 +138,7 @@ def _bounds(certain: list[Constraint], *operands: str) -> tuple[Bound, ...]:
     return tuple(
         Bound(operator in _WITHIN, atom.right)
         for atom in certain
-        if atom.left in operands and atom.right and (operator := operator_of(atom.operator)) in _WITHIN | _OUTSIDE
+        if atom.left in operands and atom.right and (operator := OPERATORS.get(atom.operator)) in _WITHIN | _OUTSIDE
     )
 
 
@@ -148,7 +147,7 @@ def _period(certain: list[Constraint]) -> Period:
     for atom in certain:
         moment = instant(atom.right[0]) if atom.left in (DATE_TIME, IN_FORCE_DATE) and atom.right else None
         if moment is not None:
-            period &= _half(operator_of(atom.operator), moment)
+            period &= _half(OPERATORS.get(atom.operator), moment)
     return period
 
 

@@ -177,9 +177,7 @@ DELETE: Final = Duty(Action(f"{ODRL}delete", (constraint("elapsedTime", "lteq", 
 SOONER: Final = Duty(Action(f"{ODRL}delete", (constraint("elapsedTime", "lteq", "P30D"),)))
 RULE: Final = Permission(USE, (MORE,), (DELETE,))
 OFFER: Final = Policy("Offer", "urn:offer", (RULE,), (Prohibition(SELL),), (DELETE,), target=ASSET, assigner=US)
-NEVER: Final = constraint("urn:nobody:knows", "eq", 1)
-NEVER_IRI: Final = Constraint("urn:nobody:knows", f"{ODRL}eq", (Lit("1"),))
-DEEP: Final[AnyConstraint] = LESS
+NEVER: Final = Constraint("urn:nobody:knows", f"{ODRL}eq", (Lit("1"),))
 
 
 def deep(levels: int) -> AnyConstraint:
@@ -248,23 +246,23 @@ def test_where_permissions_win_only_the_same_prohibitions_count() -> None:
 
 
 ALL: Final = Asset("urn:asset:all", True)
+SMALL: Final = constraint(CONSUMER_KIND, "isA", SME)
+ANY_SIZE: Final = constraint(CONSUMER_KIND, "isA", COMPANY_KIND)
 FIRM: Final[list[tuple[Prohibition, Prohibition, bool]]] = [
     (Prohibition(SELL, (INSURE,)), Prohibition(SELL), True),
-    (Prohibition(SELL, (INSURE, NEVER_IRI)), Prohibition(SELL, (INSURE,)), False),
-    (Prohibition(SELL, (INSURE, NEVER_IRI)), Prohibition(SELL, (NEVER_IRI, INSURE)), True),
+    (Prohibition(SELL, (INSURE, NEVER)), Prohibition(SELL, (INSURE,)), False),
+    (Prohibition(SELL, (INSURE, NEVER)), Prohibition(SELL, (NEVER, INSURE)), True),
     (Prohibition(SELL, (INSURE, LESS)), Prohibition(SELL, (INSURE,)), False),
     (Prohibition(SELL, (both(INSURE, either(INSURE, INSURE)),)), Prohibition(SELL, (INSURE,)), True),
     (Prohibition(SELL, (Compound(Logic.AND_SEQUENCE, (INSURE, INSURE)),)), Prohibition(SELL, (INSURE,)), False),
     (Prohibition(SELL, (INSURE,), target=ALL), Prohibition(SELL, (INSURE,)), False),
     (Prohibition(SELL, (INSURE,), target=ASSET), Prohibition(SELL, (INSURE,)), True),
-    (Prohibition(SELL, (constraint(CONSUMER_KIND, "isA", SME),)), Prohibition(SELL, (constraint(CONSUMER_KIND, "isA", COMPANY_KIND),)), True),
+    (Prohibition(SELL, (SMALL,)), Prohibition(SELL, (ANY_SIZE,)), True),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("narrow", "wide", "firm"), FIRM)
-def test_a_wider_prohibition_blocks_also_where_the_narrower_is_unknown(
-    narrow: Prohibition, wide: Prohibition, firm: bool
-) -> None:
+def test_a_wider_prohibition_is_as_firm_where_something_is_unknown(narrow: Prohibition, wide: Prohibition, firm: bool) -> None:
     bare = Policy("Offer", "urn:offer", (Permission(USE),))
     assert contains(replace(bare, prohibitions=(narrow,)), replace(bare, prohibitions=(wide,))) is firm
 
@@ -309,7 +307,7 @@ facts: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 shapes = [f"{CARNET}minGroupSize", f"{CARNET}spatialResolution", f"{ODRL}spatial", f"{ODRL}delayPeriod"]
 worlds = st.builds(World, st.sampled_from([0, 10**10, 10**12]), facts, st.sets(st.sampled_from(shapes)).map(frozenset))
 tame = st.one_of(
-    st.sampled_from([LESS, MORE, INSURE, NEVER_IRI, constraint(COUNT, "gt", 3), constraint(PURPOSE, "neq", MARKETING)]),
+    st.sampled_from([LESS, MORE, INSURE, NEVER, constraint(COUNT, "gt", 3), constraint(PURPOSE, "neq", MARKETING)]),
     drawn.sensible(),
 )
 conditions = drawn.nested(tame, 2)
@@ -331,9 +329,8 @@ def changed(draw: st.DrawFn, policy: Policy) -> Policy:
             case 0:
                 found = replace(found, prohibitions=(*found.prohibitions, draw(bans)))
             case 1:
-                found = replace(
-                    found, prohibitions=tuple(replace(ban, constraints=ban.constraints[1:]) for ban in found.prohibitions)
-                )
+                fewer = (replace(ban, constraints=ban.constraints[1:]) for ban in found.prohibitions)
+                found = replace(found, prohibitions=tuple(fewer))
             case 2:
                 found = replace(found, assignee=THEM)
             case 3:
@@ -354,7 +351,7 @@ def changed(draw: st.DrawFn, policy: Policy) -> Policy:
 pairs = st.one_of(small, drawn.policies()).flatmap(lambda policy: st.tuples(st.just(policy), changed(policy)))
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(pairs, requests, worlds)
 def test_what_is_contained_never_permits_more(pair: tuple[Policy, Policy], request: Request, world: World) -> None:
     for container, contained in (pair, pair[::-1]):
