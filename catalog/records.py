@@ -54,6 +54,7 @@ MANDATORY: Final[Mapping[type, tuple[Needed, ...]]] = MappingProxyType(
         Catalog: (
             Needed("dct:title", "titles", "name the catalogue"),
             Needed("dct:description", "descriptions", "say what the catalogue offers"),
+            Needed("dct:publisher", "publisher", "say who runs it"),
             Needed("foaf:homepage", "homepage", "give the web page of whoever runs it"),
             Needed("dct:spatial", "spatial", "give the country where it is run"),
             Needed("dcat:record", "records", "describe at least one dataset"),

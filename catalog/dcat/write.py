@@ -335,10 +335,11 @@ class _Writer:
         return self.node("dcat:Dataset", members) | self.dataset_members(record)
 
     def record(self, record: CatalogRecord) -> Json:
+        """An entry of the full view. DCAT-AP wants to know when it was changed last: if never, when it was made."""
         members = {
             "@id": record.iri,
             "dct:created": _instant(record.created_ms),
-            "dct:modified": _instant(record.modified_ms),
+            "dct:modified": _instant(record.created_ms if record.modified_ms is None else record.modified_ms),
             "dct:language": [self.language(each) for each in record.languages],
             "foaf:primaryTopic": record.topic and _reference(record.topic.iri),
         }

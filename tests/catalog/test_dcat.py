@@ -25,8 +25,10 @@ from tests.catalog import entries
 DSP = {"@context": [contexts.DSP]}
 # What the specification calls mandatory (mobilityDCAT-AP 1.1, sh:minCount 1), class by class.
 MANDATORY = {
-    "dcat:Catalog": ("dct:title", "dct:description", "foaf:homepage", "dct:spatial", "dcat:record", "dcat:dataset"),
-    "dcat:CatalogRecord": ("dct:created", "dct:language", "foaf:primaryTopic"),
+    "dcat:Catalog": (
+        *("dct:title", "dct:description", "dct:publisher", "foaf:homepage", "dct:spatial", "dcat:record", "dcat:dataset"),
+    ),
+    "dcat:CatalogRecord": ("dct:created", "dct:modified", "dct:language", "foaf:primaryTopic"),
     "dcat:Dataset": (
         *("dct:title", "dct:description", "dct:publisher", "dct:accrualPeriodicity", "dct:spatial", "dcat:distribution"),
         "mobilitydcatap:mobilityTheme",
@@ -115,6 +117,11 @@ def test_a_record_is_about_a_dataset_of_the_catalogue() -> None:
     assert view["dcat:record"]["foaf:primaryTopic"] == {"@id": view["dcat:dataset"]["@id"]}
 
 
+def test_an_entry_that_was_never_changed_was_changed_last_when_it_was_made() -> None:
+    view = full_catalog(replace(entries.CATALOG, records=(replace(entries.RECORD, modified_ms=None),)))
+    assert view["dcat:record"]["dct:modified"] == view["dcat:record"]["dct:created"]
+
+
 def test_the_two_forms_name_formats_as_their_specifications_do() -> None:
     (here,) = document(entries.DATASET)["distribution"]
     there = full_catalog(entries.CATALOG)["dcat:dataset"]["dcat:distribution"]
@@ -156,7 +163,10 @@ def test_members_that_are_not_ours_are_left_aside() -> None:
 
 def test_a_peers_plain_words_are_read_too() -> None:
     words = {"dct:title": "No language", "dct:publisher": "did:web:a.example", "dct:issued": "2026-01-31"}
-    record = read_record({"@id": "urn:a"} | words)
+    figures = {"vdx:quality": {"vdx:rows": {"@value": "12", "@type": "xsd:integer"}}}
+    record = read_record({"@id": "urn:a"} | words | figures)
+    assert record.quality is not None
+    assert record.quality.rows == 12
     assert [(text.text, text.language) for text in record.titles] == [("No language", "")]
     assert record.publisher is not None
     assert record.publisher.iri == "did:web:a.example"

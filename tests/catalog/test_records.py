@@ -36,7 +36,9 @@ assert QUALITY is not None
 
 # Every property that mobilityDCAT-AP 1.1 and DCAT-AP demand (facts of the specification, not of the code under test).
 DEMANDED = {
-    "Catalog": ("dct:title", "dct:description", "foaf:homepage", "dct:spatial", "dcat:record", "dcat:dataset"),
+    "Catalog": (
+        *("dct:title", "dct:description", "dct:publisher", "foaf:homepage", "dct:spatial", "dcat:record", "dcat:dataset"),
+    ),
     "CatalogRecord": ("dct:created", "dct:language", "foaf:primaryTopic"),
     "Dataset": (
         *("dct:title", "dct:description", "dct:publisher", "dct:accrualPeriodicity", "dct:spatial", "dcat:distribution"),
