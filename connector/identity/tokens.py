@@ -116,7 +116,8 @@ class OAuthClient:
         return {"Authorization": f"DPoP {held.token}", "DPoP": proof}
 
     def challenged(self, counterparty: str, call: Call, headers: Mapping[str, str]) -> bool:
-        """A nonce is remembered; a token that is not taken any more is dropped."""
+        """A nonce is remembered; a token that is not taken any more is dropped; a proof that was not taken is made anew: an HTTP
+        library repeats a read by itself when its connection breaks, and the first copy may have arrived."""
         challenge, nonce = headers.get("WWW-Authenticate", ""), headers.get("DPoP-Nonce", "")
         if "use_dpop_nonce" in challenge:
             # One that cannot stand in a proof helps nobody.
@@ -124,6 +125,8 @@ class OAuthClient:
             if known:
                 _keep(self._nonces, counterparty, nonce)
             return known
+        if "invalid_dpop_proof" in challenge:
+            return True
         now = self._now_ms()
         for name, held in list(self._held.items()):
             if name[0] == counterparty and _below(call.url, name[1]) and not 0 <= now - held.since < YOUNG_MS:

@@ -65,6 +65,15 @@ async def test_a_refusal_without_a_reason_is_not_answered_but_the_token_is_dropp
     assert await world.token() == "token-2"
 
 
+async def test_a_proof_that_was_not_taken_is_made_anew_with_the_same_token(world: World) -> None:
+    """A library repeats a read when its connection breaks; the first copy of the proof may have arrived."""
+    first = await world.client.outbound(PEER, CALL)
+    assert world.client.challenged(PEER, CALL, {"WWW-Authenticate": 'DPoP error="invalid_dpop_proof"'})
+    second = await world.client.outbound(PEER, CALL)
+    assert first["Authorization"] == second["Authorization"]
+    assert first["DPoP"] != second["DPoP"]
+
+
 async def test_a_peer_that_refuses_every_token_has_us_ask_for_few(world: World) -> None:
     """Its authorization server may be one that others need, too."""
     for _ in range(50):
