@@ -35,7 +35,7 @@ from policies.model import Conflict as Strategy
 from policies.satisfaction import NESTING_MOST, Side, judge
 from policies.terms.examine import Fault, action_known, included, understand
 from policies.terms.registry import profile_known, term
-from policies.terms.term import Request, World
+from policies.terms.term import Request, Term, World
 
 PART_OF: Final = f"{ODRL}partOf"
 """The fact that says to which collections assets and parties belong: a mapping from their IRI to the IRIs of the collections."""
@@ -187,7 +187,18 @@ def _duty(path: str, duty: Duty, case: _Case) -> DutyReport:
         return DutyReport(path, duty.action.iri, DutyState.NONE, obstacles)
     facts = case.world.facts
     recorded = facts.get(duty.action.iri) if duty.uid is None else facts.get(duty.uid, facts.get(duty.action.iri))
-    return DutyReport(path, duty.action.iri, DutyState.PENDING if recorded is None else _performed(recorded), obstacles)
+    state = DutyState.PENDING if recorded is None else _performed(recorded)
+    if state is DutyState.PENDING and (known := term(duty.action.iri)) is not None and known.points:
+        obstacles += _unenforced(path, known, case.world)
+    return DutyReport(path, duty.action.iri, state, obstacles)
+
+
+def _unenforced(path: str, known: Term, world: World) -> tuple[Reason, ...]:
+    """Why a duty that only a data plane keeps cannot be promised: none declares it."""
+    if known.iri in world.enforced or not all(point.of_data_plane for point in known.points):
+        return ()
+    sentence = f"no data plane keeps the duty {_shown(known.iri)}"
+    return (Reason("not-enforced", path, sentence, f"declare {_shown(known.iri)} at a data plane that enforces it"),)
 
 
 def _performed(recorded: Any) -> DutyState:

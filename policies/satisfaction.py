@@ -70,7 +70,7 @@ def _combined(logic: Logic, side: Side, parts: list[Satisfaction]) -> Satisfacti
             return max(parts, key=(_LEAST_FIRST if side is Side.PERMITS else _UNKNOWN_LATE).__getitem__)
         case Logic.XONE:
             return _exactly_one(parts)
-        case Logic.AND_SEQUENCE:
+        case _:
             least = min(parts, key=_LEAST_FIRST.__getitem__)
             return least if least is FAILED or len(parts) == 1 else UNKNOWN
 

@@ -103,6 +103,7 @@ TERMS: Final = (
         compare=_before,
         given=now,
         remedy="make a new contract",
+        moment=True,
     ),
     Term(
         f"{CX}DataUsageEndDurationDays",

@@ -31,13 +31,11 @@ class Understood(NamedTuple):
     right: Values
 
 
-def operator_of(iri: str) -> Operator | None:
-    """The operator of this IRI."""
-    return _OPERATORS.get(iri)
-
-
 def understand(constraint: Constraint) -> Understood | Fault:
-    """A constraint with its term and operator, or the first thing about it that nobody here understands."""
+    """A constraint with its term and operator, or the first thing about it that nobody here understands.
+
+    A ``status`` that somebody wrote is no evidence; what is the case comes from our own records.
+    """
     known = term(constraint.left)
     if known is None or known.kind != "operand" or known.values is None:
         return Fault("operand-unknown", "leftOperand", f"the operand {_shown(constraint.left)} is not known here")

@@ -14,10 +14,10 @@ from policies.model import Operator, Value
 from policies.terms.given import said
 from policies.terms.party import PARTICIPANT
 from policies.terms.party import TERMS as PARTY
-from policies.terms.term import Bucket, Scope, Term
-from policies.terms.time import DATE_TIME, EVERYWHERE, since_agreement
+from policies.terms.term import Bucket, Given, Request, Scope, Term, World
+from policies.terms.time import DATE_TIME, EVERYWHERE, agreed_at
 from policies.terms.time import TERMS as TIME
-from policies.terms.values import ORDER, Values, in_order, instant, name, read_as
+from policies.terms.values import ORDER, Values, at, in_order, instant, name, read_as
 
 EDC: Final = "https://w3id.org/edc/v0.0.1/ns/"
 IDSC: Final = "https://w3id.org/idsa/code/"
@@ -36,14 +36,18 @@ def offset_ms(value: Value) -> int | None:
     return -length if found[1] == "-" else length
 
 
+def _given(request: Request, world: World) -> Given:
+    """Now, and when the contract was made where that is known."""
+    start = agreed_at(request, world)
+    return (at(world.now_ms),) if start is None else (at(world.now_ms), at(start))
+
+
 def _in_force(given: Values, operator: Operator, right: Values) -> bool | None:
-    if len(given) != 2 or not right:
-        return None
-    now, start = (instant(value) for value in given)
-    limit, offset = instant(right[0]), offset_ms(right[0])
-    if now is None or start is None:
-        return None
-    return in_order(now, operator, start + offset if offset is not None else limit)
+    moments, limit = [instant(value) for value in given], instant(right[0]) if right else None
+    if right and (offset := offset_ms(right[0])) is not None:
+        start = moments[1] if len(moments) == 2 else None
+        limit = None if start is None else start + offset
+    return None if not moments or moments[0] is None or limit is None else in_order(moments[0], operator, limit)
 
 
 _BASE: Final = {found.iri: found for found in (*PARTY, *TIME)}
@@ -67,8 +71,9 @@ TERMS: Final = (
             "a moment with its time zone, or an offset such as contractAgreement+100d",
         ),
         compare=_in_force,
-        given=since_agreement,
+        given=_given,
         remedy="ask within the period of the contract",
+        moment=True,
     ),
     *(replace(_BASE[DATE_TIME], iri=f"{namespace}POLICY_EVALUATION_TIME") for namespace in _NAMESPACES),
     *(replace(_BASE[PARTICIPANT], iri=f"{namespace}REFERRING_CONNECTOR") for namespace in _NAMESPACES),

@@ -128,5 +128,7 @@ class Term:
     remedy: str | None = None
     units: frozenset[str] = frozenset()
     """IRIs of the units that a constraint may name; where it names another, its value means nothing here."""
+    moment: bool = False
+    """Whether its values are moments: less than one is said as before it."""
     included_in: str | None = None
     """For actions: the action that includes this one (ODRL 2.2, section 2.4): a permission of that is a permission of this."""

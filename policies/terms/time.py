@@ -78,6 +78,7 @@ TERMS: Final = (
         compare=by_order(instant),
         given=now,
         remedy="ask within the period of the offer",
+        moment=True,
     ),
     Term(
         ELAPSED_TIME,
@@ -133,9 +134,9 @@ TERMS: Final = (
         "operand",
         Bucket.CLOCK,
         said(
-            "The moment {operator} the event {value}.",
-            "Der Zeitpunkt {operator} das Ereignis {value}.",
-            "Le moment {operator} l'événement {value}.",
+            "The time {operator} the event {value}.",
+            "Die Zeit {operator} dem Ereignis {value}.",
+            "La date {operator} l'événement {value}.",
         ),
         operators=frozenset({Operator.LT, Operator.LTEQ, Operator.GT, Operator.GTEQ}),
         scopes=RUNNING,
@@ -144,5 +145,6 @@ TERMS: Final = (
         compare=_by_event,
         given=recorded(EVENT, "record which events have happened"),
         remedy="wait for the event",
+        moment=True,
     ),
 )

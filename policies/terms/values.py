@@ -122,7 +122,7 @@ def instant(value: Value) -> int | None:
         return None
     try:
         return (datetime.fromisoformat(value.text) - _EPOCH) // _MS
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
 
 
@@ -213,14 +213,10 @@ def by_name(given: Values, operator: Operator, right: Values) -> bool | None:
 
 def durations(left: Duration, operator: Operator, limit: Duration) -> bool | None:
     """Compares lengths; None where the calendar would decide (a month and thirty days)."""
-    if left == limit:
-        return in_order(0, operator, 0)
+    if left.months == limit.months:
+        return in_order(left.ms, operator, limit.ms)
     least, most = (left.ms + left.months * days * _DAY_MS for days in _DAYS_OF_MONTH)
     low, high = (limit.ms + limit.months * days * _DAY_MS for days in _DAYS_OF_MONTH)
-    if left.months == limit.months or most < low or least > high:
-        return in_order(
-            (left.months, left.ms) if left.months == limit.months else least,
-            operator,
-            (limit.months, limit.ms) if left.months == limit.months else low,
-        )
-    return None
+    if most < low:
+        return in_order(0, operator, 1)
+    return in_order(1, operator, 0) if least > high else None

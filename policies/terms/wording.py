@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from policies.model import ODRL, Operator
+from policies.model import Operator
 from policies.terms.term import Language, Term
 from policies.terms.values import Values, name
 
@@ -28,10 +28,23 @@ OPERATORS: Final[Mapping[Operator, Mapping[Language, str]]] = {
     Operator.HAS_PART: {"en": "includes", "de": "umfasst", "fr": "comprend"},
 }
 
+MOMENTS: Final[Mapping[Operator, Mapping[Language, str]]] = {
+    Operator.LT: {"en": "is before", "de": "liegt vor", "fr": "est avant"},
+    Operator.LTEQ: {"en": "is not after", "de": "liegt nicht nach", "fr": "n'est pas après"},
+    Operator.GT: {"en": "is after", "de": "liegt nach", "fr": "est après"},
+    Operator.GTEQ: {"en": "is not before", "de": "liegt nicht vor", "fr": "n'est pas avant"},
+}
+"""Other words for what is compared with a moment."""
+
+
+def words(term: Term, operator: Operator, language: Language) -> str:
+    """How an operator is said of a term."""
+    return ((MOMENTS.get(operator) if term.moment else None) or OPERATORS[operator])[language]
+
 
 def sentence(term: Term, operator: Operator, values: Values, language: Language) -> str:
     """The sentence of an operand about these values, which are named by the ends of their IRIs."""
-    return term.sentence[language].format(operator=OPERATORS[operator][language], value=_listed(values))
+    return term.sentence[language].format(operator=words(term, operator, language), value=_listed(values))
 
 
 def _listed(values: Values) -> str:
@@ -40,5 +53,4 @@ def _listed(values: Values) -> str:
 
 
 def _short(iri: str) -> str:
-    short = iri.rpartition("#")[2] or iri
-    return short.removeprefix(ODRL)[:_LENGTH_MOST]
+    return (iri.rpartition("#")[2] or iri)[:_LENGTH_MOST]

@@ -13,6 +13,8 @@ from policies.decision import Decision
 from policies.document import evaluate_document
 from policies.model import CARNET
 from policies.terms.actions import READ
+from policies.terms.consent import LEGAL_BASIS
+from policies.terms.duties import OBTAIN_CONSENT
 from policies.terms.metering import COUNT, REQUESTS_PER_VEHICLE_DAY
 from policies.terms.privacy import DETAIL
 from policies.terms.term import Request, Scope, World
@@ -22,6 +24,7 @@ from tests.policies import drawn
 
 NOW_MS: Final = 1_767_225_600_000
 REQUEST: Final = Request(Scope.TRANSFER, READ, "urn:dataset", "did:web:buyer.example")
+KEPT: Final = frozenset({LEGAL_BASIS, REQUESTS_PER_VEHICLE_DAY, DETAIL, TIME_INTERVAL, OBTAIN_CONSENT})
 WITHIN: Final = {"leftOperand": "elapsedTime", "operator": "lteq", "rightOperand": "P90D"}
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -61,7 +64,7 @@ def test_the_purpose_to_which_an_offer_is_narrowed_is_read_from_it(name: str, pu
     target = policy.permissions[0].target
     assert target is not None
     request = Request(Scope.TRANSFER, READ, target.iri, "did:web:buyer.example", {}, purpose)
-    world = World(NOW_MS, {COUNT: 1}, frozenset({f"{CARNET}legalBasis", REQUESTS_PER_VEHICLE_DAY, DETAIL, TIME_INTERVAL}))
+    world = World(NOW_MS, {COUNT: 1}, KEPT)
     decision = evaluate_document(dsp.write(policy), request, world)
     assert decision.permitted, decision.reasons
 

@@ -35,7 +35,7 @@ from policies.model import (
 from policies.model import Conflict as Strategy
 from policies.satisfaction import NESTING_MOST
 from policies.terms.actions import READ, USE
-from policies.terms.duties import COMPENSATE, DELETE
+from policies.terms.duties import COMPENSATE, DELETE, OBTAIN_CONSENT
 from policies.terms.registry import REGISTRY
 from policies.terms.term import Request, Scope, World
 from tests.policies import drawn
@@ -141,7 +141,7 @@ def test_a_denial_tells_of_the_permission_that_is_nearest() -> None:
     mendable = judged(permits(DARK), permits(NO, NO), permits(NO))
     assert codes(mendable) == [("not-satisfied", "/permission/2/constraint/0")]
     assert mendable.reasons[0].remedy == "ask within the period of the offer"
-    assert "is less than 2000-01-01T00:00:00Z" in mendable.reasons[0].sentence
+    assert "is before 2000-01-01T00:00:00Z" in mendable.reasons[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -322,6 +322,15 @@ def test_a_duty_is_a_promise_until_it_is_broken(fact: object, state: DutyState, 
 def test_a_broken_duty_that_is_not_understood_has_no_remedy() -> None:
     decision = judged(permits(duties=(Duty(Action(f"{UNKNOWN}dance")),)), world=World(NOW_MS, {f"{UNKNOWN}dance": False}))
     assert [(reason.code, reason.remedy) for reason in decision.reasons] == [("duty-unknown", None), ("duty-violated", None)]
+
+
+def test_a_duty_that_only_a_data_plane_keeps_needs_one_that_declares_it() -> None:
+    rule = permits(duties=(Duty(Action(OBTAIN_CONSENT)),))
+    assert judged(rule).permitted
+    refused = judged(rule, world=World(NOW_MS))
+    assert codes(refused) == [("not-enforced", "/permission/0/duty/0")]
+    assert OBTAIN_CONSENT in (refused.reasons[0].remedy or "")
+    assert judged(rule, world=World(NOW_MS, {OBTAIN_CONSENT: True})).permitted
 
 
 def test_a_duty_is_not_owed_while_its_constraints_are_not_satisfied() -> None:
