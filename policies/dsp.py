@@ -91,9 +91,10 @@ def write(policy: Policy, *, in_dataset: bool = False) -> dict[str, Any]:
     ``in_dataset``: as ``hasPolicy`` of a dataset, which is its target and must not be repeated. Raises PolicyInvalid
     `form-missing` with the first of the problems that ``without_form`` finds: nothing is ever left out.
     """
-    for problem in without_form(policy):
+    whole = normal(policy)
+    for problem in _problems(policy, whole):
         raise PolicyInvalid("form-missing", problem.path, f"{problem.sentence}: {problem.remedy}")
-    document = _document(normal(policy))
+    document = _document(whole)
     if in_dataset:
         document.pop("target", None)
     return document
@@ -203,18 +204,22 @@ def _value(value: Value) -> Any:
 
 def without_form(policy: Policy) -> tuple[Problem, ...]:
     """What ``policy`` says and DSP cannot carry, each with its path in ``odrl.write(policy)`` and what to write instead."""
-    problems = (*_of_policy(policy), *_of_rules(policy))
+    return _problems(policy, normal(policy))
+
+
+def _problems(policy: Policy, whole: Policy) -> tuple[Problem, ...]:
+    """The problems of ``policy``, whose normal form would be that of ``whole``."""
+    problems = (*_of_policy(policy, whole), *_of_rules(whole))
     if problems:
         return problems
     try:
-        measure(_document(normal(policy)))
+        measure(_document(whole))
     except PolicyInvalid as error:
         return (Problem(error.code, error.path, error.reason, "make several offers of it"),)
     return ()
 
 
-def _of_policy(policy: Policy) -> Iterator[Problem]:
-    whole = normal(policy)
+def _of_policy(policy: Policy, whole: Policy) -> Iterator[Problem]:
     if policy.kind not in ("Offer", "Agreement"):
         yield Problem("kind", "/@type", f"DSP has no {excerpt(policy.kind)}", "make it an Offer")
     if not policy.permissions and not policy.prohibitions:
@@ -247,8 +252,7 @@ def _path_of(policy: Policy, place: _Place) -> str:
     return next(said, below("", place))
 
 
-def _of_rules(policy: Policy) -> Iterator[Problem]:
-    whole = normal(policy)
+def _of_rules(whole: Policy) -> Iterator[Problem]:
     for index, permission in enumerate(whole.permissions):
         path = below("/permission", index)
         yield from _of_rule(path, permission)

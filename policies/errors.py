@@ -72,4 +72,6 @@ def excerpt(text: str, limit: int = ECHO_MAX_CHARS) -> str:
 
 def below(path: str, step: str | int) -> str:
     """The JSON pointer of ``step`` under ``path``, the step cut to what an error may repeat."""
-    return f"{path}/{excerpt(str(step)).replace('~', '~0').replace('/', '~1')}"
+    if isinstance(step, int) or (len(step) <= ECHO_MAX_CHARS and step.isidentifier()):
+        return f"{path}/{step}"  # most steps are: a pointer is made for everything that is read
+    return f"{path}/{excerpt(step).replace('~', '~0').replace('/', '~1')}"

@@ -68,7 +68,11 @@ def read(document: dict[str, Any]) -> Policy:
 
 
 def write(policy: Policy) -> dict[str, Any]:
-    """The JSON-LD document of ``policy``, which shares nothing with it and carries its own ``@context``."""
+    """The JSON-LD document of ``policy``, which shares nothing with it and carries its own ``@context``.
+
+    Names are expected to be IRIs. One with a prefix that nobody declared, as a peer may send, is written as it is, and ``read``
+    refuses it.
+    """
     return {
         "@context": CONTEXT | {},
         "@type": policy.kind,

@@ -77,7 +77,7 @@ class Reader:
         self._names = names
         self._dialect = dialect
 
-    def policy(self, document: Mapping[str, Any]) -> Policy:
+    def policy(self, document: dict[str, Any]) -> Policy:
         """The policy that ``document`` is. Raises PolicyInvalid."""
         node = self._node(Member(document, ""))
         kind = self._kind(node)
@@ -112,7 +112,7 @@ class Reader:
     def _node(self, member: Member, *types: str) -> Node:
         """The object in ``member``, whose types, if it says any, are ``types`` (no types given: for the caller to read)."""
         raw, path = member.value, member.path
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, dict):
             raise PolicyInvalid("object-expected", path, "an object belongs here; references to parts elsewhere are not followed")
         members: dict[str, Member] = {}
         for name, value in raw.items():
@@ -153,7 +153,7 @@ class Reader:
     def _text(self, member: Member) -> tuple[str, str | None]:
         """The name in ``member`` and whether it came as ``@id`` or ``@value``."""
         value, given = member.one().value, member.coerced
-        if isinstance(value, Mapping) and len(value) == 1:
+        if isinstance(value, dict) and len(value) == 1:
             (name,) = value
             given = self._names.member(name, member.path)
             value = value[name] if given in ("@id", "@value", f"{ODRL}uid") else None
@@ -227,7 +227,7 @@ class Reader:
 
     def _action(self, member: Member) -> Action:
         """A name, or an object with ``rdf:value`` (ODRL), ``@id``, or the ``type`` of other connectors, and refinements."""
-        if not isinstance(member.value, Mapping) or member.value.keys() in ({"@id"}, {"@value"}):
+        if not isinstance(member.value, dict) or member.value.keys() in ({"@id"}, {"@value"}):
             return Action(self._word(member))
         node = self._node(member, "Action")
         names = [node.take(_RDF_VALUE), node.take("@id")]
@@ -254,7 +254,7 @@ class Reader:
 
     def _function(self, member: Member, type_name: str) -> tuple[str, bool, tuple[AnyConstraint, ...]]:
         """The id of a party or an asset, whether it is a collection, and what narrows that."""
-        if not isinstance(member.value, Mapping) or "@value" in member.value:
+        if not isinstance(member.value, dict) or "@value" in member.value:
             return self._id(member), False, ()
         collection = f"{type_name}Collection"
         node = self._node(member)
@@ -310,7 +310,7 @@ class Reader:
         raw, path = member.value, member.path
         if isinstance(raw, str):
             return self._string(raw, member)
-        if not isinstance(raw, Mapping):
+        if not isinstance(raw, dict):
             text, datatype = native(raw, path)
             return Lit(text, datatype)
         parts = {self._names.member(name, below(path, name)): value for name, value in raw.items()}
@@ -341,4 +341,4 @@ def read(document: Any, names: Names, dialect: Dialect) -> Policy:
     if not isinstance(document, Mapping):
         raise PolicyInvalid("object-expected", "", "a policy is a JSON object")
     measure(document)
-    return Reader(with_context(names, document.get("@context")), dialect).policy(document)
+    return Reader(with_context(names, document.get("@context")), dialect).policy(dict(document))

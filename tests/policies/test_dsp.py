@@ -181,6 +181,14 @@ async def test_the_form_is_as_documented() -> None:
     assert await jsonld.normalise_message(orjson.dumps(sent)) == sent
 
 
+@pytest.mark.parametrize("left", ["https://w3id.org/edc/v0.0.1/ns/inForceDate", "https://w3id.org/carnet/peer/v1#features"])
+def test_what_the_door_abbreviates_by_other_prefixes_reads_the_same(left: str) -> None:
+    policy = Policy("Offer", "o", (Permission(USE, (Constraint(left, EQ, (Lit("a"),)),)),))
+    received = jsonld.normalise(message(policy))
+    assert received["offer"] != dsp.write(policy)
+    assert dsp.read(received["offer"]) == policy
+
+
 def test_prefixes_are_those_of_the_context() -> None:
     assert {name: compaction.PREFIXES[name] for name in names.DSP_PREFIXES} == dict(names.DSP_PREFIXES)
     known = names.DSP_PREFIXES.keys() | dsp._WORD_PREFIXES.keys()
