@@ -113,6 +113,7 @@ _CALLED: Final[Mapping[type, str]] = MappingProxyType(
     }
 )
 _DIGEST_CHARS: Final = {"sha1": 40, "sha256": 64}
+_TAG: Final = re.compile(r"[a-z]{2}(-[a-z0-9]{1,8}){0,3}\Z")
 _HEX: Final = re.compile(r"[0-9a-f]+\Z")
 _CRS: Final = "http://www.opengis.net/def/crs/EPSG/0/"
 
@@ -155,8 +156,9 @@ def _texts(name: str, texts: Texts) -> Iterator[Finding]:
             yield Finding(path, "text-empty", f"A text of {name} is empty: write it or leave it out.")
         if len(each.text) > MAX_TEXT_CHARS:
             yield Finding(path, "text-too-long", f"A text of {name} has more than {MAX_TEXT_CHARS} characters: shorten it.")
-        if tag.partition("-")[0] not in voc.LANGUAGES:
-            yield Finding(path, "language-unknown", f"{tag!r} is no official language of the EU: tag the text de, en, fr...")
+        if not _TAG.match(tag) or tag.partition("-")[0] not in voc.LANGUAGES:
+            reason = f"{tag[:40]!r} is no official language of the EU: tag the text de, en, fr-be..., in lower case."
+            yield Finding(path, "language-unknown", reason)
         if tag in seen and name != "dcat:keyword":
             yield Finding(path, "language-twice", f"{name} says two things in {tag!r}: keep one text per language.")
         seen.add(tag)

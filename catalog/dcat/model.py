@@ -20,7 +20,7 @@ DataType = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words in one language; `language` is a BCP 47 tag such as `de`."""
+    """Words in one language; `language` is a BCP 47 tag in lower case such as `de` or `de-ch`."""
 
     text: str
     language: str

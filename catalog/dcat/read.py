@@ -122,7 +122,7 @@ class _Node:
         text, language = (value.get("@value"), value.get("@language", "")) if isinstance(value, dict) else (value, "")
         if not isinstance(text, str) or not isinstance(language, str):
             raise self.wrong(name, "must be text with a language")
-        return Text(text, language)
+        return Text(text, language.lower())
 
     def refs(self, name: str) -> tuple[str, ...]:
         """The IRIs that `name` refers to."""

@@ -15,7 +15,7 @@ type of dcat:byteSize. Pure. Imports the model and its tables.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from catalog.dcat import instants, vss
@@ -46,8 +46,11 @@ WKT: Final = "geosparql:wktLiteral"
 Json = dict[str, Any]
 
 
-def dataset_document(record: Dataset, offers: Sequence[Mapping[str, Any]]) -> Json:
+def dataset_document(record: Dataset, offers: Sequence[Mapping[str, Any]], *, brief: bool = False) -> Json:
     """Return `record` with `offers` (DSP's form, no target) as a dataset of a DSP catalogue, without `@context`.
+
+    `brief` is for a page of many: of the columns it has but the signals, under `vdx:signal`, and no completeness. Peers bound
+    what they read, and expansion costs them by the value.
 
     Valid for the schema `Dataset` if each distribution has a service and there is an offer; `catalog.records.findings` tells what
     else is missing. Raises OverflowError for an instant outside the years 1 to 9999.
@@ -55,7 +58,10 @@ def dataset_document(record: Dataset, offers: Sequence[Mapping[str, Any]]) -> Js
     written = _Writer(rich=False)
     head = {"@id": record.iri, "@type": "Dataset", "hasPolicy": [dict(offer) for offer in offers]}
     distributions = [written.dsp_distribution(each) for each in record.distributions]
-    described: Json = _spelled(written.dataset_members(record) | ({"distribution": distributions} if distributions else {}))
+    members = written.dataset_members(_shortened(record) if brief else record)
+    if brief:
+        members |= written.node("", {"vdx:signal": sorted({each.path for each in record.columns if each.path})})
+    described: Json = _spelled(members | ({"distribution": distributions} if distributions else {}))
     return head | described
 
 
@@ -83,6 +89,10 @@ def full_catalog(catalog: Catalog) -> Json:
         },
     )
     return {"@context": dict(PREFIXES)} | node
+
+
+def _shortened(record: Dataset) -> Dataset:
+    return replace(record, columns=(), quality=record.quality and replace(record.quality, completeness=()))
 
 
 def _spelled(value: Any) -> Any:

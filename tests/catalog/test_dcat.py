@@ -157,17 +157,31 @@ def test_what_says_nothing_is_not_written() -> None:
     assert iri("dct:spatial") not in document(replace(entries.DATASET, spatial=(Place(),)))
 
 
+def test_a_page_of_many_has_the_brief_form() -> None:
+    brief = dataset_document(entries.DATASET, [entries.OFFER], brief=True)
+    assert brief[iri("vdx:signal")] == ["Vehicle.Speed", "Vehicle.TraveledDistance"]
+    assert jsonld.normalise(DSP | brief) == DSP | brief
+    assert entries.DATASET.quality is not None
+    shown = replace(entries.DATASET, columns=(), quality=replace(entries.DATASET.quality, completeness=()))
+    assert read_record(brief) == shown
+    assert dataset_document(Dataset("urn:a"), [], brief=True) == dataset_document(Dataset("urn:a"), [])
+
+
 def test_members_that_are_not_ours_are_left_aside() -> None:
     assert read_record(document(entries.DATASET) | {"https://other.example/x": [1, {"a": 2}]}) == entries.DATASET
 
 
 def test_a_peers_plain_words_are_read_too() -> None:
-    words = {"dct:title": "No language", "dct:publisher": "did:web:a.example", "dct:issued": "2026-01-31"}
+    words = {
+        "dct:title": ["No language", {"@value": "Swiss", "@language": "de-CH"}],
+        "dct:publisher": "did:web:a.example",
+        "dct:issued": "2026-01-31",
+    }
     figures = {"vdx:quality": {"vdx:rows": {"@value": "12", "@type": "xsd:integer"}}}
     record = read_record({"@id": "urn:a"} | words | figures)
     assert record.quality is not None
     assert record.quality.rows == 12
-    assert [(text.text, text.language) for text in record.titles] == [("No language", "")]
+    assert [(text.text, text.language) for text in record.titles] == [("No language", ""), ("Swiss", "de-ch")]
     assert record.publisher is not None
     assert record.publisher.iri == "did:web:a.example"
     assert record.issued_ms == instants.read("2026-01-31T00:00:00Z")

@@ -129,6 +129,7 @@ def test_a_finding_says_where() -> None:
         (changed(titles=(Text("x" * (MAX_TEXT_CHARS + 1), "en"),)), "/dct:title/0", "text-too-long"),
         (changed(titles=(Text("x", "en"), Text("y", "en"))), "/dct:title/1", "language-twice"),
         (changed(descriptions=(Text("x", ""),)), "/dct:description/0", "language-unknown"),
+        (changed(descriptions=(Text("x", "de-CH"),)), "/dct:description/0", "language-unknown"),
         (changed(keywords=(Text("x", "xx"),)), "/dcat:keyword/0", "language-unknown"),
         (changed(frequency=f"{voc.FREQUENCY}/SOMETIMES"), "/dct:accrualPeriodicity", "concept-unknown"),
         (changed(themes=(f"{voc.THEME}/driving-behaviour",)), "/mobilitydcatap:mobilityTheme", "concept-unknown"),
@@ -174,6 +175,10 @@ def test_a_finding_says_where() -> None:
 )
 def test_what_cannot_be_right_is_found(found: dict[str, str], path: str, code: str) -> None:
     assert found[path] == code
+
+
+def test_a_language_may_be_that_of_a_country() -> None:
+    assert changed(titles=(Text("Fahrten", "de-ch"), Text("Fahrten", "de"))) == {}
 
 
 def test_a_signal_outside_our_table_is_taken_as_it_comes() -> None:
