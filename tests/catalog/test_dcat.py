@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyld import jsonld as pyld
 
-from catalog import contexts, jsonld
+from catalog import contexts, expansion, jsonld
 from catalog.dcat import instants, vss
 from catalog.dcat import vocabulary as voc
-from catalog.dcat.model import Catalog, CatalogRecord, Checksum, Dataset, Place, Privacy
+from catalog.dcat.model import Catalog, CatalogRecord, Checksum, Dataset, Place, Privacy, Text
 from catalog.dcat.read import MAX_ITEMS, read_record
 from catalog.dcat.terms import PREFIXES, iri, short
 from catalog.dcat.write import dataset_document, full_catalog
@@ -165,6 +165,19 @@ def test_a_page_of_many_has_the_brief_form() -> None:
     shown = replace(entries.DATASET, columns=(), quality=replace(entries.DATASET.quality, completeness=()))
     assert read_record(brief) == shown
     assert dataset_document(Dataset("urn:a"), [], brief=True) == dataset_document(Dataset("urn:a"), [])
+
+
+def weight(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    return len(value) + sum(weight(item) for item in inner if isinstance(item, dict | list))
+
+
+def test_a_hundred_wide_records_in_brief_are_not_too_costly_for_a_peer() -> None:
+    words = tuple(Text("Was es ist", language) for language in ("de", "en", "fr"))
+    columns = tuple(replace(entries.DATASET.columns[1], path=f"Vehicle.Overlay{n}", descriptions=words) for n in range(100))
+    wide = replace(entries.DATASET, columns=columns)
+    assert 100 * weight(dataset_document(wide, [entries.OFFER], brief=True)) < expansion.MAX_VALUES
+    assert 100 * weight(document(wide)) > expansion.MAX_VALUES
 
 
 def test_members_that_are_not_ours_are_left_aside() -> None:
