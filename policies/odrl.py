@@ -20,6 +20,7 @@ Imports ``policies`` siblings only.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -74,7 +75,7 @@ def write(policy: Policy) -> dict[str, Any]:
     refuses it.
     """
     return {
-        "@context": CONTEXT | {},
+        "@context": copy.deepcopy(CONTEXT),
         "@type": policy.kind,
         "uid": policy.uid,
         **_some("profile", _one_or_all(policy.profiles)),

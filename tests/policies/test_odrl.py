@@ -94,8 +94,8 @@ def test_an_offer_says_what_its_file_says() -> None:
 
 
 def test_what_is_written_shares_nothing_with_the_module() -> None:
-    odrl.write(odrl.read(policy()))["@context"].clear()
-    assert odrl.write(odrl.read(policy()))["@context"] == odrl.CONTEXT
+    odrl.write(odrl.read(policy()))["@context"]["action"].clear()
+    assert odrl.CONTEXT["action"] == {"@type": "@vocab"}
 
 
 # --- spellings -------------------------------------------------------------------------------------------------------
