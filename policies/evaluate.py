@@ -15,7 +15,7 @@ Pure: imports the model and the terms only, and never raises for any policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from policies.decision import (
@@ -40,7 +40,8 @@ from policies.terms.term import Request, Term, World
 PART_OF: Final = f"{ODRL}partOf"
 """The fact that says to which collections assets and parties belong: a mapping from their IRI to the IRIs of the collections."""
 
-_GOOD: Final = frozenset({Activation.ACTIVE, Activation.WAITS})
+_GOOD: Final = (Activation.ACTIVE, Activation.WAITS)
+_FORBIDDING: Final = (Activation.ACTIVE, Activation.UNKNOWN)
 _SHOWN_MOST: Final = 120
 
 
@@ -55,13 +56,13 @@ class _Case(NamedTuple):
 def evaluate(policy: Policy, request: Request, world: World) -> Decision:
     """Judge ``request`` under ``policy``. ``world.facts`` has under the uid or action of a duty whether it is fulfilled."""
     case = _Case(policy, request, world)
-    permissions = tuple(_permission(f"/permission/{at}", rule, case) for at, rule in enumerate(policy.permissions))
-    prohibitions = tuple(_prohibition(f"/prohibition/{at}", rule, case) for at, rule in enumerate(policy.prohibitions))
-    obligations = tuple(_duty(f"/obligation/{at}", duty, case) for at, duty in enumerate(policy.obligations))
+    permissions = tuple([_permission(f"/permission/{at}", rule, case) for at, rule in enumerate(policy.permissions)])
+    prohibitions = tuple([_prohibition(f"/prohibition/{at}", rule, case) for at, rule in enumerate(policy.prohibitions)])
+    obligations = tuple([_duty(f"/obligation/{at}", duty, case) for at, duty in enumerate(policy.obligations)])
     permitting = [report for report in permissions if report.activation in _GOOD]
-    forbidding = [report for report in prohibitions if report.activation in (Activation.ACTIVE, Activation.UNKNOWN)]
-    conflicts = tuple(Conflict(one.path, other.path) for one in permitting for other in forbidding)
-    report = Report(permissions, prohibitions, obligations, conflicts)
+    forbidding = [report for report in prohibitions if report.activation in _FORBIDDING]
+    conflicts = [Conflict(one.path, other.path) for one in permitting for other in forbidding] if forbidding else ()
+    report = Report(permissions, prohibitions, obligations, tuple(conflicts))
     reasons = [*_blocking(policy), *(reason for duty in obligations for reason in _withholding(duty))]
     for forbidden in forbidding:
         if forbidden.activation is Activation.UNKNOWN or not (permitting and policy.conflict is Strategy.PERM):
@@ -107,7 +108,7 @@ def _reported(
     path: str, constraints: list[ConstraintReport], duties: tuple[DutyReport, ...], obstacles: list[Reason]
 ) -> RuleReport:
     found = [report.satisfaction for report in constraints]
-    if Satisfaction.NOT_SATISFIED in found or any(reason.code in _INAPPLICABLE for reason in obstacles):
+    if Satisfaction.NOT_SATISFIED in found or (obstacles and any(reason.code in _INAPPLICABLE for reason in obstacles)):
         activation = Activation.INACTIVE
     elif obstacles or Satisfaction.UNKNOWN in found:
         activation = Activation.UNKNOWN
@@ -157,7 +158,7 @@ def _action(path: str, action: Action, request: Request) -> Reason | None:
     if included(request.action, action.iri):
         return None
     if action_known(action.iri):
-        return Reason("action-other", path, f"{_shown(action.iri)} does not include {_shown(request.action)}")
+        return Reason("action-other", path, "the rule is about an action that does not include the one that is asked for")
     return Reason("action-unknown", path, f"the action {_shown(action.iri)} is not known here")
 
 
@@ -209,37 +210,39 @@ def _performed(recorded: Any) -> DutyState:
     return DutyState.PENDING
 
 
-def _obstacles(path: str, duty: Duty, depth: int) -> Iterator[Reason]:
+def _obstacles(path: str, duty: Duty, depth: int) -> list[Reason]:
     """What about a duty nobody here understands, so that nobody can promise it."""
     if depth >= NESTING_MOST:
-        yield Reason("duty-invalid", path, "consequences of consequences are nested too deeply")
-        return
+        return [Reason("duty-invalid", path, "consequences of consequences are nested too deeply")]
+    found: list[Reason] = []
     if not action_known(duty.action.iri):
-        yield Reason("duty-unknown", f"{path}/action", f"the duty {_shown(duty.action.iri)} is not known here")
+        found.append(Reason("duty-unknown", f"{path}/action", f"the duty {_shown(duty.action.iri)} is not known here"))
     for role, _ in duty.parties:
         if not (role.startswith(ODRL) and role.endswith("Party")):
-            yield Reason("role-unknown", path, f"no party of a duty has the role {_shown(role)} here")
-    for at, refinement in enumerate(duty.action.refinements):
-        yield from _faults(f"{path}/action/refinement/{at}", refinement, 0)
-    for at, constraint in enumerate(duty.constraints):
-        yield from _faults(f"{path}/constraint/{at}", constraint, 0)
+            found.append(Reason("role-unknown", path, f"no party of a duty has the role {_shown(role)} here"))
+    found += _all_faults(f"{path}/action/refinement", duty.action.refinements)
+    if duty.constraints:
+        found += _all_faults(f"{path}/constraint", duty.constraints)
     for role, named in (("target", duty.target), ("assigner", duty.assigner), ("assignee", duty.assignee), *duty.parties):
-        if named is not None and named.refinements:
-            for at, refinement in enumerate(named.refinements):
-                yield from _faults(f"{path}/{role.removeprefix(ODRL)}/refinement/{at}", refinement, 0)
+        if named is not None:
+            found += _all_faults(f"{path}/{role.removeprefix(ODRL)}/refinement", named.refinements)
     for at, consequence in enumerate(duty.consequences):
-        yield from _obstacles(f"{path}/consequence/{at}", consequence, depth + 1)
+        found += _obstacles(f"{path}/consequence/{at}", consequence, depth + 1)
+    return found
 
 
-def _faults(path: str, constraint: AnyConstraint, depth: int) -> Iterator[Reason]:
+def _all_faults(path: str, constraints: tuple[AnyConstraint, ...], depth: int = 0) -> list[Reason]:
+    return [reason for at, one in enumerate(constraints) for reason in _faults(f"{path}/{at}", one, depth)]
+
+
+def _faults(path: str, constraint: AnyConstraint, depth: int) -> Sequence[Reason]:
     if isinstance(constraint, Compound):
         if depth >= NESTING_MOST or not constraint.parts:
-            yield Reason("constraint-invalid", path, "a logical constraint without parts, or nested too deeply, says nothing")
-            return
-        for at, part in enumerate(constraint.parts):
-            yield from _faults(f"{path}/{constraint.logic.value}/{at}", part, depth + 1)
-    elif isinstance(found := understand(constraint), Fault):
-        yield Reason(found.code, path, found.sentence)
+            sentence = "a logical constraint without parts, or nested too deeply, says nothing"
+            return (Reason("constraint-invalid", path, sentence),)
+        return _all_faults(f"{path}/{constraint.logic.value}", constraint.parts, depth + 1)
+    found = understand(constraint)
+    return (Reason(found.code, path, found.sentence),) if isinstance(found, Fault) else ()
 
 
 def _withholding(duty: DutyReport) -> Iterator[Reason]:

@@ -1,17 +1,14 @@
-"""The decision point: deny by default, with reasons and a report; what nobody understands never helps."""
+"""The decision point: deny by default, with reasons and a report; what nobody understands is named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
-from policies.decision import Activation, Conflict, Decision, DutyState, Satisfaction
-from policies.evaluate import PART_OF, evaluate
+from policies.decision import Activation, Conflict, DutyState
+from policies.evaluate import PART_OF
 from policies.model import (
     CARNET,
     DPV,
@@ -22,13 +19,11 @@ from policies.model import (
     AnyConstraint,
     Asset,
     Compound,
-    Constraint,
     Duty,
     Lit,
     Logic,
     Party,
     Permission,
-    Policy,
     Prohibition,
     Ref,
 )
@@ -36,56 +31,23 @@ from policies.model import Conflict as Strategy
 from policies.satisfaction import NESTING_MOST
 from policies.terms.actions import READ, USE
 from policies.terms.duties import COMPENSATE, DELETE, OBTAIN_CONSENT
-from policies.terms.registry import REGISTRY
-from policies.terms.term import Request, Scope, World
-from tests.policies import drawn
-
-BUYER: Final = "did:web:buyer.example"
-TARGET: Final = "urn:asset:mileage"
-UNKNOWN: Final = "https://nobody.example/terms#"
-NOW_MS: Final = 1_767_225_600_000  # 2026-01-01T00:00:00Z
-CLAIMS: Final[dict[str, Any]] = {"kind": "company", "membership": ["Catena-X"], "country": "DE", "sector": "insurance"}
-DATA_PLANE: Final = frozenset(iri for iri, term in REGISTRY.items() if any(point.of_data_plane for point in term.points))
-REQUEST: Final = Request(Scope.TRANSFER, READ, TARGET, BUYER, CLAIMS, f"{CARNET}UsageBasedInsurance")
-WORLD: Final = World(NOW_MS, {}, DATA_PLANE)
-
-
-def atom(left: str, operator: str, *right: Ref | Lit) -> Constraint:
-    """A constraint by local names: of ODRL, or of our own terms where the name begins with ``vdx:``."""
-    iri = f"{CARNET}{left[4:]}" if left.startswith("vdx:") else left if ":" in left else f"{ODRL}{left}"
-    return Constraint(iri, f"{ODRL}{operator}", right)
-
-
-def integer(number: int) -> Lit:
-    return Lit(str(number), f"{XSD}integer")
-
-
-def moment(text: str) -> Lit:
-    return Lit(text, f"{XSD}dateTime")
-
-
-YES: Final = atom("dateTime", "gt", moment("2000-01-01T00:00:00Z"))
-NO: Final = atom("dateTime", "lt", moment("2000-01-01T00:00:00Z"))
-LATER: Final = Constraint("https://w3id.org/catenax/2025/9/policy/Liability", f"{ODRL}eq", (Lit("cx.liability"),))
-DARK: Final = Constraint(f"{UNKNOWN}operand", f"{ODRL}eq", (Lit("x"),))
-LEAVES: Final = {"S": YES, "N": NO, "W": LATER, "U": DARK}
-
-
-def permits(*constraints: AnyConstraint, **more: Any) -> Permission:
-    return Permission(Action(USE), constraints, **more)
-
-
-def policy(*permissions: Permission, **more: Any) -> Policy:
-    return Policy("Offer", "urn:offer", permissions, **more)
-
-
-def judged(*permissions: Permission, request: Request = REQUEST, world: World = WORLD, **more: Any) -> Decision:
-    return evaluate(policy(*permissions, **more), request, world)
-
-
-def codes(decision: Decision) -> list[tuple[str, str]]:
-    return [(reason.code, reason.path) for reason in decision.reasons]
-
+from policies.terms.term import World
+from tests.policies.asked import (
+    BUYER,
+    DARK,
+    LATER,
+    NO,
+    NOW_MS,
+    REQUEST,
+    TARGET,
+    UNKNOWN,
+    WORLD,
+    YES,
+    atom,
+    codes,
+    judged,
+    permits,
+)
 
 # --- permissions -----------------------------------------------------------------------------------------------------
 
@@ -378,192 +340,3 @@ def test_a_profile_that_nobody_knows_or_a_policy_that_stands_elsewhere_withholds
     assert judged(permits(), profiles=(PROFILE,)).permitted
     assert codes(judged(permits(), profiles=(PROFILE, "urn:profile"))) == [("profile-unknown", "/profile/1")]
     assert codes(judged(permits(), inherits=("urn:parent",))) == [("inherits-unsupported", "/inheritFrom/0")]
-
-
-# --- logic -----------------------------------------------------------------------------------------------------------
-
-
-def logical(logic: Logic, leaves: str) -> Compound:
-    return Compound(logic, tuple(LEAVES[leaf] for leaf in leaves))
-
-
-def becomes(constraint: AnyConstraint, *, prohibits: bool = False) -> str:
-    """What becomes of a constraint in a permission, or in a prohibition, by the first letter (not satisfied: N)."""
-    if prohibits:
-        report = judged(permits(), prohibitions=(Prohibition(Action(USE), (constraint,)),)).report.prohibitions[0]
-    else:
-        report = judged(permits(constraint)).report.permissions[0]
-    return report.constraints[0].satisfaction.value[0].upper()
-
-
-@pytest.mark.parametrize(
-    ("logic", "leaves", "permits_as", "prohibits_as"),
-    [
-        (Logic.AND, "SS", "S", "S"),
-        (Logic.AND, "SN", "N", "N"),
-        (Logic.AND, "SU", "U", "U"),
-        (Logic.AND, "UN", "N", "N"),
-        (Logic.AND, "SW", "W", "W"),
-        (Logic.AND, "UW", "U", "U"),
-        (Logic.OR, "NN", "N", "N"),
-        (Logic.OR, "SU", "S", "S"),
-        (Logic.OR, "NU", "U", "U"),
-        (Logic.OR, "NW", "W", "W"),
-        (Logic.OR, "WU", "W", "U"),
-        (Logic.XONE, "SN", "S", "S"),
-        (Logic.XONE, "SS", "N", "N"),
-        (Logic.XONE, "SSU", "N", "N"),
-        (Logic.XONE, "SU", "U", "U"),
-        (Logic.XONE, "SW", "W", "W"),
-        (Logic.XONE, "NN", "N", "N"),
-        (Logic.AND_SEQUENCE, "S", "S", "S"),
-        (Logic.AND_SEQUENCE, "W", "W", "W"),
-        (Logic.AND_SEQUENCE, "SS", "U", "U"),
-        (Logic.AND_SEQUENCE, "SN", "N", "N"),
-        (Logic.AND_SEQUENCE, "WU", "U", "U"),
-    ],
-)
-def test_logic_has_four_values(logic: Logic, leaves: str, permits_as: str, prohibits_as: str) -> None:
-    assert becomes(logical(logic, leaves)) == permits_as
-    assert becomes(logical(logic, leaves), prohibits=True) == prohibits_as
-    assert becomes(logical(logic, leaves[::-1])) == permits_as
-
-
-def test_below_a_count_nothing_waits_that_is_unknown() -> None:
-    assert becomes(Compound(Logic.XONE, (YES, logical(Logic.OR, "WU")))) == "U"
-
-
-@pytest.mark.parametrize(
-    ("constraint", "paths"),
-    [
-        (logical(Logic.AND, "NSN"), ["/and/0", "/and/2"]),
-        (logical(Logic.OR, "UN"), ["/or/1"]),
-        (Compound(Logic.OR, (logical(Logic.AND, "NN"), logical(Logic.AND, "SN"))), ["/or/1/and/1"]),
-        (logical(Logic.XONE, "SS"), [""]),
-        (logical(Logic.AND_SEQUENCE, "SS"), [""]),
-    ],
-)
-def test_reasons_name_the_parts_that_would_have_to_change(constraint: AnyConstraint, paths: list[str]) -> None:
-    assert [reason.path for reason in judged(permits(constraint)).reasons] == [
-        f"/permission/0/constraint/0{path}" for path in paths
-    ]
-
-
-def test_the_reason_of_a_prohibition_names_the_part_that_nobody_knows() -> None:
-    rule = Prohibition(Action(USE), (logical(Logic.OR, "WU"),))
-    assert codes(judged(permits(), prohibitions=(rule,))) == [("prohibited-unknown", "/prohibition/0/constraint/0/or/1")]
-
-
-# --- properties ------------------------------------------------------------------------------------------------------
-
-POLICIES: Final = drawn.policies()
-REQUESTS: Final = st.builds(
-    Request,
-    scope=st.sampled_from(Scope),
-    action=st.sampled_from([USE, READ, f"{ODRL}sell", f"{ODRL}distribute", f"{UNKNOWN}act"]),
-    target=st.sampled_from(["urn:asset:mileage", "urn:asset:1", "urn:x"]),
-    assignee=st.sampled_from(["did:web:x", BUYER]),
-    claims=st.sampled_from([{}, CLAIMS, {"kind": "public-body"}, {"kind": "sme", "gatekeeper": True}, {"kind": 7}]),
-    purpose=st.sampled_from([None, f"{CARNET}UsageBasedInsurance", f"{DPV}Marketing", f"{UNKNOWN}Concept"]),
-    recipients=st.sampled_from([(), ("did:web:other",)]),
-)
-WORLDS: Final = st.builds(
-    World,
-    now_ms=st.sampled_from([NOW_MS, 2 * NOW_MS]),
-    facts=st.dictionaries(
-        st.sampled_from([*sorted(REGISTRY), PART_OF, f"{CARNET}agreedAt", "urn:rule:1"]),
-        st.sampled_from([True, False, 0, 5, NOW_MS, "fulfilled", "not fulfilled", (), ["x"], {"urn:x": ["urn:y"]}, Ref("urn:x")]),
-        max_size=6,
-    ),
-    enforced=st.sampled_from([frozenset[str](), DATA_PLANE]),
-)
-OPEN: Final = policy(permits())
-
-
-@given(POLICIES, REQUESTS, WORLDS)
-def test_every_policy_is_judged_alike_every_time_and_with_reasons(one: Policy, request: Request, world: World) -> None:
-    decision = evaluate(one, request, world)
-    assert decision == evaluate(one, request, world)
-    assert decision.reasons
-    assert decision.permitted is (decision.reasons[0].code == "permitted")
-    assert len(decision.report.permissions) == len(one.permissions)
-
-
-CONSTRAINTS: Final = drawn.nested(drawn.atoms) | st.sampled_from(list(LEAVES.values()))
-
-
-@given(st.just(OPEN) | POLICIES, REQUESTS, WORLDS, CONSTRAINTS, st.data())
-def test_a_further_condition_of_a_permission_never_permits_more(
-    one: Policy, request: Request, world: World, constraint: AnyConstraint, data: st.DataObject
-) -> None:
-    assume(one.permissions)
-    at = data.draw(st.integers(0, len(one.permissions) - 1))
-    rules = list(one.permissions)
-    rules[at] = replace(rules[at], constraints=(*rules[at].constraints, constraint))
-    narrower = replace(one, permissions=tuple(rules))
-    assert evaluate(one, request, world).permitted or not evaluate(narrower, request, world).permitted
-
-
-@given(st.just(OPEN) | POLICIES, REQUESTS, WORLDS, CONSTRAINTS)
-def test_a_further_prohibition_never_permits_more_and_a_condition_of_it_never_less(
-    one: Policy, request: Request, world: World, constraint: AnyConstraint
-) -> None:
-    rule = Prohibition(Action(USE))
-    wide = replace(one, prohibitions=(*one.prohibitions, rule))
-    narrow = replace(one, prohibitions=(*one.prohibitions, replace(rule, constraints=(constraint,))))
-    order = [evaluate(found, request, world).permitted for found in (wide, narrow, one)]
-    assert order == sorted(order)
-
-
-def _darkened(constraint: AnyConstraint, at: Iterator[bool]) -> AnyConstraint:
-    if isinstance(constraint, Compound):
-        return replace(constraint, parts=tuple(_darkened(part, at) for part in constraint.parts))
-    return replace(constraint, left=f"{UNKNOWN}operand") if next(at) else constraint
-
-
-LOGICAL: Final = drawn.nested(st.sampled_from(list(LEAVES.values())))
-
-
-@settings(max_examples=300)
-@given(LOGICAL, st.integers(0, 2**16), st.booleans(), st.sampled_from(Scope))
-def test_a_term_that_nobody_knows_never_permits(constraint: AnyConstraint, seed: int, prohibits: bool, scope: Scope) -> None:
-    dark = _darkened(constraint, iter([bool(seed >> bit & 1) for bit in range(16)] * 64))
-    request = replace(REQUEST, scope=scope)
-
-    def permitted(one: AnyConstraint) -> bool:
-        if prohibits:
-            return judged(permits(), request=request, prohibitions=(Prohibition(Action(USE), (one,)),)).permitted
-        return judged(permits(one), request=request).permitted
-
-    assert permitted(constraint) or not permitted(dark)
-
-
-def _mended(constraint: AnyConstraint, path: str, wrong: set[str]) -> AnyConstraint:
-    if path in wrong:
-        return YES
-    if isinstance(constraint, Compound):
-        member = f"{path}/{constraint.logic.value}"
-        return replace(
-            constraint, parts=tuple(_mended(part, f"{member}/{at}", wrong) for at, part in enumerate(constraint.parts))
-        )
-    return constraint
-
-
-@settings(max_examples=300)
-@given(st.lists(LOGICAL | drawn.nested(drawn.atoms), min_size=1, max_size=3), REQUESTS, WORLDS)
-def test_with_all_reasons_mended_the_request_is_permitted(
-    constraints: list[AnyConstraint], request: Request, world: World
-) -> None:
-    request = replace(request, action=READ)
-    decision = evaluate(policy(permits(*constraints)), request, world)
-    assume(not decision.permitted)
-    wrong = {reason.path for reason in decision.reasons}
-    mended = [_mended(one, f"/permission/0/constraint/{at}", wrong) for at, one in enumerate(constraints)]
-    assert mended != constraints
-    assert evaluate(policy(permits(*mended)), request, world).permitted
-
-
-def test_a_satisfied_constraint_is_reported_as_such() -> None:
-    report = judged(permits(YES)).report.permissions[0]
-    assert report.constraints[0].satisfaction is Satisfaction.SATISFIED
-    assert report.constraints[0].constraint is YES
