@@ -1,7 +1,9 @@
 -- Terms that mean something: records and offers as their owner wrote them, who sees what, terms of delivery, exclusivity.
 
--- record: the owner's catalogue record as JSON. words: lower-cased text that a search looks in. theme: a line for each theme.
+-- record: the owner's catalogue record as JSON. brief: the dataset as it stands in a page of many, without its offers. words:
+-- lower-cased text that a search looks in. theme: a line for each theme.
 ALTER TABLE dataset ADD COLUMN record TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE dataset ADD COLUMN brief TEXT NOT NULL DEFAULT '';
 ALTER TABLE dataset ADD COLUMN words TEXT NOT NULL DEFAULT '';
 ALTER TABLE dataset ADD COLUMN theme TEXT NOT NULL DEFAULT '';
 
@@ -36,10 +38,12 @@ CREATE TABLE exclusivity (
 
 CREATE INDEX exclusivity_of_dataset ON exclusivity (dataset);
 
--- Whoever looks at all of a table before it writes takes the version along: of two that looked at once, one loses.
+-- Versions of whole tables. Whoever looks at all of one before it writes takes the version along: of two that looked at once, one
+-- loses. Whoever keeps what it has read in memory sees by the version that there is more.
 CREATE TABLE ledger (
     name TEXT PRIMARY KEY,
     version INTEGER NOT NULL
 ) STRICT;
 
 INSERT INTO ledger (name, version) VALUES ('exclusivity', 0);
+INSERT INTO ledger (name, version) VALUES ('visibility', 0);
