@@ -18,6 +18,7 @@ from policies.model import CARNET, DPV, Policy
 from policies.purposes import PURPOSES
 from policies.terms.actions import READ
 from policies.terms.term import Request, Scope, World
+from policies.terms.time import AGREED_AT
 
 STEPS: Final = (Scope.CATALOGUE, Scope.NEGOTIATION, Scope.TRANSFER)
 """When a buyer meets a policy, in order: it sees the offer, gets the contract, gets the data."""
@@ -29,7 +30,7 @@ _GOOD: Final = frozenset({Activation.ACTIVE, Activation.WAITS})
 class Case:
     """A supposed buyer and world. ``claims`` are supposed to be verified, ``purpose`` is an IRI, ``now_ms`` since the epoch.
 
-    ``facts`` are as in ``World``. What a policy names as its target is taken for what is asked for, else ``target``.
+    ``facts`` are as in ``World``; the contract is supposed to be made now unless they say when. Without a ``target``, what the policy itself is about is asked for.
     """
 
     participant: str
@@ -62,8 +63,8 @@ class Simulation:
 
 def simulate(policy: Policy, case: Case, capabilities: Capabilities) -> Simulation:
     """What would come of ``policy`` for ``case`` where ``capabilities`` are what the deployment can do. Never raises."""
-    target = case.target if policy.target is None else policy.target.iri
-    world = World(case.now_ms, case.facts, capabilities.terms)
+    target = case.target or _about(policy)
+    world = World(case.now_ms, {AGREED_AT: case.now_ms, **case.facts}, capabilities.terms)
     decisions: dict[Scope, Decision] = {}
     for scope in STEPS:
         asked = Request(scope, case.action, target, case.participant, case.claims, case.purpose, case.recipients)
@@ -72,6 +73,12 @@ def simulate(policy: Policy, case: Case, capabilities: Capabilities) -> Simulati
     applying = {index for index, rule in enumerate(agreed.report.permissions) if rule.activation in _GOOD}
     delivery = compile_agreement(policy, capabilities).under(applying) if agreed.permitted else None
     return Simulation(decisions, delivery)
+
+
+def _about(policy: Policy) -> str:
+    """What a policy is about: its target, else that of the first permission that has one."""
+    named = (policy.target, *(rule.target for rule in policy.permissions))
+    return next((target.iri for target in named if target is not None), "")
 
 
 def purpose_called(name: str) -> str | None:

@@ -14,6 +14,8 @@ COMMANDS = {
     "serve": ("connector.cli.serve", "Run a connector until it is told to stop."),
     "doctor": ("connector.cli.doctor", "Say what is not in order, and what to do about it."),
     "publish": ("connector.cli.publish", "Offer a file as a dataset."),
+    "explain": ("connector.cli.explain", "Say what an offer or agreement means and how its terms are kept."),
+    "simulate": ("connector.cli.simulate", "Say what a participant would get of an offer, and why not."),
     "browse": ("connector.cli.browse", "List what a peer offers, or what we offer."),
     "negotiate": ("connector.cli.negotiate", "Ask a peer for a contract."),
     "transfer": ("connector.cli.transfer", "Fetch the data of an agreement."),

@@ -10,10 +10,10 @@ from typing import Any, Final
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
+from connector.cli.claims import claim_options, claims_of
 from connector.identity.participants import Admission
 
 MAX_FILE_BYTES: Final = 1_000_000
-KINDS: Final = ("company", "public-body", "research", "sme")
 Row = dict[str, Any]
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -34,19 +34,6 @@ def _profile_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--issuer", metavar="URL", help="The authorization server that alone speaks for it (see [[issuers]])."),
         click.option("--keys", type=_file, help="JSON file with its public keys (JWKS); its DID document is then not asked."),
         click.option("--address", "addresses", multiple=True, metavar="URL", help="Its protocol base URL; may be repeated."),
-    ):
-        command = option(command)
-    return command
-
-
-def _claim_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What is verified about it, and by whom."""
-    for option in (
-        click.option("--gatekeeper", is_flag=True, help="It is a gatekeeper under the Digital Markets Act."),
-        click.option("--country", metavar="XX", help="Its country, two capital letters (ISO 3166-1)."),
-        click.option("--membership", multiple=True, help="An association or data space it belongs to; may be repeated."),
-        click.option("--sector", help="Its sector, in words that your policies use."),
-        click.option("--kind", type=click.Choice(KINDS), help="What it is."),
     ):
         command = option(command)
     return command
@@ -81,7 +68,7 @@ def shown(config: Path, as_json: bool, participant: str) -> None:
 @channel_options
 @click.argument("participant")
 @_profile_options
-@_claim_options
+@claim_options
 @_vouched_by(required=False)
 def add(config: Path, as_json: bool, participant: str, vouched_by: str | None, **given: Any) -> None:
     """Write PARTICIPANT down: its id, mostly a DID such as did:web:city.example.
@@ -89,7 +76,7 @@ def add(config: Path, as_json: bool, participant: str, vouched_by: str | None, *
     With --vouched-by it is admitted, without it is unverified until `carnet peers admit`. Without --address its DID document
     says where it is.
     """
-    more = {"profile": _profile(given), "claims": _claims(given), "vouched_by": vouched_by}
+    more = {"profile": _profile(given), "claims": claims_of(given), "vouched_by": vouched_by}
     row = call(config, lambda client: client.add_peer(participant, **more))
     show(row, _about(row), as_json=as_json)
 
@@ -98,11 +85,11 @@ def add(config: Path, as_json: bool, participant: str, vouched_by: str | None, *
 @channel_options
 @click.argument("participant")
 @_profile_options
-@_claim_options
+@claim_options
 @_vouched_by(required=False)
 def update(config: Path, as_json: bool, participant: str, vouched_by: str | None, **given: Any) -> None:
     """Change what is written down of PARTICIPANT. Options that are left out stay; claims that are given replace all it had."""
-    more = {"profile": _profile(given), "claims": _claims(given), "vouched_by": vouched_by}
+    more = {"profile": _profile(given), "claims": claims_of(given), "vouched_by": vouched_by}
     row = call(config, lambda client: client.update_peer(participant, **more))
     show(row, _about(row), as_json=as_json)
 
@@ -110,12 +97,12 @@ def update(config: Path, as_json: bool, participant: str, vouched_by: str | None
 @command.command(name="admit")
 @channel_options
 @click.argument("participant")
-@_claim_options
+@claim_options
 @_vouched_by(required=True)
 @click.option("--again", is_flag=True, help="Yes, although it was expelled.")
 def admit(config: Path, as_json: bool, participant: str, vouched_by: str, again: bool, **given: Any) -> None:
     """Say that somebody vouches for PARTICIPANT. Claims that are given replace all it had."""
-    row = call(config, lambda client: client.admit_peer(participant, vouched_by, claims=_claims(given), again=again))
+    row = call(config, lambda client: client.admit_peer(participant, vouched_by, claims=claims_of(given), again=again))
     show(row, _about(row), as_json=as_json)
 
 
@@ -186,12 +173,6 @@ def _profile(given: Row) -> Row | None:
     if given["bearer"] is not None:
         profile["tokens"] = "bearer" if given["bearer"] else "dpop"
     return profile or None
-
-
-def _claims(given: Row) -> Row | None:
-    names = ("kind", "sector", "membership", "country", "gatekeeper")
-    claims = {name: given[name] for name in names if given[name]}
-    return claims or None
 
 
 def _read_keys(file: Path) -> list[Any]:

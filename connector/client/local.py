@@ -125,6 +125,19 @@ class LocalClient:
                 return None
             raise
 
+    # -- terms --------------------------------------------------------------------------------------------------------
+
+    async def explain(self, what: str, *, language: str = "en", redacted: bool = False) -> Document:
+        """What an offer that we published, or an agreement, says in sentences, and how its terms are kept."""
+        return dict(await self._call("POST", "/explain", {"what": what, "language": language, "redacted": redacted}))
+
+    async def simulate(self, what: str, **case: Any) -> list[Document]:
+        """What a participant would get of an offer, or of each offer of a dataset, that we published.
+
+        ``case`` holds participant, claims, purpose (an IRI), at and agreed (ms since the epoch), language.
+        """
+        return list(await self._call("POST", "/simulate", {"what": what, **_given(case)}))
+
     # -- processes ----------------------------------------------------------------------------------------------------
 
     async def negotiate(self, counterparty: str, dataset: str, offer: Document, **more: Any) -> Document:

@@ -81,10 +81,13 @@ def test_what_no_data_plane_keeps_is_not_permitted_and_says_what_would_help() ->
     assert (unkept.permitted, unkept.keepable) == (False, False)
 
 
-def test_what_a_policy_names_is_what_is_asked_for() -> None:
-    policy = offered(target="urn:trips")
-    assert policy.target == Asset("urn:trips")
-    assert simulate(policy, Case("did:web:buyer.example", NOW_MS, target="urn:other"), Capabilities()).permitted
+def test_what_a_policy_is_about_is_asked_for_unless_something_else_is() -> None:
+    in_rules = dsp.read({"@id": "urn:offer", "permission": [{"action": "use", "target": "urn:trips"}]})
+    for policy in (offered(target="urn:trips"), in_rules):
+        assert policy.target in (Asset("urn:trips"), None)
+        assert tried(policy).permitted
+        assert simulate(policy, Case("urn:buyer", NOW_MS, target="urn:trips"), Capabilities()).permitted
+        assert not simulate(policy, Case("urn:buyer", NOW_MS, target="urn:other"), Capabilities()).permitted
 
 
 @pytest.mark.parametrize(
