@@ -170,11 +170,22 @@ class _Work:
         return self._whole(item, details, duties(path, duty))
 
     def _whole(self, item: Item, details: list[Item], further: Iterable[tuple[str, Duty]]) -> Item:
-        return replace(item, parts=(*details, *(self._duty(path, duty) for path, duty in further)))
+        kept = details if item.bucket is None else [_kept_with(item, detail) for detail in details]
+        return replace(item, parts=(*kept, *(self._duty(path, duty) for path, duty in further)))
 
 
 def _kept(item: Item, known: Term) -> Item:
     return replace(item, bucket=known.bucket, points=known.points, evidence=known.evidence, legal_only=known.legal_only)
+
+
+def _kept_with(whole: Item, part: Item) -> Item:
+    """What says more about a duty or a prohibition is kept as that is: nobody enforces the period of a duty that is attested, or
+    the purpose of a prohibition that is legal only. The conditions of an enforced prohibition decide, each where it says."""
+    if part.bucket is None or (whole.kind == "prohibition" and whole.points):
+        return part
+    if part.kind == "logic":
+        return replace(part, bucket=whole.bucket, parts=tuple(_kept_with(whole, inner) for inner in part.parts))
+    return replace(part, bucket=whole.bucket, points=whole.points, evidence=whole.evidence, legal_only=whole.legal_only)
 
 
 def _of_choice(found: tuple[Item, ...]) -> Bucket | None:

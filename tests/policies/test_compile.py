@@ -267,6 +267,22 @@ def test_french_insurers_get_no_speed_and_must_delete() -> None:
     assert found == ["operand-unknown", "insurance-retention"]
 
 
+def test_what_says_more_about_a_duty_or_a_promise_is_kept_as_that_is() -> None:
+    soon = constraint(f"{ODRL}elapsedTime", "lteq", "P90D")
+    erase = Duty(Action(f"{ODRL}delete", (Compound(Logic.OR, (soon,)), NOBODY)))
+    promise = Prohibition(Action(f"{ODRL}sell"), (INSURE,))
+    kept = Prohibition(USE, (INSURE,))
+    found = compile_agreement(replace(agreement(), obligations=(erase,), prohibitions=(promise, kept)), Capabilities())
+    (duty,), (sold,) = found.duties, found.legal
+    choice, unknown = duty.parts
+    assert (choice.bucket, choice.parts[0].bucket, choice.parts[0].evidence) == (Bucket.DUTY, Bucket.DUTY, duty.evidence)
+    assert choice.parts[0].points == ()
+    assert unknown.bucket is None
+    assert (sold.parts[0].legal_only, sold.parts[0].points) == (True, ())
+    (used,) = [item for item in found.gates if item.kind == "prohibition"]
+    assert used.parts[0].points == REGISTRY[f"{ODRL}purpose"].points
+
+
 # --- for any policy --------------------------------------------------------------------------------------------------
 
 

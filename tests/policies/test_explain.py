@@ -283,9 +283,9 @@ def test_a_delivery_says_how_each_term_is_kept() -> None:
         "Owed: pay. — evidenced by: statement from receipts signed by both",
         "  The price is 3.00 EUR. — evidenced by: statement from receipts signed by both",
         "  What is counted is vehicle. — evidenced by: statement from receipts signed by both",
-        "  The time between two deliveries is 1 month. — enforced at: meter",
+        "  The time between two deliveries is 1 month. — evidenced by: statement from receipts signed by both",
         "Owed: delete the data. — evidenced by: signed attestation of deletion",
-        "  The time since the contract is at most 90 days. — enforced at: transfer, clock",
+        "  The time since the contract is at most 90 days. — evidenced by: signed attestation of deletion",
         "Owed: obtain the consent of the people concerned. — enforced at: query plan",
         "Prohibited: sell the data. — legal only",
         "Prohibited: find out whom the data are about. — legal only",
@@ -352,7 +352,6 @@ def test_everything_can_be_said(one: Policy, other: Policy, reader: Reader) -> N
         explain_delivery(delivery, reader),
         explain_redline(redline(one, other), reader),
     ):
-        assert all((line.sentence and "{" not in line.sentence.replace("{", "", 0)) or True for line in found)
         assert all(line.sentence for line in found)
 
 
