@@ -30,7 +30,8 @@ _GOOD: Final = frozenset({Activation.ACTIVE, Activation.WAITS})
 class Case:
     """A supposed buyer and world. ``claims`` are supposed to be verified, ``purpose`` is an IRI, ``now_ms`` since the epoch.
 
-    ``facts`` are as in ``World``; the contract is supposed to be made now unless they say when. Without a ``target``, what the policy itself is about is asked for.
+    ``facts`` are as in ``World``; the contract is supposed to be made now unless they say when. Without a ``target``, what the
+    policy itself is about is asked for.
     """
 
     participant: str
