@@ -33,6 +33,7 @@ from policies.terms.examine import Fault, Understood, included, understand
 from policies.terms.foreign import offset_ms
 from policies.terms.party import COMPANY, CONSUMER_KIND, SME
 from policies.terms.place import BOUNDING_BOX, SPATIAL
+from policies.terms.purpose import by_purpose
 from policies.terms.term import Scope
 from policies.terms.values import by_name, duration, durations, in_order, instant, name, number
 from policies.walk import atoms, conditions, rules, shared
@@ -223,7 +224,7 @@ def _atom_implies(premise: Constraint, conclusion: Constraint) -> bool:
     known = first.term
     if Operator.EQ in known.operators and known.operators & _STRICT:
         return _order_implies(first.operator, first.right[0], second.operator, second.right[0])
-    return known.compare in (None, by_name) and _names_imply(first, second)
+    return known.compare in (None, by_name, by_purpose) and _names_imply(first, second)
 
 
 def _order_implies(first: Operator, left: Value, second: Operator, right: Value) -> bool:
@@ -246,6 +247,9 @@ def _names_imply(premise: Understood, conclusion: Understood) -> bool:
     """The same for sets of names, where what is asked about is all that it is: its concept and all broader ones."""
     iri, first, left = premise.term.iri, premise.operator, premise.right
     second, right = conclusion.operator, conclusion.right
+
+    if iri == PURPOSE and first in _ALL and len(left) > 1:  # a vague purpose may be unknown for one of them alone
+        return False
 
     def above(one: Value, other: Value) -> bool:
         return _broader(iri, one, other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from typing import Final
 
 import pytest
@@ -24,6 +25,7 @@ from policies.model import (
     Prohibition,
     Ref,
 )
+from policies.model import Conflict as Strategy
 from policies.terms.actions import READ, USE
 from policies.terms.registry import REGISTRY
 from policies.terms.term import Request, Scope, World
@@ -36,6 +38,7 @@ from tests.policies.asked import (
     NOW_MS,
     REQUEST,
     UNKNOWN,
+    WORLD,
     YES,
     codes,
     judged,
@@ -187,18 +190,35 @@ def _darkened(constraint: AnyConstraint, at: Iterator[bool]) -> AnyConstraint:
 LOGICAL: Final = drawn.nested(st.sampled_from(list(LEAVES.values())))
 
 
+SMALL: Final = st.builds(
+    lambda permissions, prohibitions, strategy: Policy(
+        "Offer",
+        "urn:offer",
+        tuple(permits(*found) for found in permissions),
+        tuple(Prohibition(Action(USE), tuple(found)) for found in prohibitions),
+        conflict=strategy,
+    ),
+    st.lists(st.lists(LOGICAL, max_size=2), min_size=1, max_size=2),
+    st.lists(st.lists(LOGICAL, min_size=1, max_size=2), max_size=2),
+    st.sampled_from([None, *Strategy]),
+)
+
+
 @settings(max_examples=300)
-@given(LOGICAL, st.integers(0, 2**16), st.booleans(), st.sampled_from(Scope))
-def test_a_term_that_nobody_knows_never_permits(constraint: AnyConstraint, seed: int, prohibits: bool, scope: Scope) -> None:
-    dark = _darkened(constraint, iter([bool(seed >> bit & 1) for bit in range(16)] * 64))
+@given(SMALL, st.lists(st.booleans(), min_size=1, max_size=16), st.sampled_from(Scope))
+def test_a_term_that_nobody_knows_never_permits(one: Policy, pattern: list[bool], scope: Scope) -> None:
+    at = cycle(pattern)
+
+    def dark(constraints: tuple[AnyConstraint, ...]) -> tuple[AnyConstraint, ...]:
+        return tuple(_darkened(constraint, at) for constraint in constraints)
+
+    darker = replace(
+        one,
+        permissions=tuple(replace(rule, constraints=dark(rule.constraints)) for rule in one.permissions),
+        prohibitions=tuple(replace(rule, constraints=dark(rule.constraints)) for rule in one.prohibitions),
+    )
     request = replace(REQUEST, scope=scope)
-
-    def permitted(one: AnyConstraint) -> bool:
-        if prohibits:
-            return judged(permits(), request=request, prohibitions=(Prohibition(Action(USE), (one,)),)).permitted
-        return judged(permits(one), request=request).permitted
-
-    assert permitted(constraint) or not permitted(dark)
+    assert evaluate(one, request, WORLD).permitted or not evaluate(darker, request, WORLD).permitted
 
 
 def _mended(constraint: AnyConstraint, path: str, wrong: set[str]) -> AnyConstraint:

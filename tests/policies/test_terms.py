@@ -120,6 +120,7 @@ PARTY: Final = [
     Case("recipient", "eq", OTHER, WAITS, request=CATALOGUE),
 ]
 
+VAGUE: Final = {"purpose": f"{DPV}Marketing"}
 PURPOSE: Final = [
     Case("purpose", "isA", "vdx:UsageBasedInsurance", SATISFIED),
     Case("purpose", "eq", "vdx:PayAsYouDrive", SATISFIED),
@@ -127,6 +128,14 @@ PURPOSE: Final = [
     Case("purpose", "isNoneOf", ("vdx:Insurance",), FAILED),
     Case("purpose", "isA", "dpv:Marketing", FAILED),
     Case("purpose", "isA", "vdx:Fun", UNKNOWN),
+    Case("purpose", "isA", "dpv:DirectMarketing", UNKNOWN, request=VAGUE),
+    Case("purpose", "neq", "dpv:DirectMarketing", UNKNOWN, request=VAGUE),
+    Case("purpose", "isNoneOf", ("dpv:DirectMarketing", "vdx:Insurance"), UNKNOWN, request=VAGUE),
+    Case("purpose", "isNoneOf", ("dpv:DirectMarketing", "dpv:Marketing"), FAILED, request=VAGUE),
+    Case("purpose", "isAnyOf", ("dpv:DirectMarketing", "dpv:Marketing"), SATISFIED, request=VAGUE),
+    Case("purpose", "isAllOf", ("dpv:DirectMarketing", "dpv:Marketing"), UNKNOWN, request=VAGUE),
+    Case("purpose", "isAllOf", ("dpv:DirectMarketing", "vdx:Insurance"), FAILED, request=VAGUE),
+    Case("purpose", "neq", "vdx:Insurance", SATISFIED, request=VAGUE),
     Case("purpose", "isA", "dpv:Purpose", WAITS, request=CATALOGUE),
     Case("purpose", "isA", "dpv:Purpose", UNKNOWN, request={"purpose": None}),
     Case("purpose", "isA", "dpv:Purpose", UNKNOWN, request={"purpose": f"{CARNET}Fun"}),
