@@ -125,6 +125,7 @@ NOT_IMPLIED: Final[list[tuple[AnyConstraint, AnyConstraint]]] = [
     (constraint("payAmount", "eq", 3, unit=EURO), constraint("payAmount", "lteq", 4)),
     (replace(LESS, status=Lit("3")), MORE),
     (INSURE, constraint(PURPOSE, "isA", UBI)),
+    (constraint(PURPOSE, "isAllOf", UBI, MARKETING), constraint(PURPOSE, "isA", MARKETING)),
     (INSURE, constraint(PURPOSE, "neq", UBI)),
     (constraint(PURPOSE, "neq", UBI), INSURE),
     (constraint(MEMBERSHIP, "eq", "a"), constraint(MEMBERSHIP, "neq", "b")),
@@ -291,7 +292,10 @@ requests = st.builds(
     st.sampled_from(["urn:asset:mileage", "trips-2026"]),
     st.sampled_from(["did:web:insurer.example", "BPNL00000003"]),
     st.sampled_from([{}, {"kind": "sme", "country": "FR"}, {"kind": "public-body"}, {"kind": "company", "gatekeeper": True}]),
-    st.none() | st.sampled_from([UBI, MARKETING, f"{DPV}ScientificResearch", f"{DPV}RepairImpairments", "urn:x"]),
+    st.none()
+    | st.sampled_from(
+        [UBI, INSURANCE, f"{DPV}ServiceProvision", MARKETING, f"{DPV}ScientificResearch", f"{DPV}RepairImpairments", "urn:x"]
+    ),
 )
 facts: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
