@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from connector.cli.config import config_option, read_settings
-from connector.client.local import Document, LocalClient, once
+from connector.client.local import Document, LocalClient, Refused, once
 from connector.protocol.errors import CarnetError
 
 Result = TypeVar("Result")
@@ -39,8 +39,26 @@ def call(config: Path, work: Callable[[LocalClient], Awaitable[Result]]) -> Resu
     settings = read_settings(config)
     try:
         return once(settings, work)
+    except Refused as error:
+        if not error.findings:
+            raise click.ClickException(f"{error.reason} [{error.code}]") from error
+        raise click.ClickException("\n".join(found(error))) from error
     except CarnetError as error:
         raise click.ClickException(f"{error.reason} [{error.code}]") from error
+
+
+def found(error: Refused) -> Iterator[str]:
+    """A refusal with all its findings."""
+    yield f"{error.reason.partition(':')[0]} [{error.code}]"
+    yield from problem_lines(error.findings)
+
+
+def problem_lines(problems: Iterable[Document]) -> Iterator[str]:
+    """What is wrong, each with its place and what to do about it."""
+    for problem in problems:
+        yield f"  {problem.get('path') or '/'}: {problem.get('sentence')} [{problem.get('code')}]"
+        if problem.get("remedy"):
+            yield f"    {problem['remedy']}"
 
 
 def show(document: Any, lines: Iterable[str], *, as_json: bool) -> None:
@@ -98,8 +116,12 @@ def about(process: Document) -> list[str]:
         f"  {process['role']} with {process['counterparty']} about {process['subject']}",
         f"  state {process['state']}" + (f", awaiting the answer to {process['awaiting']}" if process["awaiting"] else ""),
     ]
+    if process.get("redline"):
+        lines.append("  the offer on the table, and what was there before it:")
+        lines += [f"    {change['kind']}: {change['sentence']}" for change in process["redline"]]
     if process.get("pending"):
-        lines.append(f"  waits for a person: {process['pending']}")
+        until = f", until {moment(process['decide_by'])}" if process.get("decide_by") else ""
+        lines.append(f"  waits for a person: {process['pending']}{until}")
     if process.get("ended") or process.get("refusal"):
         lines.append(f"  {why(process)}")
     if process.get("agreement"):

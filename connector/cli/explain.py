@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 import click
 
-from connector.cli.channel import call, channel_options, show
+from connector.cli.channel import call, channel_options, problem_lines, show
 from connector.cli.publish import read_terms
 from connector.client.local import Document
 from connector.flow.told import policy_told
@@ -105,14 +105,6 @@ def kept_lines(told: Document) -> Iterator[str]:
     if told.get("problems"):
         yield _UNKEPT[told["language"]]
         yield from problem_lines(told["problems"])
-
-
-def problem_lines(problems: Iterable[Document]) -> Iterator[str]:
-    """Each problem with where it is and what to do about it."""
-    for problem in problems:
-        yield f"  {problem['path'] or '/'}: {problem['sentence']} [{problem['code']}]"
-        if problem.get("remedy"):
-            yield f"    {problem['remedy']}"
 
 
 def nested(sentences: Iterable[Document], depth: int) -> Iterator[str]:

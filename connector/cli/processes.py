@@ -96,6 +96,29 @@ def _reasoned(name: str, meaning: str) -> None:
         _act(config, process, name, as_json=as_json, reason=list(reason), code=code)
 
 
+@command.command(name="approve")
+@channel_options
+@click.argument("process")
+@click.option("--comment", help="Kept in our timeline; the counterparty does not read it.")
+@click.option("--version", type=click.IntRange(0), help="Only if the process still is as you saw it (see show --json).")
+def approve(config: Path, as_json: bool, process: str, comment: str | None, version: int | None) -> None:
+    """Yes to what waits for a person: agree, accept, verify, finalize or start, whatever `show` says is waiting.
+
+    The terms decide what is possible, you decide whether it is wanted: what they do not allow is refused with the reasons.
+    """
+    _act(config, process, "approve", as_json=as_json, comment=comment, version=version)
+
+
+@command.command(name="reject")
+@channel_options
+@click.argument("process")
+@click.option("--reason", "comment", required=True, help="For the counterparty, in words.")
+@click.option("--version", type=click.IntRange(0), help="Only if the process still is as you saw it (see show --json).")
+def reject(config: Path, as_json: bool, process: str, comment: str, version: int | None) -> None:
+    """No to what waits for a person: the process ends, and the counterparty reads the reason."""
+    _act(config, process, "reject", as_json=as_json, comment=comment, version=version)
+
+
 for _name, _meaning in PLAIN_ACTS.items():
     _plain(_name, _meaning)
 for _name, _meaning in REASONED_ACTS.items():

@@ -30,11 +30,12 @@ _BASE: Final = "/carnet/v1"
 
 
 class Refused(CarnetError):
-    """The connector said no: its own code, sentence and HTTP status."""
+    """The connector said no: its own code, sentence and HTTP status; and all that it found, where it found several things."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, findings: list[Document] | None = None) -> None:
         super().__init__(code, detail)
         self.status = status
+        self.findings = findings or []
 
 
 class Away(Unavailable):
@@ -190,7 +191,7 @@ class LocalClient:
         return list(await self._call("GET", f"/processes/{_safe(process_id)}/timeline"))
 
     async def act(self, process_id: str, name: str, **content: Any) -> Document:
-        """Accept, agree, verify, finalize, offer, start, suspend, resume, complete or terminate."""
+        """Approve, reject, accept, agree, verify, finalize, offer, start, suspend, resume, complete or terminate."""
         return dict(await self._call("POST", f"/processes/{_safe(process_id)}/{_safe(name)}", _given(content)))
 
     async def data_address(self, process_id: str) -> Document:
@@ -312,7 +313,9 @@ def _understood(status: int, raw: bytes) -> Any:
     if status < 400:
         return document
     problem = document if isinstance(document, dict) else {}
-    raise Refused(status, str(problem.get("code", "http")), str(problem.get("detail", f"HTTP {status}")))
+    found = problem.get("findings")
+    findings = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    raise Refused(status, str(problem.get("code", "http")), str(problem.get("detail", f"HTTP {status}")), findings)
 
 
 def _safe(text: str) -> str:
