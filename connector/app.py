@@ -25,7 +25,7 @@ from connector.clocks import Clock
 from connector.companion import Companion, write_config
 from connector.delivery import HttpDelivery
 from connector.dispatch import Dispatcher
-from connector.flow import answers, begin, publish, standing
+from connector.flow import answers, begin, legacy, publish, standing
 from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
@@ -149,7 +149,9 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     store = ControlStore(engine)
     client, local_client = _clients(settings, stack, trust)
     find_token = own_token if settings.data.managed else read_token
-    plane = Plane(local_client, find_token(settings.data.token_file, "data.token_file"))
+    plane = Plane(
+        local_client, find_token(settings.data.token_file, "data.token_file"), declared=frozenset(settings.data.declares)
+    )
     listening, origin = _listen(settings)
     stack.callback(listening.close)
     who = await recognition(settings, origin, store, client, now_ms, new_id)
@@ -165,7 +167,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
         automation.entered(process)
         watch.entered(process)
 
-    context = _context(settings, store, origin, who, owner, dispatcher, clock, entered)
+    context = _context(settings, store, origin, who, owner, dispatcher, clock, entered, plane)
     caller = Caller(client, who.outbound)
     browser = Browser(context, caller, settings.client.max_answer_bytes)
     running = Running(settings, context, plane, browser, metrics, watch, who.reload_keys)
@@ -192,11 +194,13 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
 
 
 async def _take_over(engine: SqliteEngine | PostgresEngine, context: Context) -> None:
-    """What an earlier life left: its leases, and participants that are not welcome any more and still have something open."""
+    """What an earlier life left: its leases, what an earlier release published, and participants that are not welcome any more
+    and still have something open."""
     if isinstance(engine, SqliteEngine):
         await context.store.release_all()
     else:
         await engine.listen(WAKE_CHANNEL, lambda _: context.wake())
+    await legacy.complete(context)
     await standing.finish(context)
 
 
@@ -273,6 +277,7 @@ def _context(
     dispatcher: Dispatcher,
     clock: Clock,
     entered: Callable[[Process], None],
+    plane: Plane,
 ) -> Context:
     dispatch, negotiation, transfer = settings.dispatch, settings.negotiation, settings.transfer
     return Context(
@@ -304,6 +309,7 @@ def _context(
         forget=dispatcher.forget,
         timer_set=clock.set,
         wake=dispatcher.wake,
+        declared=plane.declared,
     )
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from catalog.canonical import canonical_bytes
 from connector.flow.recent import Recent
+from connector.flow.sight import Sight
 from connector.identity.directory import Directory
 from connector.identity.door import OpenDoor
 from connector.identity.registry import Registry
@@ -55,6 +56,8 @@ class Context:
     """The surroundings of a use case.
 
     ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
+    ``sight`` remembers who sees which offers.
+    ``declared``: IRIs of the terms that the data plane declares to enforce.
     """
 
     participant_id: str
@@ -76,6 +79,8 @@ class Context:
     callback_for: Callable[[str], str | None] = lambda _: None
     recent: Recent = field(default_factory=Recent)
     door: OpenDoor = field(default_factory=OpenDoor)
+    sight: Sight = field(default_factory=Sight)
+    declared: frozenset[str] = frozenset()
 
     def callback(self, counterparty: str) -> str:
         """The base address at which ``counterparty`` calls us: the one whose way to identify it uses."""

@@ -22,11 +22,12 @@ READY_S: Final = 60.0
 
 @dataclass(slots=True)
 class Plane:
-    """One data plane. ``base`` is None until it says that it is ready."""
+    """One data plane. ``base`` is None until it says that it is ready. ``declared``: IRIs of the terms that it enforces."""
 
     client: GuardedClient
     token: Secret
     base: str | None = None
+    declared: frozenset[str] = frozenset()
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def came(self, base: str | None) -> None:

@@ -17,6 +17,7 @@ from aiohttp import web
 from connector.flow import acts, begin, letters, peer, publish
 from connector.flow.browse import Browser
 from connector.flow.context import Context
+from connector.flow.described import TemplateAnswers
 from connector.flow.plane import Plane
 from connector.flow.watch import Watch
 from connector.http import problems
@@ -47,6 +48,9 @@ class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offers: list[Document] = []
     media_type: str | None = None
     open_to: OpenTo = "admitted"
+    record: Document | None = None
+    template: str | None = None
+    answers: TemplateAnswers | None = None
 
 
 class CatalogRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,6 +184,9 @@ class LocalServer:
             offers=wanted.offers,
             media_type=wanted.media_type,
             open_to=wanted.open_to,
+            record=wanted.record,
+            template=wanted.template,
+            answers=wanted.answers,
         )
         return json_answer({"dataset": document, "source": facts}, 201)
 

@@ -6,12 +6,14 @@ What is not an expected error becomes a bare 500 with an incident number; the te
 from __future__ import annotations
 
 import uuid
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
 from catalog.errors import DocumentError
+from connector.flow.offers import PublicationRefused
 from connector.protocol.errors import BadMessage, CarnetError, InvariantBroken, NotAuthenticated, TooMany, Unavailable
 from connector.protocol.messages import error_document
 from connector.store.engine import LostRace, StoreMisuse, StoreUnavailable
@@ -75,6 +77,8 @@ def problem_answer(error: Exception) -> web.Response:
     known = expected(error)
     body: dict[str, Any] = {"type": f"urn:carnet:problem:{known.code}", "title": known.code.replace("-", " ")}
     body |= {"status": known.status, "code": known.code, "detail": known.reason}
+    if isinstance(known, PublicationRefused):
+        body["findings"] = [asdict(finding) for finding in known.findings]
     return _response(known, orjson.dumps(body), "application/problem+json")
 
 

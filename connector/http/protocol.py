@@ -16,13 +16,14 @@ import orjson
 from aiohttp import web
 
 from catalog.jsonld import normalise_message
-from connector.flow import inbound, peer, publish
+from connector.flow import inbound, peer, shelf
 from connector.flow.context import Context
 from connector.http import problems
 from connector.http.quota import Quota
 from connector.identity.interface import Entrance, Inbound, Incoming, Principal, Scope
 from connector.metrics import Metrics
 from connector.protocol.errors import BadMessage, CarnetError, NotAuthenticated, NotFound
+from connector.protocol.messages import Document
 from connector.protocol.states import Kind
 from connector.protocol.versions import Endpoint, version_document
 from connector.settings.model import ProtocolSettings
@@ -88,6 +89,7 @@ class ProtocolServer:
             return self._guard(identity, name, scope, handler, changes=changes)
 
         add.add_post(f"{base}/catalog/request", guard(problems.CATALOG, Scope.CATALOG, self._catalog, changes=False))
+        add.add_get(f"{base}/catalog/request", guard(problems.CATALOG, Scope.CATALOG, self._catalog_followed, changes=False))
         add.add_get(f"{base}/catalog/datasets/{{id}}", guard(problems.CATALOG, Scope.CATALOG, self._dataset, changes=False))
         add.add_post(f"{base}/carnet/messages", guard(problems.CATALOG, Scope.MESSAGES, self._peer_message, changes=True))
         for kind, name, paths in (
@@ -172,10 +174,15 @@ class ProtocolServer:
     # -- catalogue ----------------------------------------------------------------------------------------------------
 
     async def _catalog(self, request: web.Request) -> web.StreamResponse:
-        document = await self._read(request, frozenset({"CatalogRequestMessage"}))
+        return await self._page(request, await self._read(request, frozenset({"CatalogRequestMessage"})))
+
+    async def _catalog_followed(self, request: web.Request) -> web.StreamResponse:
+        """DSP 2025-1, catalog HTTPS binding: pages are linked as RFC 5988 has it, and links are followed by GET, too."""
+        return await self._page(request, {})
+
+    async def _page(self, request: web.Request, document: Document) -> web.StreamResponse:
         token = request.query.get("continuationToken")
-        admitted = request[PRINCIPAL].admitted
-        page = await publish.catalog_page(self.context, document, token, self.settings.page_size, admitted=admitted)
+        page = await shelf.catalog_page(self.context, request[PRINCIPAL], document, token, self.settings.page_size)
         response = _json(200, page.body)
         if page.next_token is not None:
             own = f"{self.context.callback_address}/catalog/request?continuationToken={page.next_token}"
@@ -184,8 +191,8 @@ class ProtocolServer:
         return response
 
     async def _dataset(self, request: web.Request) -> web.StreamResponse:
-        admitted = request[PRINCIPAL].admitted
-        response = _json(200, await publish.dataset_document(self.context, request.match_info["id"], admitted=admitted))
+        found = await shelf.dataset_document(self.context, request[PRINCIPAL], request.match_info["id"])
+        response = _json(200, found)
         _pack(request, response)
         return response
 

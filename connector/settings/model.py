@@ -148,6 +148,10 @@ class DataSettings(Struct, frozen=True, kw_only=True):
     tls_key: Annotated[Path | None, Meta(description=_TLS_KEY)] = None
     behind_proxy: Annotated[bool, Meta(description=_BEHIND_PROXY)] = False
     sink_dir: Annotated[Path, Meta(description="folder for data that is received, relative to `data_dir`")] = Path("received")
+    declares: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=2048)], ...],
+        Meta(max_length=256, description="IRIs of the terms that a data plane of another make enforces; ours says so itself"),
+    ] = ()
 
 
 class DispatchSettings(Struct, frozen=True, kw_only=True):
@@ -310,6 +314,14 @@ class NegotiationSettings(Struct, frozen=True, kw_only=True):
             description="after which a negotiation that does not move is ended, in seconds",
         ),
     ] = 604_800
+    decision_deadline_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=31_536_000,
+            description="after which a negotiation that waits for a person is refused, in seconds",
+        ),
+    ] = 259_200
 
 
 class TransferSettings(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ again. Pages are by keyset, never by offset.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, Final, cast
 
 import msgspec
@@ -15,10 +16,12 @@ from connector.protocol.record import Detail, Process
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store.engine import Engine, Row, Statement
 from connector.store.rows import Agreement, Happening, Judged, Outgoing, Published, Timer
+from connector.store.shelf import Shelf
 from connector.store.writes import OUTGOING_COLUMNS, PROCESS_COLUMNS
 
 _decode_detail = msgspec.json.Decoder(Detail).decode
 _AGREEMENT = "id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at"
+_DATASET = ", ".join(field.name for field in fields(Published))
 
 WAKE_CHANNEL: Final = "carnet_outbox"
 WAKE: Final = Statement("SELECT pg_notify(?, ?)", (WAKE_CHANNEL, ""), None)
@@ -56,6 +59,7 @@ class ControlStore:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.shelf = Shelf(engine)
         self._shared = getattr(engine, "dialect", "") == "postgresql"
 
     async def commit(self, statements: Sequence[Statement], *, wakes: bool = False) -> None:
@@ -175,17 +179,13 @@ class ControlStore:
 
     async def dataset(self, dataset_id: str) -> Published | None:
         """A dataset by id, withdrawn or not."""
-        rows = await self.engine.fetch(
-            "SELECT id, document, source, published_at, withdrawn_at, open_to FROM dataset WHERE id = ?", (dataset_id,)
-        )
+        rows = await self.engine.fetch(f"SELECT {_DATASET} FROM dataset WHERE id = ?", (dataset_id,))
         return Published(*cast("Any", rows[0])) if rows else None
 
-    async def datasets(self, *, after: str = "", limit: int = 100, everything: bool = True) -> list[Published]:
-        """A page of the datasets on offer, in order of their ids: ``everything``, or only what is open to all."""
+    async def datasets(self, *, after: str = "", limit: int = 100) -> list[Published]:
+        """A page of the datasets on offer, in order of their ids."""
         rows = await self.engine.fetch(
-            "SELECT id, document, source, published_at, withdrawn_at, open_to FROM dataset WHERE withdrawn_at IS NULL AND id > ? "
-            "AND (? = 1 OR open_to = 'all') ORDER BY id LIMIT ?",
-            (after, int(everything), limit),
+            f"SELECT {_DATASET} FROM dataset WHERE withdrawn_at IS NULL AND id > ? ORDER BY id LIMIT ?", (after, limit)
         )
         return [Published(*cast("Any", row)) for row in rows]
 

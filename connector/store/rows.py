@@ -7,6 +7,7 @@ from typing import Literal
 
 Channel = Literal["dsp", "peer", "flow"]
 OpenTo = Literal["admitted", "all"]
+Visible = Literal["admitted", "all", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ class Published:
     """A dataset on offer: its DCAT document (with its offers) as JSON text, and where its bytes are.
 
     ``open_to``: ``admitted`` for participants that somebody has vouched for, ``all`` for every one that has shown who it is.
+    ``record`` is the owner's catalogue record as JSON, ``brief`` the document for a page of many without its offers, ``words`` is
+    what a search looks in, ``theme`` its themes between line feeds.
     """
 
     id: str
@@ -103,7 +106,36 @@ class Published:
     published_at: int
     withdrawn_at: int | None = None
     open_to: OpenTo = "admitted"
+    record: str = "{}"
+    brief: str = ""
+    words: str = ""
+    theme: str = ""
 
     def offered_to(self, *, admitted: bool) -> bool:
         """Whether it is on offer to a participant that is ``admitted``, or not."""
         return self.withdrawn_at is None and (admitted or self.open_to == "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer of a dataset at its place: ``document`` as it stands in the catalogue, ``odrl`` as its owner wrote it, and the
+    digest of what decides who sees it."""
+
+    id: str
+    dataset: str
+    position: int = 0
+    document: str = ""
+    odrl: str = ""
+    visibility: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """What decides who sees an offer: its policy (DSP's form, without id and target), and to whom it is open at all.
+
+    ``nobody``: an offer of an earlier release that says something that we cannot keep.
+    """
+
+    digest: str
+    policy: str
+    open_to: Visible

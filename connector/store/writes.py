@@ -9,7 +9,7 @@ import msgspec
 
 from connector.protocol.record import Process
 from connector.store.engine import Statement, Value
-from connector.store.rows import Agreement, Happening, Judged, Outgoing, Published, Timer
+from connector.store.rows import Agreement, Happening, Judged, Outgoing, Timer
 
 _encode = msgspec.json.Encoder().encode
 
@@ -28,7 +28,6 @@ _judged = attrgetter(*(field.name for field in fields(Judged)))
 _agreement = attrgetter(*(field.name for field in fields(Agreement)))
 _happening = attrgetter(*(field.name for field in fields(Happening)))
 _timer = attrgetter(*(field.name for field in fields(Timer)))
-_published = attrgetter(*(field.name for field in fields(Published)))
 
 
 def _slots(columns: int) -> str:
@@ -207,20 +206,6 @@ def postpone_timer(timer_id: str, due_at: int) -> Statement:
 def delete_timers_of(process_id: str) -> Statement:
     """The process has ended: nothing is to be done later."""
     return Statement("DELETE FROM timer WHERE process_id = ?", (process_id,), expect=None)
-
-
-def publish_dataset(dataset: Published, offer_ids: tuple[str, ...]) -> list[Statement]:
-    """Put a dataset on offer, or replace what is offered of it. Loses the race if an offer id belongs to another dataset."""
-    return [
-        Statement(
-            "INSERT INTO dataset (id, document, source, published_at, withdrawn_at, open_to) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET document = excluded.document, source = excluded.source, "
-            "published_at = excluded.published_at, withdrawn_at = excluded.withdrawn_at, open_to = excluded.open_to",
-            _published(dataset),
-        ),
-        Statement("DELETE FROM offer WHERE dataset = ?", (dataset.id,), expect=None),
-        *(Statement("INSERT INTO offer (id, dataset) VALUES (?, ?)", (offer_id, dataset.id)) for offer_id in offer_ids),
-    ]
 
 
 def withdraw_dataset(dataset_id: str, now_ms: int) -> Statement:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.flow import inbound, publish
+from connector.flow import inbound, publish, shelf
 from connector.identity.interface import Principal
 from connector.protocol.errors import BadMessage, NotFound
 from connector.protocol.states import Kind
@@ -28,7 +28,7 @@ async def provider(street: Street) -> Any:
 
 
 async def shown(context: Any, *, admitted: bool) -> list[str]:
-    page = await publish.catalog_page(context, {}, None, 10, admitted=admitted)
+    page = await shelf.catalog_page(context, ADMITTED if admitted else UNVERIFIED, {}, None, 10)
     return [dataset["@id"] for dataset in orjson.loads(page.body).get("dataset", [])]
 
 
@@ -44,12 +44,12 @@ def request(offer: str, target: str | None, pid: str = "urn:pid:1") -> dict[str,
 async def test_the_catalogue_has_more_for_who_is_admitted(provider: Any) -> None:
     assert await shown(provider, admitted=True) == [OPEN, DATASET]
     assert await shown(provider, admitted=False) == [OPEN]
-    await publish.dataset_document(provider, OPEN, admitted=False)
-    await publish.dataset_document(provider, DATASET)
+    await shelf.dataset_document(provider, UNVERIFIED, OPEN)
+    await shelf.dataset_document(provider, ADMITTED, DATASET)
     with pytest.raises(NotFound) as hidden:
-        await publish.dataset_document(provider, DATASET, admitted=False)
+        await shelf.dataset_document(provider, UNVERIFIED, DATASET)
     with pytest.raises(NotFound) as unknown:
-        await publish.dataset_document(provider, "urn:dataset:none", admitted=False)
+        await shelf.dataset_document(provider, UNVERIFIED, "urn:dataset:none")
     assert (hidden.value.code, hidden.value.reason) == (unknown.value.code, unknown.value.reason)
 
 

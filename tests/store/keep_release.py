@@ -15,11 +15,11 @@ from connector.app import MIGRATIONS
 from connector.dataplane.process import MIGRATIONS as DATA_MIGRATIONS
 from connector.protocol.record import Detail, Process
 from connector.protocol.states import Kind, Message, Role, State
-from connector.store import writes
+from connector.store import shelf, writes
 from connector.store.backup import dump_sqlite
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate
-from connector.store.rows import Agreement, Happening, Judged, Outgoing, Published, Timer
+from connector.store.rows import Agreement, Happening, Judged, Offered, Outgoing, Published, Timer, Visibility
 from connector.store.sqlite import SqliteEngine
 
 RELEASES = Path(__file__).parent / "releases"
@@ -89,7 +89,11 @@ async def fill(store: ControlStore) -> None:
             writes.insert_outgoing(START),
             writes.insert_timer(Timer("urn:uuid:timer", "transfer-deadline", TRANSFER.id, 9_000_000_000_000)),
             writes.insert_event(Happening(TRANSFER.id, 2_000, "received", "REQUEST", "urn:uuid:m", "REQUESTED", None)),
-            *writes.publish_dataset(Published("trips", '{"@id":"trips"}', "trips.csv", 500), ("urn:offer:1",)),
+            *shelf.publish_dataset(
+                Published("trips", '{"@id":"trips"}', "trips.csv", 500, brief='{"@id":"trips"}', words="trips"),
+                [Offered("urn:offer:1", "trips", document='{"@id":"urn:offer:1"}', visibility="digest")],
+                [Visibility("digest", '{"permission":[{"action":"use"}]}', "admitted")],
+            ),
             writes.keep_capability(NEGOTIATION.counterparty, '{"features":["hello"]}', 700),
         ]
     )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from connector.app import MIGRATIONS
-from connector.store import writes
+from connector.store import shelf
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate
 from connector.store.rows import Published
@@ -22,20 +22,19 @@ async def store(database: str) -> AsyncIterator[ControlStore]:
     await engine.close()
 
 
-async def test_pages_show_everything_or_only_what_is_open_to_all(store: ControlStore) -> None:
+async def test_pages_show_everything_to_the_owner(store: ControlStore) -> None:
     rows = [Published(str(number), "{}", "f", 1, open_to="all" if number % 3 == 0 else "admitted") for number in range(8)]
     for row in rows:
-        await store.commit(writes.publish_dataset(row, ()))
+        await store.commit(shelf.publish_dataset(row, ()))
 
     assert await store.datasets() == rows
-    assert await store.datasets(limit=2, everything=False) == [rows[0], rows[3]]
-    assert await store.datasets(after="3", everything=False) == [rows[6]]
+    assert await store.datasets(after="3", limit=2) == rows[4:6]
     assert await store.dataset("1") == rows[1]
 
 
 async def test_who_publishes_again_says_again_to_whom(store: ControlStore) -> None:
     for open_to in ("all", "admitted"):
-        await store.commit(writes.publish_dataset(Published("x", "{}", "f", 1, open_to=open_to), ()))
+        await store.commit(shelf.publish_dataset(Published("x", "{}", "f", 1, open_to=open_to), ()))
         found = await store.dataset("x")
         assert found is not None
         assert found.open_to == open_to
