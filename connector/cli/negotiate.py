@@ -6,7 +6,11 @@ import click
 
 from connector.cli.channel import FINAL, Progress, about, call, channel_options, finish, show, wait_option
 from connector.cli.publish import read_terms
+from connector.cli.simulate import chosen_purpose
 from connector.client.local import Document, LocalClient
+from policies import dsp
+from policies.errors import PolicyInvalid
+from policies.narrowing import for_purpose
 
 
 @click.command(name="negotiate")
@@ -20,6 +24,9 @@ from connector.client.local import Document, LocalClient
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="JSON file: what is to be different from the published offer (permission, prohibition, obligation).",
 )
+@click.option(
+    "--purpose", metavar="TERM", help="What the data are for, such as MobilityPlanning: asks for the offer narrowed to it."
+)
 @click.option("--as-provider", is_flag=True, help="Offer COUNTERPARTY our own DATASET instead.")
 @click.option("--address", help="One of its addresses in [[peers]]; the first one if left out.")
 def command(
@@ -30,6 +37,7 @@ def command(
     dataset: str,
     offer_id: str | None,
     terms: Path | None,
+    purpose: str | None,
     as_provider: bool,
     address: str | None,
 ) -> None:
@@ -38,6 +46,7 @@ def command(
     Waits until the negotiation has ended or needs a decision of ours. Ends with 1 if it came to neither, or to no contract.
     """
     changes = {} if terms is None else read_terms(terms)
+    iri = None if purpose is None else chosen_purpose(purpose)
     progress = Progress()
 
     async def negotiate(client: LocalClient) -> Document:
@@ -47,6 +56,7 @@ def command(
         else:
             found = await client.dataset(counterparty, dataset, address)
             offer = {**choose(found, offer_id), **changes}
+            offer = offer if iri is None else narrowed(offer, iri)
             begun = await client.negotiate(counterparty, dataset, offer, address=address)
         return await client.wait(begun["id"], settled, wait_s, progress) if wait_s else begun
 
@@ -54,6 +64,17 @@ def command(
     progress.end()
     show(process, about(process), as_json=as_json)
     finish(process, good=not wait_s or process["state"] == "FINALIZED" or bool(process.get("pending")))
+
+
+def narrowed(offer: Document, purpose: str) -> Document:
+    """The offer for one purpose; ends the command where it permits nothing for that, or cannot be read."""
+    try:
+        found = for_purpose(dsp.read(offer), purpose)
+    except PolicyInvalid as invalid:
+        raise click.ClickException(f"the offer cannot be narrowed: {invalid}") from invalid
+    if found is None:
+        raise click.ClickException(f"the offer permits nothing for the purpose {purpose}; look at it with: carnet browse")
+    return {**offer, "permission": dsp.write(found)["permission"]}
 
 
 def settled(process: Document) -> bool:
