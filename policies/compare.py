@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
-from policies.containment import contains, implies, includes
+from policies.containment import affordable, contains, implies, includes
 from policies.model import ODRL, AnyConstraint, Asset, Compound, Party, Policy
 from policies.plain import plain, plain_rule, resolved
 from policies.walk import Placed, Rule, duties, numbered, rules
@@ -47,10 +47,12 @@ class Change:
 def redline(one: Policy, other: Policy) -> tuple[Change, ...]:
     """What ``other`` says otherwise than ``one``, in the order of the rules; nothing where they plainly say the same.
 
-    What a policy is called, its kind, and who it is from and for are not terms of it.
+    What a policy is called, its kind, and who it is from and for are not terms of it. In policies that are too large to hold
+    every rule against every other, a rule that changed is one that was removed and one that was added.
     """
     found = [*_members(one, other)]
-    for before, after in _paired(_unassigned(one), _unassigned(other), _bare_rule, _likeness):
+    likeness = _likeness if affordable(one, other) else _unlike
+    for before, after in _paired(_unassigned(one), _unassigned(other), _bare_rule, likeness):
         found += _rule_changes(before, after)
     return tuple(found)
 
@@ -217,18 +219,23 @@ def _likeness(before: Placed, after: Placed) -> int:
     return 1 + 4 * (one.action.iri == other.action.iri) + 2 * (len(same) + len(owed)) + len(about)
 
 
+def _unlike(before: Placed, after: Placed) -> int:
+    return 0
+
+
 def _paired(
     left: Sequence[_N], right: Sequence[_N], bare: Callable[[_N], object], likeness: Callable[[_N, _N], int]
 ) -> Iterator[tuple[_N | None, _N | None]]:
     """Pairs of what is equal, else most alike; what has no counterpart stands alone. In the order of the left, then the right."""
     free = dict(enumerate(right))
-    bares = {index: bare(one) for index, one in free.items()}
+    equals: dict[object, list[int]] = {}
+    for index in reversed(free):
+        equals.setdefault(bare(free[index]), []).append(index)
     found: dict[int, int] = {}
     for index, one in enumerate(left):
-        equal = next((at for at in free if bares[at] == bare(one)), None)
-        if equal is not None:
-            found[index] = equal
-            del free[equal]
+        if same := equals.get(bare(one)):
+            found[index] = same.pop()
+            del free[found[index]]
     for index, one in enumerate(left):
         if index not in found:
             scores = {at: likeness(one, candidate) for at, candidate in free.items()}

@@ -26,7 +26,7 @@ from policies.model import (
     Value,
 )
 from policies.places import within
-from policies.plain import plain, plain_all, plain_rule, resolved
+from policies.plain import plain, plain_all, plain_policy, plain_rule, resolved
 from policies.purposes import PURPOSE, is_a
 from policies.satisfaction import NESTING_MOST
 from policies.terms.examine import Fault, Understood, included, understand
@@ -36,7 +36,10 @@ from policies.terms.place import BOUNDING_BOX, SPATIAL
 from policies.terms.purpose import by_purpose
 from policies.terms.term import Scope
 from policies.terms.values import by_name, duration, durations, in_order, instant, name, number
-from policies.walk import atoms, conditions, rules, shared
+from policies.walk import Rule, atoms, conditions, duties, rules, shared
+
+WORK_MOST: Final = 40_000
+"""Pairs of parts that are held against each other; of larger policies only equality is seen."""
 
 _ANY: Final = frozenset({Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF, Operator.IS_PART_OF})
 _ALL: Final = frozenset({Operator.IS_ALL_OF, Operator.HAS_PART})
@@ -57,6 +60,8 @@ _READERS: Final[tuple[tuple[Callable[[Value], Any], Compare], ...]] = (
 
 def contains(container: Policy, contained: Policy) -> bool:
     """Whether ``contained`` never permits, to anybody at any time, what ``container`` does not, and asks no less in return."""
+    if not affordable(container, contained):
+        return plain_policy(container) == plain_policy(contained)
     inner = resolved(contained)
     outer = resolved(_about(container, contained, inner))
     return (
@@ -135,16 +140,44 @@ def follow(conclusions: tuple[AnyConstraint, ...], premises: tuple[AnyConstraint
 
 def implies(premise: AnyConstraint, conclusion: AnyConstraint) -> bool:
     """Whether ``conclusion`` holds whenever ``premise`` does, and is undecided at most where that holds or is undecided."""
-    if plain(premise) == plain(conclusion):
-        return True
+    return _proved(plain(premise), plain(conclusion), {})
+
+
+def affordable(one: Policy, other: Policy) -> bool:
+    """Whether two policies are small enough to hold each part of one against each of the other."""
+    return _size(one) * _size(other) <= WORK_MOST
+
+
+def _size(policy: Policy) -> int:
+    stated = [condition for _, condition in shared(policy)]
+    owed: list[tuple[str, Rule]] = [(placed.path, placed.rule) for placed in rules(policy)]
+    for path, rule in owed:  # grows by what hangs on each rule
+        stated += [condition for _, condition in conditions(path, rule)]
+        owed += duties(path, rule)
+    return len(owed) + sum(_weight(condition) for condition in stated)
+
+
+def _weight(condition: AnyConstraint) -> int:
+    return 1 + sum(map(_weight, condition.parts)) if isinstance(condition, Compound) else 1
+
+
+def _proved(premise: AnyConstraint, conclusion: AnyConstraint, known: dict[tuple[int, int], bool]) -> bool:
+    """``implies`` for plain constraints. ``known``: what was found before, for many paths lead to the same two parts."""
+    pair = id(premise), id(conclusion)
+    if pair not in known:
+        known[pair] = premise == conclusion or _step(premise, conclusion, known)
+    return known[pair]
+
+
+def _step(premise: AnyConstraint, conclusion: AnyConstraint, known: dict[tuple[int, int], bool]) -> bool:
     if isinstance(conclusion, Compound) and conclusion.logic is Logic.AND:
-        return bool(conclusion.parts) and all(implies(premise, part) for part in conclusion.parts)
+        return bool(conclusion.parts) and all(_proved(premise, part, known) for part in conclusion.parts)
     if isinstance(premise, Compound) and premise.logic in (Logic.OR, Logic.XONE):
-        return bool(premise.parts) and all(implies(part, conclusion) for part in premise.parts)
-    if isinstance(premise, Compound) and any(implies(part, conclusion) for part in premise.parts):
+        return bool(premise.parts) and all(_proved(part, conclusion, known) for part in premise.parts)
+    if isinstance(premise, Compound) and any(_proved(part, conclusion, known) for part in premise.parts):
         return True
     if isinstance(conclusion, Compound):
-        return conclusion.logic is Logic.OR and any(implies(premise, part) for part in conclusion.parts)
+        return conclusion.logic is Logic.OR and any(_proved(premise, part, known) for part in conclusion.parts)
     return isinstance(premise, Constraint) and _atom_implies(premise, conclusion)
 
 

@@ -37,6 +37,13 @@ def resolved(policy: Policy, *, parties: bool = True) -> Policy:
     )
 
 
+def plain_policy(policy: Policy) -> tuple[object, ...]:
+    """All that binds in a policy, resolved, in one order: equal where two policies plainly say the same."""
+    whole = resolved(policy)
+    members = (sorted(whole.profiles), sorted(whole.inherits), whole.conflict)
+    return (*members, plain_rules(whole.permissions), plain_rules(whole.prohibitions), plain_rules(whole.obligations))
+
+
 def plain(constraint: AnyConstraint) -> AnyConstraint:
     """A constraint without its name; values of sets and operands whose order says nothing are sorted."""
     if isinstance(constraint, Constraint):

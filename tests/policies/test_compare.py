@@ -223,3 +223,11 @@ def test_what_a_redline_leaves_out_is_the_same(one: Policy, other: Policy) -> No
     for change in found:
         assert (change.before is None) == (change.path is None) == (change.kind == "added")
         assert (change.after is None) == (change.other_path is None) == (change.kind == "removed")
+
+
+def test_in_large_policies_a_changed_rule_is_removed_and_added() -> None:
+    rules = tuple(Permission(ANYTHING, (constraint("count", "lteq", str(at)),)) for at in range(101))
+    large = policy(*rules)
+    changed = policy(*rules[:50], Permission(ANYTHING, (INSURE,)), *rules[51:])
+    assert [kind for kind, *_ in changes(large, changed)] == ["removed", "added"]
+    assert changes(large, policy(*rules[::-1])) == []

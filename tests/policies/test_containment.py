@@ -374,3 +374,22 @@ def test_what_is_implied_holds(premise: AnyConstraint, conclusion: AnyConstraint
 @given(drawn.policies())
 def test_every_policy_contains_itself_unless_it_is_too_deep(policy: Policy) -> None:
     assert contains(policy, policy)
+
+
+def test_of_large_policies_only_equality_is_seen() -> None:
+    large = Policy("Offer", "urn:o", tuple(Permission(USE, (constraint(COUNT, "lteq", at),)) for at in range(101)))
+    assert contains(large, replace(large, uid="urn:p", permissions=large.permissions[::-1]))
+    assert not contains(large, replace(large, permissions=large.permissions[:100]))
+    assert contains(large, replace(large, permissions=large.permissions[:5]))
+    indebted = replace(large, permissions=(Permission(USE, duties=(replace(DELETE, consequences=(SOONER,) * 210),)),))
+    assert not contains(indebted, replace(indebted, obligations=(DELETE,)))
+
+
+def test_deep_conditions_are_proved_in_a_moment() -> None:
+    premise: AnyConstraint = deep(16)
+    conclusion: AnyConstraint = LESS
+    for _ in range(16):
+        premise = Compound(Logic.AND, (premise, INSURE))
+        conclusion = Compound(Logic.OR, (conclusion, constraint(COUNT, "gt", 50)))
+    assert implies(premise, conclusion)
+    assert not implies(conclusion, premise)
