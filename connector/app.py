@@ -25,7 +25,7 @@ from connector.clocks import Clock
 from connector.companion import Companion, write_config
 from connector.delivery import HttpDelivery
 from connector.dispatch import Dispatcher
-from connector.flow import answers, begin, legacy, publish, standing
+from connector.flow import begin, legacy, publish, standing, timers
 from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
@@ -179,7 +179,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     stack.push_async_callback(automation.close)
     stack.push_async_callback(dispatcher.drain, DRAIN_S)
     _own(stack, parts, dispatcher.run(delivery), "dispatcher")
-    _own(stack, parts, clock.run(lambda timer, process: answers.deadline_reached(context, timer, process)), "clock")
+    _own(stack, parts, clock.run(lambda timer: timers.reached(context, timer)), "clock")
     _own(stack, parts, who.door.forgetting(now_ms), "registry")
     _own(stack, parts, standing.finishing(context), "standing")
     await _serve_data_plane(settings, stack, parts, running)
@@ -293,6 +293,7 @@ def _context(
             termination_ms=dispatch.termination_deadline_s * 1000,
             negotiation_ms=negotiation.deadline_s * 1000,
             transfer_ms=transfer.deadline_s * 1000,
+            decision_ms=negotiation.decision_deadline_s * 1000,
         ),
         choices=Choices(
             decide=negotiation.decide == "automatic",

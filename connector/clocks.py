@@ -39,8 +39,8 @@ class Clock:
             self._next = due_at
             self._wake.set()
 
-    async def run(self, reached: Callable[[str, str], Awaitable[None]]) -> None:
-        """Fire timers until cancelled; ``reached`` gets the timer's id and the process id."""
+    async def run(self, reached: Callable[[Timer], Awaitable[None]]) -> None:
+        """Fire timers until cancelled; ``reached`` gets each one that is due."""
         while True:
             self._wake.clear()
             try:
@@ -57,10 +57,10 @@ class Clock:
             except TimeoutError:
                 continue
 
-    async def _fire(self, timer: Timer, reached: Callable[[str, str], Awaitable[None]]) -> None:
+    async def _fire(self, timer: Timer, reached: Callable[[Timer], Awaitable[None]]) -> None:
         """The supervisor of one timer: one that cannot be acted upon must stop neither the others nor the connector."""
         try:
-            await reached(timer.id, timer.process_id)
+            await reached(timer)
         except StoreUnavailable:
             raise
         except Exception:

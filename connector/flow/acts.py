@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
+from connector.flow.agreeing import claims_of, judge_agreement
 from connector.flow.context import Context, Note, flow_lane, retrying, save
-from connector.flow.reactions import agreement_for
 from connector.protocol import process as core
 from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import Document
-from connector.protocol.record import Decision, Flow, Process
+from connector.protocol.record import Decision, Effect, Flow, Process
 from connector.protocol.states import Kind, Message, Role, State
-from policies.compare import differences
 
 
 async def load(context: Context, process_id: str) -> Process:
@@ -27,19 +28,37 @@ async def load(context: Context, process_id: str) -> Process:
     return process
 
 
-async def act(context: Context, process_id: str, message: Message, content: Document | None = None) -> Process:
-    """Send ``message`` in a process."""
+async def act(
+    context: Context,
+    process_id: str,
+    message: Message,
+    content: Document | None = None,
+    *,
+    seen: int | None = None,
+    remarks: tuple[Effect, ...] = (),
+) -> Process:
+    """Send ``message`` in a process; only in its version ``seen``, where one is given."""
 
     async def attempt() -> Process:
-        process = await load(context, process_id)
-        return await _commit(context, process, message, content or {})
+        return await _commit(context, await load_seen(context, process_id, seen), message, content or {}, remarks)
 
     return await retrying(attempt)
 
 
-async def _commit(context: Context, process: Process, message: Message, content: Document) -> Process:
+async def load_seen(context: Context, process_id: str, version: int | None) -> Process:
+    """A process as somebody saw it. Raises NotFound, or Conflict if it has changed since."""
+    process = await load(context, process_id)
+    if version is not None and process.version != version:
+        raise Conflict("changed-meanwhile", "the process has changed since it was looked at; look again, then decide")
+    return process
+
+
+async def _commit(
+    context: Context, process: Process, message: Message, content: Document, effects: tuple[Effect, ...] = ()
+) -> Process:
     message_id = context.new_id()
     decision = core.want(process, message, content, message_id, context.now_ms())
+    decision = replace(decision, effects=(*decision.effects, *effects))
     context.hand_over(await save(context, process, decision, Note("sent", message, message_id)))
     return replace(decision.process, version=process.version + 1)
 
@@ -65,15 +84,19 @@ async def accept(context: Context, process_id: str) -> Process:
     return await act(context, process_id, Message.ACCEPTED)
 
 
-async def agree(context: Context, process_id: str) -> Process:
-    """Provider: agree to the last offer on the table."""
+async def agree(context: Context, process_id: str, *, seen: int | None = None, remarks: tuple[Effect, ...] = ()) -> Process:
+    """Provider: agree to the last offer on the table. Raises Conflict with the reasons if its terms do not allow that."""
 
     async def attempt() -> Process:
-        process = await load(context, process_id)
+        process = await load_seen(context, process_id, seen)
         if process.kind is not Kind.NEGOTIATION or process.role is not Role.PROVIDER or process.detail.offer is None:
             raise Conflict("not-possible-now", "only the provider of a negotiation with an offer can agree")
-        agreement = agreement_for(context, replace(process, updated_at=context.now_ms()))
-        return await _commit(context, process, Message.AGREEMENT, {"agreement": agreement})
+        claims = await claims_of(context, process.counterparty)
+        verdict = await judge_agreement(context, replace(process, updated_at=context.now_ms()), claims)
+        if verdict.code is not None:
+            raise Conflict(verdict.code, f"the terms do not allow it: {'; '.join(verdict.reasons)}")
+        effects = (*verdict.effects, *remarks)
+        return await _commit(context, process, Message.AGREEMENT, {"agreement": verdict.agreement}, effects)
 
     return await retrying(attempt)
 
@@ -103,7 +126,7 @@ async def complete(context: Context, process_id: str) -> Process:
     return await act(context, process_id, Message.COMPLETION)
 
 
-async def start(context: Context, process_id: str) -> Process:
+async def start(context: Context, process_id: str, *, remarks: tuple[Effect, ...] = ()) -> Process:
     """Provider: start a requested transfer, or resume a suspended one; consumer: resume.
 
     A provider's start message needs the data plane's address: the data plane is told here, and the message follows when it
@@ -122,13 +145,9 @@ async def start(context: Context, process_id: str) -> Process:
             raise Conflict("not-possible-now", "the data plane is being asked to start it already")
         command = "start" if process.state is State.REQUESTED else "resume"
         now = context.now_ms()
-        decision = Decision(replace(process, updated_at=now), (Flow(command),))
+        detail = msgspec.structs.replace(process.detail, pending=None)
+        decision = Decision(replace(process, updated_at=now, detail=detail), (Flow(command), *remarks))
         context.hand_over(await save(context, process, decision, Note(f"asked the data plane to {command}")))
         return decision.process
 
     return await retrying(attempt)
-
-
-def changed_terms(process: Process, published: Document) -> list[str]:
-    """What the offer on the table says otherwise than the published one, for the person who decides."""
-    return differences(published, process.detail.offer or {})

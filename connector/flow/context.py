@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import msgspec
 import orjson
 
 from catalog.canonical import canonical_bytes
@@ -20,14 +21,32 @@ from connector.identity.door import OpenDoor
 from connector.identity.registry import Registry
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
-from connector.protocol.record import Decision, Effect, Flow, KeepAgreement, Process, Send, SettleAgreement, Withdraw
+from connector.protocol.record import (
+    Alarm,
+    CountTransfer,
+    Decision,
+    Effect,
+    Flow,
+    KeepAgreement,
+    KeepGround,
+    Process,
+    Remark,
+    Send,
+    SettleAgreement,
+    Withdraw,
+)
 from connector.protocol.states import Kind, Message, Role
-from connector.store import writes
+from connector.store import grounds, writes
 from connector.store.control import ControlStore
 from connector.store.engine import LostRace, Statement
 from connector.store.rows import Agreement, Happening, Judged, Outgoing, Timer
+from policies import dsp
+from policies.compile import compile_agreement
+from policies.delivery import Capabilities
+from policies.errors import PolicyInvalid
 
 MAX_RACES = 50
+REMARK_CHARS = 4000
 Result = TypeVar("Result")
 
 
@@ -39,6 +58,7 @@ class Deadlines:
     termination_ms: int
     negotiation_ms: int
     transfer_ms: int
+    decision_ms: int = 259_200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,7 @@ class Batch:
     statements: list[Statement]
     leaving: list[Outgoing] = field(default_factory=list)
     timers: list[int] = field(default_factory=list)
+    remarks: list[Statement] = field(default_factory=list)
 
 
 async def save(
@@ -123,7 +144,7 @@ async def save(
         _apply(context, process, effect, batch)
     if judged is not None:
         batch.statements.append(writes.insert_judged(judged))
-    batch.statements.append(writes.insert_event(happening(process, note)))
+    batch.statements += [writes.insert_event(happening(process, note)), *batch.remarks]
     if process.state.final:
         batch.statements.append(writes.delete_timers_of(process.id))
     elif before is None:
@@ -176,10 +197,22 @@ def _apply(context: Context, process: Process, effect: Effect, batch: Batch) -> 
         case Withdraw(message_id):
             batch.statements.append(writes.delete_outgoing(message_id))
         case KeepAgreement(document):
-            batch.statements.append(writes.insert_agreement(_agreement(process, document)))
+            batch.statements.append(writes.insert_agreement(_agreement(context, process, document)))
         case SettleAgreement(binding):
             state = "binding" if binding else "void"
             batch.statements.append(writes.settle_agreement(process.id, state, process.updated_at))
+            if not binding and process.role is Role.PROVIDER and process.detail.agreement is not None:
+                batch.statements.append(grounds.leave_ground(process.counterparty, process.detail.agreement["@id"]))
+        case KeepGround(exclusive, version, held):
+            agreement = _agreement(context, process, process.detail.agreement or {})
+            batch.statements += grounds.keep_ground(agreement, exclusive=exclusive, version=version, held=held)
+        case CountTransfer(before):
+            batch.statements.append(grounds.count_transfer(process.counterparty, process.subject, before))
+        case Remark(what, text):
+            batch.remarks.append(writes.insert_event(happening(process, Note(what, text=text[:REMARK_CHARS]))))
+        case Alarm(kind, due_at):
+            batch.statements.append(writes.insert_timer(Timer(context.new_id(), kind, process.id, due_at)))
+            batch.timers.append(due_at)
         case Flow():
             command = flow_message(context, process, effect)
             if command is not None:
@@ -194,7 +227,7 @@ def _set_deadline(context: Context, process: Process, batch: Batch) -> None:
     batch.timers.append(timer.due_at)
 
 
-def _agreement(process: Process, document: Document) -> Agreement:
+def _agreement(context: Context, process: Process, document: Document) -> Agreement:
     return Agreement(
         id=document["@id"],
         counterparty=process.counterparty,
@@ -205,7 +238,17 @@ def _agreement(process: Process, document: Document) -> Agreement:
         state="pending",
         created_at=process.updated_at,
         updated_at=process.updated_at,
+        delivery=terms_of_delivery(document, context.declared),
     )
+
+
+def terms_of_delivery(agreement: Document, declared: frozenset[str]) -> str:
+    """What an agreement comes to, as JSON; of one that cannot be read, why not."""
+    try:
+        delivery = compile_agreement(dsp.read(agreement), Capabilities(terms=declared))
+    except PolicyInvalid as invalid:
+        return orjson.dumps({"unread": {"code": invalid.code, "path": invalid.path, "reason": invalid.reason}}).decode()
+    return msgspec.json.encode(delivery).decode()
 
 
 def outgoing(context: Context, process: Process, effect: Send) -> Outgoing:

@@ -170,7 +170,7 @@ async def _begin(
     address = getattr(received, "callback_address", None)
     if not address or not await context.directory.owns(principal.participant_id, address):
         raise BadMessage("callback-foreign", "callbackAddress must stand below an address registered for your participant id")
-    subject, detail = await reactions.examine(context, principal, received)
+    examined = await reactions.examine(context, principal, received)
     process = Process(
         id=context.new_id(),
         kind=kind,
@@ -179,13 +179,14 @@ async def _begin(
         counterparty=principal.participant_id,
         peer_address=address.rstrip("/"),
         correlation_id=correlation_id() or context.new_id(),
-        subject=subject,
+        subject=examined.subject,
         created_at=now,
         updated_at=now,
-        detail=msgspec.structs.replace(detail, first_digest=digest),
+        detail=msgspec.structs.replace(examined.detail, first_digest=digest),
         peer_pid=peer_pid,
     )
     accepted = core.receive(process, received, digest, now)
+    accepted = replace(accepted, effects=(*accepted.effects, *examined.effects))
     body = acknowledgement(accepted.process)
     decision = await reactions.after(context, process, accepted, principal.claims)
     note = Note("received", dsp.meaning(received), received.id)

@@ -1,40 +1,47 @@
 """The decision point of the protocol: what is examined before a process begins, and what we do of our own accord after a message.
 
 A reaction is decided in the transaction that accepts the message, so that an agreement is committed together with the request
-it answers. Where a setting says ``manual``, or terms differ from what was offered, nothing is sent: the process waits with
-a visible ``pending`` decision for a person.
+it answers. Where a setting says ``manual``, or more is asked for than was offered, nothing is sent: the process waits with
+a visible ``pending`` decision for a person, and a negotiation that nobody decides about is refused when the time for it is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import msgspec
 import orjson
 
+from connector.flow.agreeing import claims_of, judge_agreement, narrows
 from connector.flow.context import Context, Note, save
+from connector.flow.using import permitted_use
 from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
 from connector.protocol import process as core
 from connector.protocol.errors import BadMessage
 from connector.protocol.messages import AnyMessage, Document
-from connector.protocol.record import Decision, Detail, Flow, Process
+from connector.protocol.record import Alarm, Decision, Detail, Effect, Flow, Process, Remark
+from connector.protocol.redline import changes
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store.rows import Agreement
-from policies.compare import differences
-from policies.document import evaluate_document
-from policies.terms.actions import READ
-from policies.terms.term import Request, Scope, World
 
-PULL = "HttpData-PULL"
-_TERMS = ("profile", "permission", "prohibition", "obligation")
+PULL: Final = "HttpData-PULL"
+DECISION_ALARM: Final = "decision-deadline"
 
 
-async def examine(context: Context, principal: Principal, received: AnyMessage) -> tuple[str, Detail]:
-    """The subject of a new process and what it carries. Raises BadMessage naming what is wrong with the first message."""
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A first message that stands: the subject of its process, what that carries, and what is committed with it."""
+
+    subject: str
+    detail: Detail = field(default_factory=Detail)
+    effects: tuple[Effect, ...] = ()
+
+
+async def examine(context: Context, principal: Principal, received: AnyMessage) -> Examined:
+    """What begins with a first message. Raises BadMessage naming what is wrong with it."""
     if isinstance(received, dsp.TransferRequestMessage):
         return await _examine_transfer(context, principal, received)
     offer: Document = received.offer if isinstance(received, dsp.ContractRequestMessage | dsp.ContractOfferMessage) else {}
@@ -42,17 +49,17 @@ async def examine(context: Context, principal: Principal, received: AnyMessage) 
     if isinstance(received, dsp.ContractOfferMessage):
         if not target:
             raise BadMessage("offer-target", "offer.target must name the dataset that is offered")
-        return target, Detail()
+        return Examined(target)
     dataset_id = target or await context.store.dataset_of_offer(offer.get("@id", ""))
     dataset = None if dataset_id is None else await context.store.dataset(dataset_id)
     if dataset is None or not dataset.offered_to(admitted=principal.admitted):
         raise BadMessage("dataset-unknown", "offer.target names no dataset that is on offer here; read the catalogue again")
     if published_offer(orjson.loads(dataset.document), offer.get("@id", "")) is None:
         raise BadMessage("offer-unknown", "offer.@id is not an offer of this dataset; read the catalogue again")
-    return dataset.id, Detail()
+    return Examined(dataset.id)
 
 
-async def _examine_transfer(context: Context, principal: Principal, received: dsp.TransferRequestMessage) -> tuple[str, Detail]:
+async def _examine_transfer(context: Context, principal: Principal, received: dsp.TransferRequestMessage) -> Examined:
     agreement = await context.store.agreement(received.agreement_id, principal.participant_id, Role.PROVIDER)
     if agreement is None:
         raise BadMessage("agreement-unknown", "agreementId names no agreement between us in which you are the consumer")
@@ -62,11 +69,8 @@ async def _examine_transfer(context: Context, principal: Principal, received: ds
         raise BadMessage("format-unsupported", f"this dataset is delivered as {PULL} only")
     if received.data_address is not None:
         raise BadMessage("data-address-unexpected", "dataAddress is for push transfers; leave it out for a pull")
-    request = Request(Scope.TRANSFER, READ, agreement.dataset, principal.participant_id, principal.claims)
-    decision = evaluate_document(orjson.loads(agreement.document), request, World(context.now_ms()))
-    if not decision.permitted:
-        raise BadMessage("policy-denied", "; ".join(reason.sentence for reason in decision.reasons)[:500])
-    return agreement.id, Detail(format=received.format, dataset=agreement.dataset)
+    effects = await permitted_use(context, agreement, principal.claims)
+    return Examined(agreement.id, Detail(format=received.format, dataset=agreement.dataset), effects)
 
 
 async def _finalized_by_use(context: Context, agreement: Agreement) -> bool:
@@ -102,15 +106,15 @@ async def _after_provider(context: Context, decision: Decision, claims: Mapping[
     process, choices = decision.process, context.choices
     match process.state:
         case State.REQUESTED if not choices.decide:
-            return _pending(decision, "decide-request")
+            return _pending(context, decision, "decide-request")
         case State.ACCEPTED if not choices.decide:
-            return _pending(decision, "decide-agreement")
+            return _pending(context, decision, "decide-agreement")
         case State.VERIFIED if not choices.decide:
-            return _pending(decision, "decide-finalization")
+            return _pending(context, decision, "decide-finalization")
         case State.REQUESTED:
             return await _answer_request(context, decision, claims)
         case State.ACCEPTED:
-            return _and(context, decision, Message.AGREEMENT, {"agreement": agreement_for(context, process)})
+            return await _agree(context, decision, claims)
         case State.VERIFIED:
             return _and(context, decision, Message.FINALIZED, {})
         case _:
@@ -118,19 +122,40 @@ async def _after_provider(context: Context, decision: Decision, claims: Mapping[
 
 
 async def _answer_request(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
-    """Agree to what was published if its policy permits; refuse with reasons; leave other terms to a person."""
+    """Agree to what was published, or to less; refuse with reasons; leave other terms to a person."""
     process = decision.process
     asked = process.detail.offer or {}
     dataset = await context.store.dataset(process.subject)
     published = None if dataset is None else published_offer(orjson.loads(dataset.document), asked.get("@id", ""))
-    if published is None or differences({**published, "target": None}, {**asked, "target": None}):
-        return _pending(decision, "decide-counter-offer")
-    request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims)
-    verdict = evaluate_document(published, request, World(process.updated_at))
-    if not verdict.permitted:
-        reasons: list[Any] = [reason.sentence for reason in verdict.reasons]
-        return _and(context, decision, Message.TERMINATION, {"code": "policy-denied", "reason": reasons})
-    return _and(context, decision, Message.AGREEMENT, {"agreement": agreement_for(context, process)})
+    redline = [] if published is None else changes(_about(process, published), _about(process, asked))
+    if published is None or (redline and not narrows(published, asked)):
+        return _pending(context, _with_redline(decision, redline), "decide-counter-offer")
+    return await _agree(context, _with_redline(decision, redline), claims)
+
+
+def _about(process: Process, offer: Document) -> Document:
+    """An offer as it stands in this negotiation: the one in a dataset names no target."""
+    return {**offer, "target": process.subject}
+
+
+async def _agree(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
+    """Agree to the offer on the table, or end the negotiation with the reasons why not."""
+    known = claims or await claims_of(context, decision.process.counterparty)
+    verdict = await judge_agreement(context, decision.process, known)
+    if verdict.code is None:
+        agreed = _and(context, decision, Message.AGREEMENT, {"agreement": verdict.agreement})
+        return replace(agreed, effects=(*agreed.effects, *verdict.effects))
+    ended = _and(context, decision, Message.TERMINATION, {"code": verdict.code, "reason": list(verdict.reasons)})
+    said = Remark("decided", f"refused, {verdict.code}: {'; '.join(verdict.reasons)}")
+    return replace(ended, effects=(*ended.effects, said))
+
+
+def _with_redline(decision: Decision, redline: list[Document]) -> Decision:
+    """The decision with what an offer says otherwise than the published one, unless it is held against an earlier one already."""
+    detail = decision.process.detail
+    if detail.redline or not redline:
+        return decision
+    return replace(decision, process=replace(decision.process, detail=msgspec.structs.replace(detail, redline=redline)))
 
 
 def _after_consumer(context: Context, before: Process, decision: Decision) -> Decision:
@@ -138,13 +163,13 @@ def _after_consumer(context: Context, before: Process, decision: Decision) -> De
     process, choices = decision.process, context.choices
     if process.state is State.AGREED:
         if not choices.verify:
-            return _pending(decision, "decide-verification")
+            return _pending(context, decision, "decide-verification")
         return _and(context, decision, Message.VERIFICATION, {})
     if process.state is not State.OFFERED:
         return decision
     asked = before.detail.offer if before.detail.offer_from is Role.CONSUMER else None
-    if not choices.accept or asked is None or differences(asked, process.detail.offer or {}):
-        return _pending(decision, "decide-offer")
+    if not choices.accept or asked is None or changes(asked, process.detail.offer or {}):
+        return _pending(context, decision, "decide-offer")
     return _and(context, decision, Message.ACCEPTED, {})
 
 
@@ -155,7 +180,7 @@ def _after_transfer(context: Context, decision: Decision) -> Decision:
     if process.state is not State.REQUESTED:
         return decision
     if not context.choices.start:
-        return _pending(decision, "decide-start")
+        return _pending(context, decision, "decide-start")
     return replace(decision, effects=(*decision.effects, Flow("start")))
 
 
@@ -174,21 +199,14 @@ def _and(context: Context, decision: Decision, message: Message, content: Docume
     return Decision(more.process, decision.effects + more.effects)
 
 
-def _pending(decision: Decision, what: str) -> Decision:
-    detail = msgspec.structs.replace(decision.process.detail, pending=what)
-    return replace(decision, process=replace(decision.process, detail=detail))
-
-
-def agreement_for(context: Context, process: Process) -> Document:
-    """The agreement on the last offer, with an id and time of now. It is stored before it is sent."""
-    offer = process.detail.offer or {}
-    moment = datetime.fromtimestamp(process.updated_at / 1000, UTC)
-    return {
-        "@id": context.new_id(),
-        "@type": "Agreement",
-        "target": process.subject,
-        "assigner": context.participant_id,
-        "assignee": process.counterparty,
-        "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        **{term: offer[term] for term in _TERMS if offer.get(term)},
-    }
+def _pending(context: Context, decision: Decision, what: str) -> Decision:
+    """The decision with a note of what a person has to decide; in a negotiation, not for ever."""
+    process = decision.process
+    waits = Remark("waits for a person", what)
+    if process.kind is Kind.TRANSFER:
+        detail = msgspec.structs.replace(process.detail, pending=what)
+        return replace(decision, process=replace(process, detail=detail), effects=(*decision.effects, waits))
+    due_at = process.updated_at + context.deadlines.decision_ms
+    detail = msgspec.structs.replace(process.detail, pending=what, decide_by=due_at)
+    effects = (*decision.effects, waits, Alarm(DECISION_ALARM, due_at))
+    return replace(decision, process=replace(process, detail=detail), effects=effects)

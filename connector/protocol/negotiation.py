@@ -2,10 +2,12 @@
 
 DSP 2025-1, "Contract Negotiation Protocol". An agreement is compared with the last offer term by term (EDC compares too;
 an agreement that differs would bind us to what we never asked for). The provider never binds by an offer's ``@id`` alone: that is
-decided in ``flow/negotiate.py``, which knows what was published.
+decided in ``flow/agreeing.py``, which knows what was published.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 
@@ -13,10 +15,12 @@ from connector.protocol import messages as dsp
 from connector.protocol.errors import BadMessage, InvariantBroken
 from connector.protocol.messages import AnyMessage, Document
 from connector.protocol.record import Detail, Effect, Ended, KeepAgreement, Process, SettleAgreement
+from connector.protocol.redline import changes
 from connector.protocol.states import Message, Next, Role, State
 from policies.compare import differences
 
 Outcome = tuple[Detail, tuple[Effect, ...]]
+_REASON_CHARS: Final = 2000
 
 
 def received(process: Process, following: Next, message: AnyMessage) -> Outcome:
@@ -26,28 +30,28 @@ def received(process: Process, following: Next, message: AnyMessage) -> Outcome:
     match message:
         case dsp.ContractRequestMessage():
             _check_target(process, message.offer)
-            detail = msgspec.structs.replace(detail, offer=message.offer, offer_from=Role.CONSUMER, pending=None)
+            detail = _offered(detail, message.offer, Role.CONSUMER)
         case dsp.ContractOfferMessage():
             _check_target(process, message.offer)
-            detail = msgspec.structs.replace(detail, offer=message.offer, offer_from=Role.PROVIDER, pending=None)
+            detail = _offered(detail, message.offer, Role.PROVIDER)
         case dsp.ContractAgreementMessage():
             check_agreement(process, message.agreement)
-            detail = msgspec.structs.replace(detail, agreement=message.agreement, pending=None)
+            detail = msgspec.structs.replace(_decided(detail), agreement=message.agreement)
             effects = (KeepAgreement(message.agreement), *effects)
         case dsp.ContractNegotiationTerminationMessage():
             by = Role.CONSUMER if process.role is Role.PROVIDER else Role.PROVIDER
-            detail = msgspec.structs.replace(detail, ended=Ended(by=by, code=message.code, reason=message.reason), pending=None)
+            detail = msgspec.structs.replace(_decided(detail), ended=Ended(by=by, code=message.code, reason=message.reason))
         case _:
-            detail = msgspec.structs.replace(detail, pending=None)
+            detail = _decided(detail)
     return detail, effects
 
 
 def sending(process: Process, message: Message, content: Document) -> Outcome:
     """What a message of ours changes beside the state. The agreement is stored before it is sent."""
-    detail = msgspec.structs.replace(process.detail, pending=None)
+    detail = _decided(process.detail)
     match message:
         case Message.REQUEST | Message.OFFER:
-            return msgspec.structs.replace(detail, offer=content["offer"], offer_from=process.role), ()
+            return _offered(detail, content["offer"], process.role), ()
         case Message.AGREEMENT:
             return msgspec.structs.replace(detail, agreement=content["agreement"]), (KeepAgreement(content["agreement"]),)
         case Message.TERMINATION:
@@ -55,6 +59,17 @@ def sending(process: Process, message: Message, content: Document) -> Outcome:
             return msgspec.structs.replace(detail, ended=why), ()
         case _:
             return detail, ()
+
+
+def _decided(detail: Detail) -> Detail:
+    """Nobody has to decide any more."""
+    return msgspec.structs.replace(detail, pending=None, decide_by=None)
+
+
+def _offered(detail: Detail, offer: Document, by: Role) -> Detail:
+    """Another offer on the table, with what it says otherwise than the one before."""
+    redline = [] if detail.offer is None else changes(detail.offer, offer)
+    return msgspec.structs.replace(_decided(detail), offer=offer, offer_from=by, redline=redline)
 
 
 def entered(process: Process, state: State) -> tuple[Effect, ...]:
@@ -73,9 +88,10 @@ def check_agreement(process: Process, agreement: Document) -> None:
     offer = process.detail.offer
     if offer is None:
         raise InvariantBroken("no-offer", "an agreement arrived in a negotiation without an offer")
-    found = differences(offer, agreement)
+    found = changes(offer, agreement)
     if found:
-        raise BadMessage("agreement-differs", "the agreement is not what was offered last: " + "; ".join(found[:5]))
+        said = [*differences(offer, agreement), *(change["sentence"] for change in found[:5])]
+        raise BadMessage("agreement-differs", f"the agreement is not what was offered last: {'; '.join(said)}"[:_REASON_CHARS])
 
 
 def _check_target(process: Process, offer: Document) -> None:

@@ -26,6 +26,9 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Negotiation: ``offer`` is the last offer on the table and ``offer_from`` who made it; ``agreement`` is set from the
     agreement message on. Transfer: ``format``, ``dataset``, the ``data_address`` that holds now, and for a consumer that lets
     its data plane fetch, ``sink`` (a file name) and what was ``received`` (bytes, sha256).
+
+    ``pending`` is what a person has to decide, until ``decide_by`` (ms since the epoch) where that is limited. ``redline`` is
+    what the offer on the table says otherwise than what was there before, change by change (``protocol/redline.py``).
     """
 
     first_digest: str | None = None
@@ -33,6 +36,8 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     offer_from: Role | None = None
     agreement: Document | None = None
     pending: str | None = None
+    decide_by: int | None = None
+    redline: list[Document] = []
     format: str | None = None
     dataset: str | None = None
     data_address: Document | None = None
@@ -113,7 +118,42 @@ class Flow:
     data_address: Document | None = None
 
 
-Effect = Send | Withdraw | KeepAgreement | SettleAgreement | Flow
+@dataclass(frozen=True, slots=True)
+class KeepGround:
+    """Enter the ground that our agreement covers into the register, if that still is as it was read.
+
+    ``version`` of the register of this dataset; ``held`` is how many agreements were in it, counted again where ``exclusive``.
+    """
+
+    exclusive: bool
+    version: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountTransfer:
+    """Count a transfer under its agreement, if it is still the one after ``before``."""
+
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Say in the timeline what was decided, and why."""
+
+    what: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Look at the process again at ``due_at`` (ms since the epoch), for the purpose that ``kind`` names."""
+
+    kind: str
+    due_at: int
+
+
+Effect = Send | Withdraw | KeepAgreement | SettleAgreement | Flow | KeepGround | CountTransfer | Remark | Alarm
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from connector.store.shelf import Shelf
 from connector.store.writes import OUTGOING_COLUMNS, PROCESS_COLUMNS
 
 _decode_detail = msgspec.json.Decoder(Detail).decode
-_AGREEMENT = "id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at"
+_AGREEMENT = "id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at, delivery"
 _DATASET = ", ".join(field.name for field in fields(Published))
 
 WAKE_CHANNEL: Final = "carnet_outbox"

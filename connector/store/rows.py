@@ -54,7 +54,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """An agreement as its canonical bytes (RFC 8785, as text). ``state``: pending, binding or void."""
+    """An agreement as its canonical bytes (RFC 8785, as text). ``state``: pending, binding or void.
+
+    ``delivery``: the terms of delivery that it was compiled to, as JSON; empty where an earlier release made it.
+    """
 
     id: str
     counterparty: str
@@ -65,6 +68,17 @@ class Agreement:
     state: str
     created_at: int
     updated_at: int
+    delivery: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """The register of what agreements about one dataset cover: its version, how many are in it, and the agreements that were
+    asked for, as JSON texts."""
+
+    version: int
+    held: int
+    agreements: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

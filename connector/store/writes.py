@@ -165,8 +165,8 @@ def revive_outgoing(message_id: str, now_ms: int, deadline_at: int) -> Statement
 def insert_agreement(agreement: Agreement) -> Statement:
     """Store an agreement; unique by counterparty, role and id, and by negotiation."""
     return Statement(
-        "INSERT INTO agreement (id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO agreement (id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at, "
+        "delivery) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         _agreement(agreement),
     )
 

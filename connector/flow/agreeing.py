@@ -1,0 +1,138 @@
+"""Whether the offer on the table may become an agreement, and with which words it may not: the provider's decision point.
+
+What is judged is the agreement itself, as it would bind: its policy is compiled to terms of delivery, held against the ground
+that other agreements cover, and evaluated for the counterparty with what is verified about it. Called before every agreement of
+ours, of our own accord or by a person, who decides what is in the provider's interest and not what the terms mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import orjson
+
+from connector.flow.context import Context
+from connector.identity.participants import Admission
+from connector.protocol.messages import Document
+from connector.protocol.record import Effect, KeepGround, Process, Remark
+from connector.store.grounds import read_grounds
+from connector.store.rows import Grounds
+from policies import dsp
+from policies.compare import contains
+from policies.compile import compile_agreement
+from policies.decision import Decision
+from policies.delivery import Capabilities
+from policies.document import evaluate_document
+from policies.errors import PolicyInvalid
+from policies.exclusivity import claims_exclusivity, overlap
+from policies.explain import Reader, explain_decision
+from policies.model import Policy
+from policies.terms.actions import READ
+from policies.terms.exclusivity import EXCLUSIVE
+from policies.terms.term import Request, Scope, World
+
+TERMS: Final = ("profile", "permission", "prohibition", "obligation")
+REASONS_MOST: Final = 20
+"""Reasons that a refusal names."""
+_TAKEN: Final = "another contract overlaps in territory, use, period and data, and one of the two is exclusive"
+_ELSEWHERE: Final = "ask for another territory, use or period"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``code`` is None if the agreement may be made, with ``effects`` that go into its transaction; else ``reasons`` say why not
+    and what would help, fit for the counterparty."""
+
+    agreement: Document
+    code: str | None = None
+    reasons: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+
+def agreement_for(context: Context, process: Process) -> Document:
+    """The agreement on the last offer, with an id and time of now. It is stored before it is sent."""
+    offer = process.detail.offer or {}
+    moment = datetime.fromtimestamp(process.updated_at / 1000, UTC)
+    return {
+        "@id": context.new_id(),
+        "@type": "Agreement",
+        "target": process.subject,
+        "assigner": context.participant_id,
+        "assignee": process.counterparty,
+        "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        **{term: offer[term] for term in TERMS if offer.get(term)},
+    }
+
+
+async def judge_agreement(context: Context, process: Process, claims: Mapping[str, Any]) -> Verdict:
+    """Judge what would be agreed to on the offer on the table, with its last change (``process.updated_at``) as now."""
+    agreement = agreement_for(context, process)
+    try:
+        offered, policy = dsp.read(process.detail.offer or {}), dsp.read(agreement)
+    except PolicyInvalid as invalid:
+        return Verdict(agreement, "policy-unreadable", (f"{invalid.path or '/'}: {invalid.reason}",))
+    problems = (*dsp.without_form(offered), *compile_agreement(policy, Capabilities(terms=context.declared)).problems)
+    if problems:
+        said = tuple(f"{found.path or '/'}: {found.sentence} ({found.remedy})" for found in problems[:REASONS_MOST])
+        return Verdict(agreement, "policy-unenforceable", said)
+    exclusive = claims_exclusivity(policy)
+    grounds = await read_grounds(context.store.engine, process.subject, exclusive=exclusive)
+    free = not any(_meets(policy, text) for text in grounds.agreements)
+    request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims)
+    world = World(process.updated_at, {EXCLUSIVE: free}, context.declared)
+    decision = evaluate_document(agreement, request, world)
+    if not free:
+        return Verdict(agreement, "exclusivity-conflict", (f"{_TAKEN} ({_ELSEWHERE})",))
+    if not decision.permitted:
+        return Verdict(agreement, "policy-denied", reasons_of(decision, process.counterparty, claims))
+    return Verdict(agreement, effects=(_entered(grounds, exclusive=exclusive), Remark("decided", "permitted")))
+
+
+def _entered(grounds: Grounds, *, exclusive: bool) -> KeepGround:
+    return KeepGround(exclusive, grounds.version, grounds.held)
+
+
+def _meets(policy: Policy, text: str) -> bool:
+    """Whether exclusivity forbids an agreement beside one that there is; what cannot be read might be anything."""
+    try:
+        return overlap(policy, dsp.read(orjson.loads(text))) is not None
+    except PolicyInvalid:
+        return True
+
+
+def reasons_of(decision: Decision, counterparty: str, claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why not, and what would help, as the counterparty may read it: no list of who has access, nobody else's name."""
+    found: list[str] = []
+    for said in explain_decision(decision, Reader(view="redacted", holds=_held(counterparty, claims))):
+        if said.depth == 1:
+            found.append(said.sentence)
+        elif said.depth == 2 and found:
+            found[-1] = f"{found[-1]} ({said.sentence})"
+    return tuple(found[:REASONS_MOST])
+
+
+def _held(counterparty: str, claims: Mapping[str, Any]) -> frozenset[str]:
+    values = [item for value in claims.values() for item in (value if isinstance(value, list | tuple) else [value])]
+    return frozenset({counterparty, *(value for value in values if isinstance(value, str))})
+
+
+async def claims_of(context: Context, participant_id: str) -> Mapping[str, Any]:
+    """What is verified about a participant, where no request of it is at hand."""
+    entry = await context.registry.find(participant_id)
+    if entry is None or entry.state is not Admission.ADMITTED:
+        return {}
+    found: dict[str, Any] = msgspec.to_builtins(entry.claims)
+    return found
+
+
+def narrows(published: Document, asked: Document) -> bool:
+    """Whether an offer asks for no more than the published one. To claim exclusivity is to ask for more."""
+    try:
+        container, contained = dsp.read(published), dsp.read(asked)
+    except PolicyInvalid:
+        return False
+    return contains(container, contained) and (claims_exclusivity(container) or not claims_exclusivity(contained))
