@@ -17,6 +17,7 @@ from connector.settings import Settings, load
 from connector.store.engine import StoreUnavailable
 from connector.store.migrate import MigrationError
 from connector.telemetry import configure_logging, configure_tracing
+from connector.terms import TermsInvalid, load_terms
 
 
 @click.command(name="serve")
@@ -26,12 +27,13 @@ def command(config: Path, exit_with_stdin: bool) -> None:
     """Run the connector of the settings file until it is told to stop (SIGTERM, SIGINT)."""
     try:
         settings = load(config, os.environ)
+        load_terms()
         configure_logging(settings.logging)
         configure_tracing(settings.telemetry)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.umask(0o077)
         asyncio.run(_until_told(settings, exit_with_stdin=exit_with_stdin))
-    except (CarnetError, StoreUnavailable, MigrationError) as error:
+    except (CarnetError, StoreUnavailable, MigrationError, TermsInvalid) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"cannot listen or write: {error.strerror or error}; see the settings") from error
