@@ -1,4 +1,4 @@
-"""`carnet browse`: what a peer offers, or what we offer ourselves."""
+"""`carnet browse`: what a peer offers, or what we offer ourselves, and what the offers say."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +7,15 @@ from typing import Any
 import click
 
 from connector.cli.channel import call, channel_options, show
+from connector.cli.explain import language_option, nested
 from connector.client.local import Document, LocalClient
+from connector.flow.told import sentences
+from policies import dsp
+from policies.errors import PolicyInvalid
+from policies.explain import Reader, explain_policy
+from policies.terms.term import Language
 
-TITLE = "http://purl.org/dc/terms/title"
+TITLES = ("http://purl.org/dc/terms/title", "dct:title")
 
 
 @click.command(name="browse")
@@ -17,7 +23,10 @@ TITLE = "http://purl.org/dc/terms/title"
 @click.argument("counterparty", required=False)
 @click.option("--dataset", help="Only the dataset of this id.")
 @click.option("--address", help="One of its addresses in [[peers]]; the first one if left out.")
-def command(config: Path, as_json: bool, counterparty: str | None, dataset: str | None, address: str | None) -> None:
+@language_option
+def command(
+    config: Path, as_json: bool, counterparty: str | None, dataset: str | None, address: str | None, language: Language
+) -> None:
     """List the datasets and offers of COUNTERPARTY; without it, our own."""
 
     async def read(client: LocalClient) -> list[Document]:
@@ -28,31 +37,31 @@ def command(config: Path, as_json: bool, counterparty: str | None, dataset: str 
         return await client.catalog(counterparty, address)
 
     datasets = call(config, read)
-    lines = [line for found in datasets for line in shown(found)] or ["nothing is on offer"]
+    lines = [line for found in datasets for line in shown(found, language)] or ["nothing is on offer"]
     show(datasets, lines, as_json=as_json)
 
 
-def shown(dataset: Document) -> Iterator[str]:
+def shown(dataset: Document, language: Language = "en") -> Iterator[str]:
     """A dataset and its offers in a few lines."""
-    title = dataset.get(TITLE)
-    yield f"{dataset['@id']}" + (f": {title}" if isinstance(title, str) else "")
+    title = next((dataset[name] for name in TITLES if name in dataset), None)
+    said = _text(title, language)
+    yield str(dataset["@id"]) + (f": {said}" if said else "")
     for offer in dataset.get("hasPolicy", []):
         yield f"  offer {offer['@id']}"
-        for word in ("permission", "prohibition", "obligation"):
-            yield from (f"    {word}: {_rule(rule)}" for rule in _several(offer.get(word)))
+        try:
+            policy = dsp.read(offer)
+        except PolicyInvalid as invalid:
+            yield f"    it cannot be read here: {invalid}"
+        else:
+            yield from nested(sentences(explain_policy(policy, Reader(language))), 2)
 
 
-def _rule(rule: Any) -> str:
-    if not isinstance(rule, dict):
-        return str(rule)
-    parts = [
-        f"{each.get('leftOperand')} {each.get('operator')} {each.get('rightOperand')}" if isinstance(each, dict) else str(each)
-        for each in _several(rule.get("constraint"))
-    ]
-    return str(rule.get("action")) + (f" if {' and '.join(parts)}" if parts else "")
-
-
-def _several(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def _text(found: Any, language: Language) -> str | None:
+    """A text in this language where there is one, else in any."""
+    several = found if isinstance(found, list) else [found]
+    texts: dict[str | None, Any] = {}
+    for each in several:
+        tag, text = (each.get("@language"), each.get("@value")) if isinstance(each, dict) else (None, each)
+        texts.setdefault(tag, text)
+    said = texts.get(language, next(iter(texts.values()), None))
+    return said if isinstance(said, str) else None

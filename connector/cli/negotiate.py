@@ -22,7 +22,7 @@ from policies.narrowing import for_purpose
 @click.option(
     "--terms",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="JSON file: what is to be different from the published offer (permission, prohibition, obligation).",
+    help="JSON file: what is to be different from the published offer (permission, prohibition, obligation; [] for none).",
 )
 @click.option(
     "--purpose", metavar="TERM", help="What the data are for, such as MobilityPlanning: asks for the offer narrowed to it."
@@ -55,7 +55,7 @@ def command(
             begun = await client.negotiate(counterparty, dataset, offer, role="provider", address=address)
         else:
             found = await client.dataset(counterparty, dataset, address)
-            offer = {**choose(found, offer_id), **changes}
+            offer = changed(choose(found, offer_id), changes)
             offer = offer if iri is None else narrowed(offer, iri)
             begun = await client.negotiate(counterparty, dataset, offer, address=address)
         return await client.wait(begun["id"], settled, wait_s, progress) if wait_s else begun
@@ -64,6 +64,11 @@ def command(
     progress.end()
     show(process, about(process), as_json=as_json)
     finish(process, good=not wait_s or process["state"] == "FINALIZED" or bool(process.get("pending")))
+
+
+def changed(offer: Document, changes: Document) -> Document:
+    """The offer with other members in place of its own; an empty one is left out, as DSP has no empty lists."""
+    return {name: value for name, value in {**offer, **changes}.items() if value not in ([], {}, None)}
 
 
 def narrowed(offer: Document, purpose: str) -> Document:

@@ -5,7 +5,7 @@ A sentence has the path of what it is about and how deeply it is nested. Pure; i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -58,6 +58,6 @@ def simulation_told(policy: Policy, case: Case, found: Simulation, reader: Reade
     return told | ({} if found.delivery is None else delivery_told(found.delivery, reader))
 
 
-def sentences(statements: Iterable[Statement]) -> list[Mapping[str, Any]]:
+def sentences(statements: Iterable[Statement]) -> list[Document]:
     """Statements as JSON."""
     return [asdict(statement) for statement in statements]

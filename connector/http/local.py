@@ -14,7 +14,7 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from connector.flow import acts, begin, letters, peer, publish
+from connector.flow import acts, begin, deciding, letters, peer, publish
 from connector.flow.browse import Browser
 from connector.flow.context import Context
 from connector.flow.described import TemplateAnswers
@@ -24,6 +24,7 @@ from connector.http import problems
 from connector.http.bodies import json_answer, read_body
 from connector.http.local_keys import LocalKeys
 from connector.http.local_peers import LocalPeers
+from connector.http.local_terms import LocalTerms
 from connector.metrics import CONTENT_TYPE, Metrics
 from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound
 from connector.protocol.messages import Document
@@ -82,11 +83,14 @@ class TransferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Content of an act: reason and code for an ending, terms for a counter-offer."""
+    """Content of an act: reason and code for an ending, terms for a counter-offer; for what waits for a person a comment and,
+    if it is to be decided as it was seen, the version of the process."""
 
     code: str | None = None
     reason: list[Any] = []
     offer: Document = {}
+    comment: str = ""
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,7 @@ class LocalServer:
         add.add_post(f"{base}/peers/{{id}}/hello", self._hello)
         add.add_get(f"{base}/peers/{{id}}/capabilities", self._capabilities)
         add.add_routes(LocalPeers(self.context).routes())
+        add.add_routes(LocalTerms(self.context).routes())
         if self.keys is not None:
             add.add_routes(self.keys.routes())
         return app
@@ -258,13 +263,17 @@ class LocalServer:
         process_id, name = request.match_info["id"], request.match_info["act"]
         if name == "offer":
             return json_answer(shown(await acts.offer(self.context, process_id, wanted.offer)))
+        if name in ("approve", "reject"):
+            decide = deciding.approve if name == "approve" else deciding.reject
+            return json_answer(shown(await decide(self.context, process_id, wanted.comment, seen=wanted.version)))
         if name in ("terminate", "suspend"):
             end = acts.terminate if name == "terminate" else acts.suspend
             return json_answer(shown(await end(self.context, process_id, wanted.code or f"{name}d", wanted.reason or None)))
         plain = {"accept": acts.accept, "agree": acts.agree, "verify": acts.verify, "finalize": acts.finalize}
         plain |= {"start": acts.start, "resume": acts.start, "complete": acts.complete}
         if name not in plain:
-            raise NotFound("act-unknown", f"there is no such act; known: offer, suspend, terminate, {', '.join(sorted(plain))}")
+            known = ", ".join(sorted(("approve", "reject", "offer", "suspend", "terminate", *plain)))
+            raise NotFound("act-unknown", f"there is no such act; known: {known}")
         return json_answer(shown(await plain[name](self.context, process_id)))
 
     async def _data_address(self, request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ def agreement(two: Two, offer: dict[str, Any]) -> str:
 @pytest.fixture
 def wider(tmp_path: Path) -> Path:
     terms = tmp_path / "terms.json"
-    terms.write_text(json.dumps({"permission": [{"action": "use"}, {"action": "distribute"}]}))
+    terms.write_text(json.dumps({"permission": [{"action": "use"}, {"action": "odrl:sell"}]}))
     return terms
 
 
@@ -139,7 +140,8 @@ def reaches(two: Two, who: str, process: str, state: str) -> dict[str, Any]:
 def test_browse_shows_what_is_offered(two: Two) -> None:
     theirs = two.carnet("consumer", "browse", two.provider_id)
     assert theirs.stdout.startswith("trips: Trips\n  offer urn:uuid:")
-    assert "    permission: use\n" in theirs.stdout
+    assert "    Permitted: use the data.\n" in theirs.stdout
+    assert "    Erlaubt: die Daten nutzen.\n" in two.carnet("consumer", "browse", two.provider_id, "--language", "de").stdout
     assert two.carnet("provider", "browse").stdout == theirs.stdout
     assert two.json("consumer", "browse", two.provider_id, "--dataset", "trips")[0]["@id"] == "trips"
     assert two.carnet("consumer", "browse").stdout == "nothing is on offer\n"
@@ -215,6 +217,106 @@ def test_a_counter_offer_is_accepted_by_a_person(two: Two, wider: Path, offer: d
     assert reaches(two, "consumer", ours, "OFFERED")["pending"] == "decide-offer"
     assert two.carnet("consumer", "processes", "accept", ours).exit_code == 0
     reaches(two, "consumer", ours, "FINALIZED")
+
+
+@pytest.mark.usefixtures("offer")
+def test_what_waits_is_shown_with_its_redline_and_approved(two: Two, wider: Path) -> None:
+    ours, theirs = asked(two, wider)
+    shown = two.carnet("provider", "processes", "show", theirs).stdout
+    assert "    added: " in shown
+    assert "sell the data" in shown
+    assert re.search(r"waits for a person: decide-counter-offer, until \d{4}-", shown)
+    version = two.json("provider", "processes", "show", theirs)["version"]
+    late = two.carnet("provider", "processes", "approve", theirs, "--version", str(version + 1))
+    assert (late.exit_code, "[changed-meanwhile]" in late.stderr) == (1, True)
+    done = two.carnet(
+        "provider", "processes", "approve", theirs, "--comment", "as agreed by telephone", "--version", str(version)
+    )
+    assert done.exit_code == 0, done.output
+    reaches(two, "consumer", ours, "FINALIZED")
+    assert "as agreed by telephone" in two.carnet("provider", "processes", "timeline", theirs).stdout
+    assert "as agreed by telephone" not in two.carnet("consumer", "processes", "timeline", ours).stdout
+
+
+@pytest.mark.usefixtures("offer")
+def test_what_waits_is_rejected_with_a_reason(two: Two, wider: Path) -> None:
+    ours, theirs = asked(two, wider)
+    assert two.carnet("provider", "processes", "reject", theirs, "--reason", "not for sale").exit_code == 0
+    reaches(two, "consumer", ours, "TERMINATED")
+    assert "by the provider: not for sale" in two.carnet("consumer", "processes", "show", ours).stdout
+    again = two.carnet("provider", "processes", "approve", theirs)
+    assert (again.exit_code, "[nothing-pending]" in again.stderr) == (1, True)
+
+
+@pytest.fixture(scope="module")
+def flow(two: Two) -> str:
+    """A dataset for public bodies that plan mobility, and for others at a price, with the offer's id."""
+    template = ("--template", "city", "--price", "4900.00", "--place", "FRA", "--publisher", "Example Motors")
+    more = ("--title", "Flow", "--contact", "Data desk <desk@oem.example>", "--column", "zone=location")
+    published = two.json("provider", "publish", two.provider.folder / "zones.csv", "--id", "urn:example:flow", *template, *more)
+    return str(published["dataset"]["hasPolicy"][0]["@id"])
+
+
+def test_what_is_published_is_explained_in_every_language(two: Two, flow: str) -> None:
+    told = two.json("provider", "explain", flow, "--language", "fr")
+    assert {"path": "/permission/0", "depth": 0, "sentence": "Permis : utiliser les données."} in told["sentences"]
+    assert told["problems"] == []
+    assert any("juridique seulement" in each["sentence"] for each in told["delivery"])
+    text = two.carnet("provider", "explain", flow).stdout
+    assert "enforced at: catalogue, negotiation" in text
+    assert "delivery" not in two.json("provider", "explain", flow, "--redacted")
+
+
+def test_an_agreement_is_explained_by_both_sides(two: Two, agreement: str) -> None:
+    for who in ("provider", "consumer"):
+        told = two.json(who, "explain", agreement)
+        assert (told["kind"], told["id"]) == ("Agreement", agreement)
+
+
+def test_what_participants_would_get_is_simulated(two: Two, flow: str) -> None:
+    def outcomes(*words: str) -> list[str]:
+        (told,) = two.json("provider", "simulate", "urn:example:flow", *words)
+        assert told["id"] == flow
+        return [decision["outcome"] for decision in told["decisions"]]
+
+    city = ("--kind", "public-body", "--purpose", "MobilityPlanning")
+    assert outcomes(*city) == ["permit", "permit", "permit"]
+    assert outcomes("--kind", "public-body", "--purpose", "Marketing") == ["permit", "deny", "deny"]
+    assert outcomes("--kind", "company") == ["permit", "permit", "permit"]
+    text = two.carnet("provider", "simulate", flow, "--kind", "company").stdout
+    assert "The price is 4900.00 EUR." in text
+    assert "4900" not in two.carnet("provider", "simulate", flow, *city).stdout
+
+
+def test_why_a_participant_does_not_see_a_dataset(two: Two, flow: str) -> None:
+    (stranger,) = two.json("provider", "simulate", "urn:example:flow", "--participant", "did:web:stranger.example")
+    assert (stranger["permitted"], stranger["admitted"], stranger["hidden"]["code"]) == (False, False, "not-open")
+    (known,) = two.json("provider", "simulate", "urn:example:flow", "--participant", two.consumer_id)
+    assert (known["admitted"], known["claims"], "hidden" in known) == (True, {}, False)
+    text = two.carnet("provider", "simulate", flow, "--participant", two.consumer_id).stdout
+    assert f"{flow} for {two.consumer_id} (no verified claims)" in text
+    assert "sees the offer: no" in text
+    assert "To change that: have the claim 'kind' about you verified." in text
+    assert "admit the participant" in two.carnet("provider", "simulate", flow, "--participant", "did:web:stranger.example").stdout
+
+
+@pytest.mark.parametrize("command", ["explain", "simulate"])
+def test_what_is_neither_file_nor_known_is_said(two: Two, command: str) -> None:
+    result = two.carnet("provider", command, "urn:uuid:none")
+    assert (result.exit_code, "[terms-unknown]" in result.stderr) == (1, True)
+
+
+def test_an_offer_that_cannot_be_kept_is_not_published(two: Two) -> None:
+    offer = Path(__file__).parents[1] / "policies" / "offers" / "1-payd-mileage.jsonld"
+    rewritten = two.provider.folder / "payd.json"
+    rewritten.write_text(offer.read_text().replace("urn:asset:mileage", "urn:example:mileage"))
+    trips = two.provider.folder / "trips.csv"
+    result = two.carnet("provider", "publish", trips, "--id", "urn:example:mileage", "--offer", rewritten)
+    assert result.exit_code == 1
+    assert "nothing was published [policy-unenforceable]" in result.stderr
+    assert "  /offers/0/permission/0/constraint/2: no data plane here declares to keep" in result.stderr
+    assert "\n    let a data plane declare" in result.stderr
+    assert "urn:example:mileage" not in two.carnet("provider", "browse").stdout
 
 
 @pytest.mark.usefixtures("offer")

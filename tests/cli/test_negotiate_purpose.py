@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from connector.cli.negotiate import narrowed
+from connector.cli.negotiate import changed, narrowed
 from policies.model import CARNET
 
 OFFER = {
@@ -36,3 +36,12 @@ def test_the_offer_is_asked_for_with_one_purpose() -> None:
 def test_what_is_not_offered_for_it_is_said(offer: dict[str, object], answer: str) -> None:
     with pytest.raises(click.ClickException, match=answer):
         narrowed(offer, f"{CARNET}Insurance")
+
+
+def test_empty_lists_leave_something_out() -> None:
+    assert changed(OFFER, {"prohibition": [], "obligation": [1]}) == {
+        "@id": "urn:offer",
+        "@type": "Offer",
+        "permission": OFFER["permission"],
+        "obligation": [1],
+    }
