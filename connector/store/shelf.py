@@ -16,7 +16,7 @@ from connector.store.rows import Offered, Published, Visibility
 
 MERGED_MOST: Final = 16
 """Most policies whose indexes are merged; beyond it datasets are looked through in their order."""
-CHUNK_LEAST: Final = 256
+CHUNK_LEAST: Final = 16
 CHUNK_MOST: Final = 4096
 """Offers looked through at a time."""
 AT_ONCE: Final = 500
@@ -164,7 +164,7 @@ class Shelf:
             "SELECT d.id, o.visibility FROM dataset d JOIN offer o ON o.dataset = d.id WHERE d.id > ? AND d.withdrawn_at IS NULL"
             f"{condition} ORDER BY d.id LIMIT ?"
         )
-        known, found, chunk = frozenset(seen), dict[str, None](), max(CHUNK_LEAST, 2 * limit)
+        known, found, chunk = frozenset(seen), dict[str, None](), max(CHUNK_LEAST, limit)
         while len(found) < limit:
             rows = cast("Any", await self._engine.fetch(sql, (after, *values, chunk)))
             found |= dict.fromkeys(dataset for dataset, visibility in rows if visibility in known)

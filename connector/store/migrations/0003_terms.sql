@@ -6,6 +6,7 @@ ALTER TABLE dataset ADD COLUMN record TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE dataset ADD COLUMN brief TEXT NOT NULL DEFAULT '';
 ALTER TABLE dataset ADD COLUMN words TEXT NOT NULL DEFAULT '';
 ALTER TABLE dataset ADD COLUMN theme TEXT NOT NULL DEFAULT '';
+CREATE INDEX dataset_on_offer ON dataset (id) WHERE withdrawn_at IS NULL;
 
 -- document: the offer as it stands in the catalogue. odrl: the offer as its owner wrote it. An offer without a document was
 -- published by an earlier release; it stands in the document of its dataset, and is completed at the next start.
