@@ -141,6 +141,7 @@ NOT_IMPLIED: Final[list[tuple[AnyConstraint, AnyConstraint]]] = [
     ),
     (either(LESS, INSURE), MORE),
     (both(INSURE, MORE), LESS),
+    (both(INSURE, MORE), either(LESS, constraint(COUNT, "eq", 1))),
     (MORE, both(MORE, INSURE)),
     (INSURE, either(LESS, MORE)),
     (INSURE, Compound(Logic.XONE, (INSURE, LESS))),
