@@ -394,3 +394,14 @@ def test_deep_conditions_are_proved_in_a_moment() -> None:
         conclusion = Compound(Logic.OR, (conclusion, constraint(COUNT, "gt", 50)))
     assert implies(premise, conclusion)
     assert not implies(conclusion, premise)
+
+
+def test_several_conditions_prove_the_parts_of_one() -> None:
+    for whole, held in (
+        (both(MORE, INSURE), True),
+        (both(MORE, constraint(PURPOSE, "isA", UBI)), False),
+        (either(NEVER, MORE), True),
+    ):
+        container = replace(OFFER, permissions=(replace(RULE, constraints=(whole,)),))
+        contained = replace(OFFER, permissions=(replace(RULE, constraints=(LESS, INSURE)),))
+        assert contains(container, contained) is held
