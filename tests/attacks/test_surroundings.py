@@ -14,7 +14,7 @@ from aiohttp import web
 import connector.app as app
 from connector.clocks import Clock
 from connector.companion import Companion
-from connector.flow import answers
+from connector.flow import timers
 from connector.flow.plane import Plane
 from connector.protocol.states import Message
 from connector.settings import Settings
@@ -47,7 +47,8 @@ async def test_a_full_disk_is_said_and_nothing_is_half_done(tmp_path: Path, liar
             taken = sum(answer.status == 201 for answer in told)
             assert Counter(answer.status for answer in told) == {201: taken, 503: 300 - taken}
             assert 0 < taken < 300
-            assert await target.count("process") == await target.count("inbox") == await target.count("event") == taken
+            assert await target.count("process") == await target.count("inbox") == taken
+            assert await target.count("event") == 2 * taken, "a message and who has to decide about it"
             await target.alive()
             assert (await target.own("POST", "/negotiations", {"counterparty": LIAR, "dataset": "x", "offer": {}})).status == 400
     monkeypatch.undo()
@@ -111,7 +112,7 @@ async def test_a_termination_that_waits_does_not_stop_the_clock(tmp_path: Path, 
         process_id = await target.negotiate()
         assert (await target.own("POST", f"/processes/{process_id}/terminate", {})).status == 200
         (timer,) = await target.running.context.store.timers_due(1 << 50)
-        await answers.deadline_reached(target.running.context, timer.id, process_id)
+        await timers.reached(target.running.context, timer)
         assert await target.count("timer") == 0
         shown = await target.process(process_id)
         assert shown["awaiting"] == Message.REQUEST_THEN_TERMINATION.value
@@ -126,10 +127,10 @@ async def test_a_timer_that_cannot_be_acted_upon_leaves_the_others(tmp_path: Pat
     await store.commit([writes.insert_timer(Timer(name, "x", name, now - 1000 + at)) for at, name in enumerate("ab")])
     acted = asyncio.Event()
 
-    async def reached(timer_id: str, process_id: str) -> None:
-        if process_id == "a":
+    async def reached(timer: Timer) -> None:
+        if timer.process_id == "a":
             raise ValueError("broken")
-        await store.commit([writes.delete_timer(timer_id)])
+        await store.commit([writes.delete_timer(timer.id)])
         acted.set()
 
     with structlog.testing.capture_logs() as said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -50,7 +51,7 @@ async def begun(street: Street, agreement: str) -> tuple[Process, Process]:
     return await transfers(street)
 
 
-CLOCKS = {
+CLOCKS: dict[str, Callable[[int], Document]] = {
     "dateTime": lambda now: when("odrl:dateTime", "lt", moment(now + DAY_MS)),
     "elapsedTime": lambda _: when("odrl:elapsedTime", "lteq", days(1)),
     "inForceDate": lambda _: when("https://w3id.org/edc/v0.0.1/ns/inForceDate", "lteq", "contractAgreement+1d"),
