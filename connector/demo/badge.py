@@ -24,7 +24,7 @@ from connector.identity.keys import Use
 from connector.identity.oauth import ALGORITHMS, TOKEN_TYPES
 from connector.identity.participants import Admission, Participant, Profile
 from connector.identity.tokens import OAuthClient
-from connector.settings.model import KeysSettings, OAuthSettings
+from connector.settings.identity import KeysSettings, OAuthSettings
 
 _LONGEST_S: Final = 3600
 _ANY: Final = Expected(types=TOKEN_TYPES, algorithms=ALGORITHMS, max_lifetime_s=_LONGEST_S, issuer=None, audience=None)

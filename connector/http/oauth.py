@@ -23,7 +23,7 @@ from connector.identity.authority import Answer, Authority, later, refusal
 from connector.identity.grant import Refused
 from connector.identity.metadata import KEYS_PATH, SERVER_PATH, TOKEN_PATH, resource_path, server_document
 from connector.protocol.errors import TooMany, Unavailable
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 
 MAX_FORM_BYTES: Final = 32_768
 MAX_PARAMETERS: Final = 32

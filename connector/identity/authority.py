@@ -29,7 +29,7 @@ from connector.identity.proof import Proof, check_proof
 from connector.identity.registry import Registry
 from connector.identity.signing import sign
 from connector.protocol.errors import TooMany, Unavailable
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from connector.store.engine import LostRace, Statement
 from connector.store.registry import note_recognised, recheck, update_participant, use_once
 from connector.telemetry import logger

@@ -24,7 +24,7 @@ from connector.identity.participants import Address, Admission, Participant, Pro
 from connector.identity.registry import Registry
 from connector.protocol.errors import Unavailable
 from connector.protocol.versions import choose
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from connector.store.engine import LostRace, Statement
 from connector.store.registry import forget_oldest_newcomer, insert_participant, update_participant
 from connector.telemetry import logger

@@ -32,7 +32,7 @@ from catalog.errors import DocumentError
 from catalog.wire import parse
 from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable, Target, parse_target
 from connector.protocol.errors import TooMany, Unavailable
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 
 MAX_URL_CHARS: Final = 2048
 MAX_DEPTH: Final = 32

@@ -17,7 +17,7 @@ from connector.identity.fetcher import Fetcher, FetchRefused
 from connector.identity.gate import Expected, KeyRefused, PublicKey, TokenRefused, key_set
 from connector.identity.metadata import authorization_server
 from connector.identity.participants import Claims
-from connector.settings.model import IssuerSettings
+from connector.settings.identity import IssuerSettings
 
 _LISTS: Final = frozenset({"membership"})
 

@@ -26,7 +26,7 @@ from connector.identity.participants import Participant
 from connector.identity.proof import make_proof
 from connector.identity.signing import SigningKey, sign
 from connector.protocol.errors import CallerError, PeerError, Unavailable
-from connector.settings.model import IssuerSettings
+from connector.settings.identity import IssuerSettings
 from connector.telemetry import logger
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -28,7 +28,7 @@ from connector.http.client import EgressPolicy, GuardedClient
 from connector.identity import did, metadata
 from connector.identity.fetcher import Fetcher, FetchRefused
 from connector.protocol.errors import CarnetError
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SETTINGS: Final = OAuthSettings(document_timeout_s=1)

@@ -15,7 +15,7 @@ from connector.identity.keyfiles import load_keys
 from connector.identity.keys import Use
 from connector.identity.participants import Admission, Participant, Profile
 from connector.identity.tokens import OAuthClient
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from tests.faults.world import Side
 
 

@@ -20,7 +20,7 @@ from connector.http.oauth import DOCUMENT_AGE_S, FORM, MAX_ADDRESSES, MAX_FORM_B
 from connector.identity.keys import Use
 from connector.identity.metadata import resource_document, server_document
 from connector.protocol.errors import TooMany
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from connector.store.engine import StoreUnavailable
 from tests.identity.office import ENDPOINT, ISSUER, NOW_MS, RESOURCE, Caller, Office, office, ring
 

@@ -20,7 +20,7 @@ from connector.identity.proof import Proof, check_proof
 from connector.identity.signing import SigningKey, new_signing_key
 from connector.identity.tokens import OAuthClient
 from connector.protocol.errors import CarnetError
-from connector.settings.model import IssuerSettings
+from connector.settings.identity import IssuerSettings
 from tests.identity.entries import KnownEntries, reached_at
 from tests.identity.shelf import Shelf, page
 

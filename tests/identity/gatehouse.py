@@ -20,7 +20,7 @@ from connector.identity.participants import Admission, Participant
 from connector.identity.proof import make_proof
 from connector.identity.signing import SigningKey, new_signing_key, sign
 from connector.protocol.errors import NotAuthenticated
-from connector.settings.model import IssuerSettings, OAuthSettings
+from connector.settings.identity import IssuerSettings, OAuthSettings
 from tests.identity.entries import KnownEntries
 from tests.identity.shelf import Shelf, page
 

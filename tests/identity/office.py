@@ -20,7 +20,7 @@ from connector.identity.participants import Participant
 from connector.identity.proof import make_proof
 from connector.identity.registry import Registry
 from connector.identity.signing import SigningKey, new_signing_key, sign
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from connector.store.engine import Statement
 from connector.store.migrate import Migratable, migrate
 from connector.store.postgres import PostgresEngine

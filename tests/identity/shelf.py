@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from connector.http.client import Answer, GuardedClient
 from connector.identity.fetcher import Fetcher
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 
 
 def page(document: Any, status: int = 200, media_type: str = "application/json") -> Answer:

@@ -25,16 +25,8 @@ from connector.identity.keys import Use
 from connector.identity.participants import Admission
 from connector.identity.signing import sign
 from connector.protocol.errors import NotAuthenticated, NotFound, PeerError
-from connector.settings.model import (
-    DevelopmentSettings,
-    IssuerSettings,
-    KeysSettings,
-    OAuthSettings,
-    PathSettings,
-    PeerSettings,
-    ProtocolSettings,
-    Settings,
-)
+from connector.settings.identity import IssuerSettings, KeysSettings, OAuthSettings
+from connector.settings.model import DevelopmentSettings, PathSettings, PeerSettings, ProtocolSettings, Settings
 from connector.settings.secret import Secret, SettingsError
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate

@@ -18,7 +18,7 @@ from connector.identity.participants import Admission, Participant, Profile
 from connector.identity.signing import new_signing_key
 from connector.protocol.record import Detail, Process
 from connector.protocol.states import Kind, Role, State
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from connector.store.engine import LostRace, Statement
 from connector.store.registry import update_participant
 from connector.store.writes import insert_process

@@ -15,7 +15,7 @@ from connector.identity.gate import TokenRefused
 from connector.identity.participants import Admission, Participant, Profile
 from connector.identity.signing import new_signing_key
 from connector.protocol.errors import Unavailable
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from connector.store.engine import Statement
 from connector.store.registry import update_participant
 from tests.identity.office import CALLER, NOW_MS, SOURCE, VERSIONS, Caller, Office, office, public

@@ -13,7 +13,7 @@ from connector.http.client import EgressRefused, PeerUnreachable
 from connector.identity import fetcher as module
 from connector.identity.fetcher import Fetcher, FetchRefused
 from connector.protocol.errors import TooMany, Unavailable
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from tests.identity.shelf import Shelf, page
 
 URL = "https://peer.example/.well-known/did.json"

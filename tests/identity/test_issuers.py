@@ -15,7 +15,7 @@ from connector.identity.gate import TokenRefused
 from connector.identity.issuers import ExternalIssuers
 from connector.identity.participants import Claims
 from connector.identity.signing import SigningKey, new_signing_key, sign
-from connector.settings.model import IssuerSettings
+from connector.settings.identity import IssuerSettings
 from tests.identity.shelf import Shelf, page
 
 RESOURCE = "https://us.example/dsp/2025-1"

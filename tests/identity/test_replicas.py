@@ -20,7 +20,7 @@ from connector.identity.participants import Admission, Participant
 from connector.identity.proof import make_proof
 from connector.identity.signing import SigningKey, new_signing_key, sign
 from connector.protocol.errors import NotAuthenticated
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from connector.store.control import ControlStore
 from connector.store.migrate import migrate
 from connector.store.registry import RegistryStore, insert_participant

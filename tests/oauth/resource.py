@@ -15,7 +15,7 @@ from connector.identity.gate import Expected, TokenRefused
 from connector.identity.issuers import ExternalIssuers
 from connector.identity.metadata import AuthorizationServer
 from connector.identity.participants import Claims
-from connector.settings.model import IssuerSettings, OAuthSettings
+from connector.settings.identity import IssuerSettings, OAuthSettings
 from tests.oauth.parties import now_s
 
 LEEWAY_S: Final = 30

@@ -9,7 +9,7 @@ import pytest
 
 from connector.identity.gate import TokenRefused
 from connector.identity.proof import check_proof, confirm
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from tests.oauth.keycloak import INSTALL_TIMEOUT_S, Realm
 from tests.oauth.parties import Party, ask, now_s
 from tests.oauth.resource import LEEWAY_S, Resource, resource

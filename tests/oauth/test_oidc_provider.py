@@ -12,7 +12,7 @@ import pytest
 from connector.identity.gate import TokenRefused
 from connector.identity.proof import check_proof, confirm
 from connector.identity.signing import new_signing_key, sign
-from connector.settings.model import OAuthSettings
+from connector.settings.identity import OAuthSettings
 from tests.oauth.oidc_provider import OidcProvider
 from tests.oauth.parties import Party, ask, now_s
 from tests.oauth.resource import LEEWAY_S, Resource, resource
