@@ -118,7 +118,7 @@ def about(process: Document) -> list[str]:
     ]
     if process.get("redline"):
         lines.append("  the offer on the table, and what was there before it:")
-        lines += [f"    {change['kind']}: {change['sentence']}" for change in process["redline"]]
+        lines += [f"    {change['sentence']}" for change in process["redline"]]
     if process.get("pending"):
         until = f", until {moment(process['decide_by'])}" if process.get("decide_by") else ""
         lines.append(f"  waits for a person: {process['pending']}{until}")

@@ -58,8 +58,8 @@ def command(config: Path, as_json: bool, what: str, language: Language, **given:
         facts = {} if agreed is None else {AGREED_AT: agreed}
         now_ms = time.time_ns() // 1_000_000 if at is None else at
         case = Case(participant or SOMEBODY, now_ms, claims or {}, purpose, facts=facts)
-        found = simulate(policy, case, Capabilities(declared(given["declares"])))
-        told = [simulation_told(policy, case, found, Reader(language))]
+        able = Capabilities(declared(given["declares"]))
+        told = [simulation_told(policy, case, simulate(policy, case, able), able, Reader(language))]
     else:
         asked = {"participant": participant, "claims": claims, "purpose": purpose, "at": at, "agreed": agreed}
         told = call(config, lambda client: client.simulate(what, language=language, **asked))

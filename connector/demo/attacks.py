@@ -36,7 +36,7 @@ async def steal(stage: Stage) -> None:
             ("with a proof by the thief's own key", {"Authorization": f"DPoP {token}", "DPoP": forged}, "proof-key"),
             ("the whole request once more, its proof with it", good, "proof-replayed"),
         )
-        stage.say("9. Somebody has recorded a request of the consumer, which the provider had answered with HTTP 200")
+        stage.scene("Somebody has recorded a request of the consumer, which the provider had answered with HTTP 200")
         for attack, headers, expected in attempts:
             watch = Stopwatch()
             status, code, _ = await _ask(stage, headers)
@@ -52,7 +52,7 @@ async def shut_out(stage: Stage, agreement: str, source: Document) -> None:
         begun, address = await started(stage, agreement)
         status, half = await stage.fetch(address, 0, source["bytes"] // 2 - 1)
         hold(status == 206, f"the first half was answered with HTTP {status}")
-        stage.say(f"10. The provider suspends the consumer while it fetches: {len(half)} of {source['bytes']} bytes are through")
+        stage.scene(f"The provider suspends the consumer while it fetches: {len(half)} of {source['bytes']} bytes are through")
         watch = Stopwatch()
         await provider.suspend_peer(us, STOLEN)
         refused, data_took = await stage.dies(address), str(watch)

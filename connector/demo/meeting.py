@@ -8,10 +8,9 @@ from connector.client.local import Document
 from connector.demo.badge import Badge, badge
 from connector.demo.houses import TRIPS_FILE, ZONES_FILE, House
 from connector.demo.stage import Stage, Stopwatch, hold
+from connector.demo.terms import ANSWERS, TRIPS, say_sentences
 
-TRIPS: Final = "trips"
-ZONES: Final = "zones"
-TITLES: Final = {TRIPS: "Trips of a test fleet", ZONES: "Zones of the grid"}
+ZONES: Final = "urn:example:zones"
 WHAT_THE_OEM_KNOWS: Final = {"kind": "public-body", "country": "FR"}
 WHAT_THE_CITY_KNOWS: Final = {"kind": "company", "country": "DE"}
 WHO_SAYS_SO: Final = "A. Person, by telephone"
@@ -20,22 +19,25 @@ _SHORT: Final = 12
 
 async def publish(stage: Stage) -> Document:
     """The provider offers two files; gives the data plane's word on the trips: bytes and sha256."""
-    watch, sources = Stopwatch(), []
-    for dataset, file, open_to in ((TRIPS, TRIPS_FILE, "admitted"), (ZONES, ZONES_FILE, "all")):
-        path = stage.provider_house.folder / file
-        more = {"title": TITLES[dataset], "media_type": "text/csv", "open_to": open_to}
-        sources.append((await stage.provider.publish(dataset, str(path), **more))["source"])
-    stage.say("1. The provider publishes two files")
-    stage.say(f"   {TRIPS_FILE}: {sources[0]['bytes']} bytes, SHA-256 {sources[0]['sha256'][:16]}…, for admitted participants")
-    stage.say(f"   {ZONES_FILE}: {sources[1]['bytes']} bytes, for all that show who they are   {watch}")
-    trips: Document = sources[0]
-    return trips
+    stage.scene("The provider publishes two files")
+    watch, folder = Stopwatch(), stage.provider_house.folder
+    published = await stage.provider.publish(TRIPS, str(folder / TRIPS_FILE), template="city", answers=ANSWERS)
+    zones = {"title": "Zones of the grid", "media_type": "text/csv", "open_to": "all"}
+    await stage.provider.publish(ZONES, str(folder / ZONES_FILE), **zones)
+    source: Document = published["source"]
+    stage.say(f"   {ZONES_FILE}: for all that show who they are")
+    stage.say(f"   {TRIPS_FILE}: {source['bytes']} bytes, SHA-256 {source['sha256'][:16]}…, for admitted participants, by the")
+    stage.say(f"     template `city`, so that nobody writes ODRL by hand. It says:   {watch}")
+    told = await stage.provider.explain(published["dataset"]["hasPolicy"][0]["@id"])
+    hold(told["problems"] == [], "an offer was published that cannot be kept")
+    say_sentences(stage, [each for each in told["sentences"] if each["path"].startswith(("/permission", "/prohibition"))])
+    return source
 
 
 async def meet(stage: Stage) -> None:
     """The consumer greets the provider, of which it knows a DID, and is greeted back: each has recognised the other."""
     watch = Stopwatch()
-    stage.say("2. The consumer greets the provider: neither has heard of the other, there is only the DID")
+    stage.scene("The consumer greets the provider: neither has heard of the other, there is only the DID")
     said = await stage.consumer.hello(stage.provider_house.participant_id)
     hold(said is not None, "the provider did not greet back")
     took = str(watch)
@@ -67,7 +69,7 @@ async def admit(stage: Stage) -> Document:
     watch = Stopwatch()
     await stage.provider.admit_peer(stage.consumer_house.participant_id, WHO_SAYS_SO, claims=WHAT_THE_OEM_KNOWS)
     await stage.consumer.admit_peer(stage.provider_house.participant_id, WHO_SAYS_SO, claims=WHAT_THE_CITY_KNOWS)
-    stage.say("3. A person on each side admits the other")
+    stage.scene("A person on each side admits the other")
     for host, guest in ((stage.provider_house, stage.consumer_house), (stage.consumer_house, stage.provider_house)):
         entry = await stage.client(host).peer(guest.participant_id)
         hold(entry["state"] == "admitted", f"the {guest.name} is {entry['state']} at the {host.name}")
@@ -76,7 +78,7 @@ async def admit(stage: Stage) -> Document:
     datasets = await stage.consumer.catalog(stage.provider_house.participant_id)
     found = {dataset["@id"]: dataset for dataset in datasets}
     hold(sorted(found) == [TRIPS, ZONES], "the catalogue does not hold exactly what was published")
-    stage.say(f"   the catalogue shows the admitted consumer: {', '.join(sorted(found))}; permission: use   {watch}")
+    stage.say(f"   the catalogue shows the admitted consumer: {', '.join(sorted(found))}   {watch}")
     offer: Document = found[TRIPS]["hasPolicy"][0]
     return offer
 

@@ -10,47 +10,10 @@ from typing import Any, Final
 from connector.cli.channel import moment
 from connector.client.local import Document
 from connector.demo.houses import TRIPS_FILE
-from connector.demo.meeting import TRIPS
-from connector.demo.stage import STEP_S, Stage, Stopwatch, hold
+from connector.demo.stage import Stage, Stopwatch, hold
 
-WIDER_TERMS: Final[list[Document]] = [{"action": "use"}, {"action": "distribute"}]
-NO_RESALE: Final = "trips may be used, not passed on; take the published offer"
 PAUSE: Final = "maintenance of the archive"
 RECALL: Final = "the contract was called back"
-
-
-async def negotiate(stage: Stage, offer: Document) -> Document:
-    """A contract on the offer as published."""
-    watch = Stopwatch()
-    begun = await stage.consumer.negotiate(stage.provider_house.participant_id, TRIPS, offer)
-    process = await stage.reaches(stage.consumer, begun["id"], "FINALIZED")
-    took = str(watch)
-    await stage.reaches(stage.provider, process["providerPid"], "FINALIZED")
-    agreement = process["agreement"]["@id"]
-    held = [await client.agreement(agreement) for client in (stage.provider, stage.consumer)]
-    hold(held[0]["canonical"] == held[1]["canonical"], "the two sides hold different agreements")
-    hold([each["state"] for each in held] == ["binding", "binding"], "the agreement does not bind both sides")
-    stage.say("4. The consumer asks for a contract on the offer as published")
-    stage.say(f"   REQUESTED to FINALIZED without a person in between   {took}")
-    stage.say(f"   agreement {agreement}, the same bytes on both sides")
-    return process
-
-
-async def refuse(stage: Stage, offer: Document) -> None:
-    """Other terms wait for the provider's person, whose reason the consumer sees."""
-    watch = Stopwatch()
-    begun = await stage.consumer.negotiate(stage.provider_house.participant_id, TRIPS, {**offer, "permission": WIDER_TERMS})
-    asked = await stage.reaches(stage.consumer, begun["id"], "REQUESTED")
-    waiting = await stage.provider.wait(asked["providerPid"], lambda now: bool(now.get("pending")), STEP_S)
-    hold(waiting.get("pending") == "decide-counter-offer", "changed terms did not wait for a person")
-    stage.say("5. The consumer asks for more than was offered: to pass the trips on")
-    stage.say(f"   the provider's connector decides nothing: pending {waiting['pending']}   {watch}")
-    watch = Stopwatch()
-    await stage.provider.act(asked["providerPid"], "terminate", reason=[NO_RESALE], code="terms-not-offered")
-    ended = await stage.reaches(stage.consumer, begun["id"], "TERMINATED")
-    hold(ended["ended"]["reason"] == [NO_RESALE], "the consumer does not see the provider's reason")
-    hold(ended["ended"]["by"] == "provider", "the consumer does not see who refused")
-    stage.say(f'   a person refuses, the consumer reads why: "{NO_RESALE}"   {watch}')
 
 
 async def transfer(stage: Stage, agreement: str, source: Document) -> Path:
@@ -63,7 +26,7 @@ async def transfer(stage: Stage, agreement: str, source: Document) -> Path:
     received = stage.consumer_house.folder / "received" / TRIPS_FILE
     sums = [await asyncio.to_thread(_sha256, path) for path in (stage.provider_house.folder / TRIPS_FILE, received)]
     hold(sums[0] == sums[1] == source["sha256"] == done["received"]["sha256"], "the file that came is not the one that left")
-    stage.say("6. The consumer transfers the file; the two data planes move it")
+    stage.scene("The consumer transfers the file; the two data planes move it")
     stage.say(f"   {done['received']['bytes']} bytes, SHA-256 {sums[1][:16]}… on both sides   {took}")
     return received
 
@@ -86,7 +49,7 @@ async def pause(stage: Stage, agreement: str, source: Document) -> None:
     took = str(watch)
     await stage.reaches(stage.consumer, begun["id"], "SUSPENDED")
     await stage.reaches(stage.provider, begun["providerPid"], "SUSPENDED")
-    stage.say("7. The provider suspends a second transfer half-way and resumes it")
+    stage.scene("The provider suspends a second transfer half-way and resumes it")
     stage.say(f"   suspended: the consumer's token is refused with HTTP {refused}   {took}")
     watch = Stopwatch()
     await stage.provider.act(begun["providerPid"], "resume")
@@ -114,7 +77,7 @@ async def terminate(stage: Stage, agreement: str) -> None:
     took = str(watch)
     ended = await stage.reaches(stage.consumer, begun["id"], "TERMINATED")
     hold(ended["ended"]["reason"] == [RECALL], "the consumer does not see why the transfer was ended")
-    stage.say("8. The provider terminates a third transfer")
+    stage.scene("The provider terminates a third transfer")
     stage.say(f"   its token, good a moment ago, is refused with HTTP {refused}   {took}")
 
 
@@ -132,7 +95,7 @@ async def timeline(stage: Stage, negotiation: Document) -> None:
     hold(other["correlationId"] == negotiation["correlationId"], "the two sides do not share a correlation id")
     lines = [("provider", line) for line in await stage.provider.timeline(other["id"])]
     lines += [("consumer", line) for line in await stage.consumer.timeline(negotiation["id"])]
-    stage.say(f"11. What both sides noted of the contract; correlation id {negotiation['correlationId']}")
+    stage.scene(f"What both sides noted of the contract; correlation id {negotiation['correlationId']}")
     for side, line in sorted(lines, key=lambda each: int(each[1]["at"])):
         stage.say(f"   {moment(line['at'])[11:]}  {side}  {_noted(line)}")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 import aiohttp
@@ -39,6 +40,11 @@ class Stage:
     consumer: LocalClient
     web: aiohttp.ClientSession
     say: Callable[[str], None]
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def scene(self, title: str) -> None:
+        """Begin the next scene."""
+        self.say(f"{next(self.numbers)}. {title}")
 
     def client(self, house: House) -> LocalClient:
         """The client of one of the two."""

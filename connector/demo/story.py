@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from connector.demo import attacks, meeting, scenes
+from connector.demo import attacks, meeting, scenes, terms
 from connector.demo.houses import House, make_houses
 from connector.demo.servers import serving
 from connector.demo.stage import Stage, Stopwatch
@@ -52,11 +52,13 @@ async def _both(stack: AsyncExitStack, houses: tuple[House, House]) -> None:
 
 async def _play(stage: Stage) -> tuple[Path, str]:
     source = await meeting.publish(stage)
+    await terms.refused_offer(stage)
     await meeting.meet(stage)
     offer = await meeting.admit(stage)
-    negotiation = await scenes.negotiate(stage, offer)
+    await terms.refused_buyer(stage, offer)
+    negotiation = await terms.permitted_buyer(stage, offer)
     agreement: str = negotiation["agreement"]["@id"]
-    await scenes.refuse(stage, offer)
+    await terms.counter_offer(stage, offer)
     received = await scenes.transfer(stage, agreement, source)
     await scenes.pause(stage, agreement, source)
     await scenes.terminate(stage, agreement)
@@ -73,8 +75,10 @@ def explore(provider: House, consumer: House, *, agreement: str, received: Path,
         "Both connectors stay up until Ctrl-C. In another terminal:",
         f"  {carnet} peers list --config {theirs}",
         f"  {carnet} peers show {consumer.participant_id} --config {theirs}",
+        f"  {carnet} explain {agreement} --language fr --config {ours}",
+        f"  {carnet} simulate {terms.TRIPS} --kind company --config {theirs}",
         f"  {carnet} browse {provider.participant_id} --config {ours}",
-        f"  {carnet} negotiate {provider.participant_id} {meeting.TRIPS} --config {ours}",
+        f"  {carnet} negotiate {provider.participant_id} {terms.TRIPS} --purpose MobilityPlanning --config {ours}",
         f"  {carnet} transfer {agreement} --config {ours}",
         f"  {carnet} contracts list --config {ours}",
         f"  {carnet} processes list --config {theirs}",

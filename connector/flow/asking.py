@@ -72,10 +72,10 @@ async def suppose(context: Context, what: str, supposed: Supposed, reader: Reade
         for reason in looked.decision.reasons
         if reason.code == NOT_OPEN
     }
-    told: list[Document] = []
+    able, told = _capabilities(context), list[Document]()
     for offer in offers:
         policy = _read(orjson.loads(offer.document))
-        found = simulation_told(policy, case, simulate(policy, case, _capabilities(context)), reader)
+        found = simulation_told(policy, case, simulate(policy, case, able), able, reader)
         found |= {"dataset": offer.dataset, "admitted": asking.admitted}
         if offer.id in hidden:
             found |= {"permitted": False, "hidden": hidden[offer.id]._asdict()}

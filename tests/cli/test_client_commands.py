@@ -223,8 +223,7 @@ def test_a_counter_offer_is_accepted_by_a_person(two: Two, wider: Path, offer: d
 def test_what_waits_is_shown_with_its_redline_and_approved(two: Two, wider: Path) -> None:
     ours, theirs = asked(two, wider)
     shown = two.carnet("provider", "processes", "show", theirs).stdout
-    assert "    added: " in shown
-    assert "sell the data" in shown
+    assert "    Added: Permitted: sell the data." in shown
     assert re.search(r"waits for a person: decide-counter-offer, until \d{4}-", shown)
     version = two.json("provider", "processes", "show", theirs)["version"]
     late = two.carnet("provider", "processes", "approve", theirs, "--version", str(version + 1))

@@ -45,7 +45,8 @@ def test_terms_are_said_with_how_they_are_kept() -> None:
     assert "  Permitted: use the data." in text
     assert "    The purpose is one of mobility planning or scientific research." in text
     assert "How each term is kept:" in text
-    assert "enforced at: catalogue, negotiation, transfer" in text
+    assert "enforced at: catalogue, negotiation, transfer\n" in text
+    assert "enforced at: catalogue, negotiation, transfer, data request\n" in said("explain", FREE, "--declares", "consumerKind")
     assert "evidenced by: signed attestation of use" in text
     assert "Prohibited: sell the data. — legal only" in text
     assert "cannot be kept" not in text
