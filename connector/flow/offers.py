@@ -20,7 +20,8 @@ from policies.compile import compile_agreement
 from policies.delivery import Capabilities
 from policies.errors import PolicyInvalid, Problem
 from policies.exclusivity import overlap
-from policies.model import Asset, Party, Policy
+from policies.model import Action, Asset, Party, Permission, Policy
+from policies.terms.actions import USE
 from policies.terms.exclusivity import EXCLUSIVE
 
 OFFERS_MOST: Final = 64
@@ -130,7 +131,7 @@ def examine(
 def taken(proposals: Sequence[Proposal], dataset_id: str, agreements: Sequence[str]) -> None:
     """Raises PublicationRefused if an offer meets ground of agreements (as JSON) that exclusivity keeps apart."""
     found: list[Finding] = []
-    promised = [agreement for text in agreements if (agreement := _agreement(text)) is not None]
+    promised = [_agreement(text, dataset_id) for text in agreements]
     for index, proposal in enumerate(proposals):
         offered = replace(proposal.policy, target=Asset(dataset_id))
         met = next((met for agreement in promised if (met := overlap(offered, agreement)) is not None), None)
@@ -140,11 +141,12 @@ def taken(proposals: Sequence[Proposal], dataset_id: str, agreements: Sequence[s
     _refuse({"exclusivity-conflict": found})
 
 
-def _agreement(text: str) -> Policy | None:
+def _agreement(text: str, dataset_id: str) -> Policy:
+    """The policy of an agreement. One that cannot be read any more may promise all that there is."""
     try:
         return dsp.read(orjson.loads(text))
     except PolicyInvalid:
-        return None
+        return Policy("Agreement", "", (Permission(Action(USE)),), target=Asset(dataset_id))
 
 
 def _among(proposals: Sequence[Proposal]) -> Iterator[Finding]:

@@ -223,6 +223,20 @@ async def test_following_the_links_shows_every_dataset_once(insurer: Caller) -> 
     assert (pages, shown) == (3, list(DATASETS))
 
 
+async def test_pages_are_followed_by_get_with_what_they_were_narrowed_to(insurer: Caller) -> None:
+    wanted = {**CATALOG_REQUEST, "filter": [{"@type": "QuerySpec", "limit": 1, "offset": 1, "text": "d"}]}
+    page, shown = await insurer.post("/catalog/request", wanted), list[str]()
+    while True:
+        assert page.status == 200
+        shown += [dataset["@id"] for dataset in page.json["dataset"]]
+        link = re.fullmatch(r'<([^>]+)>; rel="next"', page.headers.get("Link", ""))
+        if link is None:
+            break
+        page = await insurer.get(link.group(1))
+
+    assert shown == list(DATASETS)[1:]
+
+
 async def test_a_page_that_we_never_linked_to_is_refused(insurer: Caller) -> None:
     for token in ("%ff", "w6", "=", "////"):
         answer = await insurer.post(f"/catalog/request?continuationToken={token}", CATALOG_REQUEST)

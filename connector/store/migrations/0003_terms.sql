@@ -39,6 +39,11 @@ CREATE TABLE exclusivity (
 
 CREATE INDEX exclusivity_of_dataset ON exclusivity (dataset);
 
+-- Agreements that were made before. Where the word stands anywhere, it is read whenever somebody looks.
+INSERT INTO exclusivity (agreement_id, counterparty, dataset, exclusive, bounds, created_at)
+SELECT id, counterparty, dataset, CASE WHEN document LIKE '%exclusive%' THEN 1 ELSE 0 END, document, created_at
+FROM agreement WHERE role = 'provider' AND state <> 'void';
+
 -- Versions of whole tables. Whoever looks at all of one before it writes takes the version along: of two that looked at once, one
 -- loses. Whoever keeps what it has read in memory sees by the version that there is more.
 CREATE TABLE ledger (
@@ -46,5 +51,4 @@ CREATE TABLE ledger (
     version INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO ledger (name, version) VALUES ('exclusivity', 0);
 INSERT INTO ledger (name, version) VALUES ('visibility', 0);
