@@ -19,6 +19,7 @@ from connector.flow.context import Context
 from connector.identity.participants import Admission
 from connector.protocol.messages import Document
 from connector.protocol.record import Effect, KeepGround, Process, Remark
+from connector.protocol.redline import comparable
 from connector.store.grounds import read_grounds
 from connector.store.rows import Grounds
 from policies import dsp
@@ -134,5 +135,7 @@ def narrows(published: Document, asked: Document) -> bool:
     try:
         container, contained = dsp.read(published), dsp.read(asked)
     except PolicyInvalid:
+        return False
+    if not (comparable(container) and comparable(contained)):
         return False
     return contains(container, contained) and (claims_exclusivity(container) or not claims_exclusivity(contained))

@@ -13,22 +13,30 @@ from policies import dsp
 from policies.compare import differences, redline
 from policies.errors import PolicyInvalid
 from policies.explain import explain_redline
+from policies.model import Policy
+from policies.walk import atoms, conditions, duties, rules
 
 _NAMES: Final = frozenset({"@id", "@type", "@context", "assigner", "assignee", "timestamp"})
+_TOO_MANY: Final = "there are too many terms to compare them one by one"
 _COMPARED: Final = frozenset({"target", "profile", "permission", "prohibition", "obligation"})
 CHANGES_MOST: Final = 100
 """Changes that a redline lists; a policy with more is another policy."""
+TERMS_MOST: Final = 300
+"""Rules and constraints of a policy that is compared term by term: the time that takes grows with their square."""
 
 
 def changes(before: Document, after: Document) -> list[Document]:
     """What ``after`` says otherwise than ``before``: kind, term, path (JSON pointers in both) and a sentence; empty: the same."""
     if before.keys() - _NAMES - _COMPARED == after.keys() - _NAMES - _COMPARED and not differences(before, after):
         return [_member(name) for name in sorted(before.keys() - _NAMES - _COMPARED) if before[name] != after[name]]
+    members = [_member(sentence.split(" ", 1)[0]) for sentence in differences(before, after)]
     try:
-        found = redline(dsp.read(before), dsp.read(after))[:CHANGES_MOST]
+        one, other = dsp.read(before), dsp.read(after)
     except PolicyInvalid as invalid:
-        unread = {"kind": "changed", "term": invalid.code, "path": invalid.path, "sentence": invalid.reason}
-        return [*(_member(sentence.split(" ", 1)[0]) for sentence in differences(before, after)), unread]
+        return [*members, {"kind": "changed", "term": invalid.code, "path": invalid.path, "sentence": invalid.reason}]
+    if not (comparable(one) and comparable(other)):
+        return [*members, {"kind": "changed", "term": "terms-too-many", "path": "", "sentence": _TOO_MANY}]
+    found = redline(one, other)[:CHANGES_MOST]
     if not found:
         return []
     return [
@@ -40,6 +48,16 @@ def changes(before: Document, after: Document) -> list[Document]:
         }
         for change, said in zip(found, explain_redline(found), strict=True)
     ]
+
+
+def comparable(policy: Policy) -> bool:
+    """Whether a policy has so few terms that it is compared with another one by one."""
+    stated = [condition for placed in rules(policy) for condition in conditions(placed.path, placed.rule)]
+    owed = [duty for placed in rules(policy) for duty in duties(placed.path, placed.rule)]
+    counted = sum(1 for path, condition in stated for _ in atoms(path, condition)) + sum(
+        1 + len(duty.action.refinements) for _, duty in owed
+    )
+    return counted + sum(1 for _ in rules(policy)) <= TERMS_MOST
 
 
 def _member(name: str) -> Document:
