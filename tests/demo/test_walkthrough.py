@@ -15,7 +15,7 @@ from connector.demo.houses import free_ports
 from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
-LONGEST_S = 90
+LONGEST_S = 180
 PORTS = ("8301", "8302", "8311", "8312")
 
 
@@ -71,12 +71,21 @@ def test_the_walkthrough_works(programs: Path, tmp_path: Path) -> None:
         r"^fine     data plane: is ready$",
         r"^fine     own DID: http://localhost:\d+/\.well-known/did\.json has our OAuth key",
         r"^fine     peer did:web:localhost%3A\d+: http://localhost:\d+/dsp/2025-1 answers$",
-        r"^trips: Trips of our fleet$",
+        r"^  The purpose is a kind of mobility planning\. — enforced at: negotiation, transfer$",
+        r"^    The price is 4900\.00 EUR\. — evidenced by: ",
+        r"^  nobody has vouched for the participant, and the dataset is not open to all$",
+        r"^urn:example:trips: Trips of our fleet$",
+        r"^    Permis : utiliser les données\.$",
+        r"^not without a purpose$",
+        r"^Agreement urn:uuid:",
         r"^  state FINALIZED$",
         r"^  state COMPLETED$",
         r"^  file .*/walk/city/received/trips\.csv$",
         r"^not decided yet$",
-        r"^  waits for a person: decide-counter-offer$",
+        r"^    Added: Permitted: sell the data\.",
+        r"^  waits for a person: decide-counter-offer, until \d{4}-",
+        r"^    Added: .*In return: delete the data\. The time since the contract is at most 2 years\.",
+        r"^  waits for a person: decide-offer",
         r"sent TERMINATION",
         r"^not answered$",
     ):
