@@ -27,14 +27,16 @@ from policies.compare import contains
 from policies.compile import compile_agreement
 from policies.decision import Decision
 from policies.delivery import Capabilities
-from policies.document import evaluate_document
 from policies.errors import PolicyInvalid
+from policies.evaluate import evaluate
 from policies.exclusivity import claims_exclusivity, overlap
 from policies.explain import Reader, explain_decision
 from policies.model import Policy
+from policies.purposes import narrowed
 from policies.terms.actions import READ
 from policies.terms.exclusivity import EXCLUSIVE
 from policies.terms.term import Request, Scope, World
+from policies.terms.time import AGREED_AT
 
 TERMS: Final = ("profile", "permission", "prohibition", "obligation")
 REASONS_MOST: Final = 20
@@ -83,9 +85,9 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     exclusive = claims_exclusivity(policy)
     grounds = await read_grounds(context.store.engine, process.subject, exclusive=exclusive)
     free = not any(_meets(policy, text) for text in grounds.agreements)
-    request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims)
-    world = World(process.updated_at, {EXCLUSIVE: free}, context.declared)
-    decision = evaluate_document(agreement, request, world)
+    request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims, narrowed(policy))
+    facts = {EXCLUSIVE: free, AGREED_AT: process.updated_at}
+    decision = evaluate(policy, request, World(process.updated_at, facts, context.declared))
     if not free:
         return Verdict(agreement, "exclusivity-conflict", (f"{_TAKEN} ({_ELSEWHERE})",))
     if not decision.permitted:

@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from connector.flow.context import Context, Note, save
+from connector.flow.context import Context, Note, save, terms_of_delivery
 from connector.flow.reactions import PULL, published_offer
 from connector.flow.standing import beginning
 from connector.protocol import process as core
@@ -103,7 +103,16 @@ async def hold_agreement(context: Context, *, agreement_id: str, dataset: str, c
     text = orjson.dumps({**document, "permission": [{"action": "use"}]}).decode()
     now = context.now_ms()
     agreement = Agreement(
-        agreement_id, counterparty, role.value, f"held:{role}:{agreement_id}", dataset, text, "binding", now, now
+        agreement_id,
+        counterparty,
+        role.value,
+        f"held:{role}:{agreement_id}",
+        dataset,
+        text,
+        "binding",
+        now,
+        now,
+        terms_of_delivery(orjson.loads(text), context.declared),
     )
     try:
         await context.store.commit([writes.insert_agreement(agreement)])
