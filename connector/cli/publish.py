@@ -12,6 +12,7 @@ import click
 
 from catalog.templates import TEMPLATES
 from connector.cli.channel import call, channel_options, show
+from connector.cli.measured import measure_options, measured
 
 MAX_TERMS_BYTES: Final = 1_048_576
 MAX_RECORD_BYTES: Final = 1_048_576
@@ -19,7 +20,7 @@ NUTS: Final = "http://data.europa.eu/nuts/code/"
 COUNTRY: Final = "http://publications.europa.eu/resource/authority/country/"
 _CONTACT: Final = re.compile(r"\s*(?P<name>[^<>]*[^<>\s])\s*<(?P<email>[^<>@\s]+@[^<>@\s]+)>\s*")
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
-_ANSWERS: Final = ("price", "place", "columns", "publisher", "contact", "description", "text_language")
+_ANSWERS: Final = ("price", "place", "columns", "publisher", "contact", "description", "text_language", "measure")
 _NEEDED: Final = ("title", "price", "place", "columns", "publisher", "contact")
 
 
@@ -79,6 +80,7 @@ def _template_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--record", type=_file, help="JSON-LD file with the catalogue record (dcat:Dataset).")
 @_template_options
+@measure_options
 @click.option(
     "--open-to",
     type=click.Choice(["admitted", "all"]),
@@ -98,6 +100,8 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
         more["record"] = _read(given["record"], MAX_RECORD_BYTES, "one record, a JSON object of type dcat:Dataset")
     if given["template"] is not None:
         more |= {"template": given["template"], "answers": answers(given)}
+        if (figures := measured(file, given)) is not None:
+            more["answers"]["quality"] = figures
     elif any(given[name] for name in _ANSWERS):
         raise click.UsageError(f"these go with --template only: {', '.join(_option(name) for name in _ANSWERS if given[name])}")
     published = call(config, lambda client: client.publish(dataset, str(file.absolute()), **more))

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from catalog.dcat.model import Agent, Contact, Dataset, Period, Text
+from catalog.dcat.model import Agent, Contact, Dataset, Period, Quality, Text
 from catalog.dcat.read import read_record
 from catalog.dcat.write import dataset_document
 from catalog.errors import DocumentError
@@ -46,6 +46,7 @@ class TemplateAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     description: str = ""
     from_ms: int | None = None
     until_ms: int | None = None
+    quality: Quality | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +164,7 @@ def _filled(us: Us, dataset_id: str, file: str, wanted: Wanted, declared: frozen
         language=language,
         description=given.description,
         period=period,
+        quality=given.quality,
     )
     try:
         filled = fill(wanted.template, answers)

@@ -252,7 +252,9 @@ def flow(two: Two) -> str:
     """A dataset for public bodies that plan mobility, and for others at a price, with the offer's id."""
     template = ("--template", "city", "--price", "4900.00", "--place", "FRA", "--publisher", "Example Motors")
     more = ("--title", "Flow", "--contact", "Data desk <desk@oem.example>", "--column", "zone=location")
-    published = two.json("provider", "publish", two.provider.folder / "zones.csv", "--id", "urn:example:flow", *template, *more)
+    zones = two.provider.folder / "zones.csv"
+    published = two.json("provider", "publish", zones, "--id", "urn:example:flow", "--measure", *template, *more)
+    assert '"https://w3id.org/carnet/terms#rows"' in json.dumps(published["dataset"])
     return str(published["dataset"]["hasPolicy"][0]["@id"])
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner, Result
 
 from connector.cli import publish
 from connector.cli.main import cli
+from connector.cli.measured import measured
 
 GIVEN: Final = {
     "--title": "Trips",
@@ -117,3 +119,41 @@ def test_a_record_is_one_object_and_beside_no_template(asked: list[dict[str, Any
     record.write_text("{}")
     assert "leave --record out" in published(tmp_path / "trips.csv", GIVEN, "--record", str(record)).output
     assert asked == []
+
+
+def test_figures_are_measured_in_the_data(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "trips.csv"
+    result = published(file, GIVEN, "--measure", "--vehicle", "speed")
+    assert result.exit_code == 0, result.output
+    assert asked[0]["answers"]["quality"] == {
+        "rows": 1,
+        "vehicles": 1,
+        "vehicles_estimated": False,
+        "trips": None,
+        "trips_estimated": False,
+        "duplicates": 0,
+        "period": None,
+        "sampling_interval_ms": None,
+        "completeness": (("speed", 1.0),),
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "answer"),
+    [
+        (("--measure", "--trip", "journey"), "cannot be measured: the data have no column 'journey'"),
+        (("--time", "t"), "--time goes with --measure"),
+        (("--clock", "ms"), "--clock goes with --measure"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(asked: list[dict[str, Any]], tmp_path: Path, more: tuple[str, ...], answer: str) -> None:
+    result = published(tmp_path / "trips.csv", GIVEN, *more)
+    assert (result.exit_code > 0, answer in result.output, asked) == (True, True, [])
+
+
+def test_only_text_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "trips.csv"
+    file.write_bytes(b"\xff\xfe")
+    given = {"measure": True, "vehicle": None, "trip": None, "time": None, "clock": None}
+    with pytest.raises(ClickException, match="no text in UTF-8"):
+        measured(file, given)
