@@ -102,9 +102,9 @@ TERMS: Final = (
         "operand",
         Bucket.METER,
         said(
-            "The time between two deliveries {operator} {value}.",
-            "Die Zeit zwischen zwei Lieferungen {operator} {value}.",
-            "Le temps entre deux livraisons {operator} {value}.",
+            "The interval from one time to the next {operator} {value}.",
+            "Der Abstand von einem Mal zum nächsten {operator} {value}.",
+            "L'intervalle d'une fois à la suivante {operator} {value}.",
         ),
         operators=ORDER,
         scopes=ALWAYS,

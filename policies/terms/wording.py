@@ -13,6 +13,7 @@ SHOWN_MOST: Final = 8
 """Values that a sentence names; more are counted."""
 _LENGTH_MOST: Final = 120
 
+# A colon where German and French would have to inflect what follows, which is the name of a concept.
 OPERATORS: Final[Mapping[Operator, Mapping[Language, str]]] = {
     Operator.EQ: {"en": "is", "de": "ist", "fr": "est"},
     Operator.NEQ: {"en": "is not", "de": "ist nicht", "fr": "n'est pas"},
@@ -20,11 +21,11 @@ OPERATORS: Final[Mapping[Operator, Mapping[Language, str]]] = {
     Operator.LTEQ: {"en": "is at most", "de": "ist höchstens", "fr": "est au plus"},
     Operator.GT: {"en": "is more than", "de": "ist größer als", "fr": "est supérieur à"},
     Operator.GTEQ: {"en": "is at least", "de": "ist mindestens", "fr": "est au moins"},
-    Operator.IS_A: {"en": "is a kind of", "de": "ist eine Art von", "fr": "est une sorte de"},
-    Operator.IS_ANY_OF: {"en": "is one of", "de": "ist eines von", "fr": "est parmi"},
-    Operator.IS_ALL_OF: {"en": "is all of", "de": "ist alles von", "fr": "est à la fois"},
-    Operator.IS_NONE_OF: {"en": "is none of", "de": "ist keines von", "fr": "n'est aucun de"},
-    Operator.IS_PART_OF: {"en": "is part of", "de": "ist Teil von", "fr": "fait partie de"},
+    Operator.IS_A: {"en": "is a kind of", "de": "fällt unter:", "fr": "relève de :"},
+    Operator.IS_ANY_OF: {"en": "is one of", "de": "ist eines von:", "fr": "est parmi :"},
+    Operator.IS_ALL_OF: {"en": "is all of", "de": "ist alles von:", "fr": "est à la fois :"},
+    Operator.IS_NONE_OF: {"en": "is none of", "de": "ist keines von:", "fr": "n'est aucun de :"},
+    Operator.IS_PART_OF: {"en": "is part of", "de": "ist Teil von:", "fr": "fait partie de :"},
     Operator.HAS_PART: {"en": "includes", "de": "umfasst", "fr": "comprend"},
 }
 

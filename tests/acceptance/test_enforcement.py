@@ -177,7 +177,7 @@ def take_away_decision(monkeypatch: pytest.MonkeyPatch, point: Point) -> None:
         case Point.CATALOGUE:
             monkeypatch.setattr(sight, "decide", lambda *_: PERMIT)
         case Point.NEGOTIATION:
-            monkeypatch.setattr(agreeing, "evaluate_document", only(Scope.NEGOTIATION))
+            monkeypatch.setattr(agreeing, "evaluate", lambda *_: PERMIT)
         case Point.PUBLICATION:
             monkeypatch.setattr(offers, "overlap", lambda *_: None)
         case Point.AGREEMENT:

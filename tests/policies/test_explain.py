@@ -118,7 +118,7 @@ PAYD: Final[dict[Language, list[str]]] = {
         "  In return: pay.",
         "    The price is 3.00 EUR.",
         "    What is counted is vehicle.",
-        "    The time between two deliveries is 1 month.",
+        "    The interval from one time to the next is 1 month.",
         "  In return: delete the data.",
         "    The time since the contract is at most 90 days.",
         "  In return: obtain the consent of the people concerned.",
@@ -217,13 +217,13 @@ REFUSED: Final[dict[Language, list[str]]] = {
     ],
     "de": [
         "Die Anfrage ist abgelehnt.",
-        "  Nicht erfüllt: Der Zweck ist eine Art von nutzungsabhängige Versicherung.",
-        "    Erfüllt ist es, wenn gilt: Der Zweck ist eine Art von nutzungsabhängige Versicherung.",
+        "  Nicht erfüllt: Der Zweck fällt unter: nutzungsabhängige Versicherung.",
+        "    Erfüllt ist es, wenn gilt: Der Zweck fällt unter: nutzungsabhängige Versicherung.",
     ],
     "fr": [
         "La demande est refusée.",
-        "  Non satisfait : La finalité est une sorte de assurance à l'usage.",
-        "    C'est satisfait si : La finalité est une sorte de assurance à l'usage.",
+        "  Non satisfait : La finalité relève de : assurance à l'usage.",
+        "    C'est satisfait si : La finalité relève de : assurance à l'usage.",
     ],
 }
 
@@ -283,7 +283,7 @@ def test_a_delivery_says_how_each_term_is_kept() -> None:
         "Owed: pay. — evidenced by: statement from receipts signed by both",
         "  The price is 3.00 EUR. — evidenced by: statement from receipts signed by both",
         "  What is counted is vehicle. — evidenced by: statement from receipts signed by both",
-        "  The time between two deliveries is 1 month. — evidenced by: statement from receipts signed by both",
+        "  The interval from one time to the next is 1 month. — evidenced by: statement from receipts signed by both",
         "Owed: delete the data. — evidenced by: signed attestation of deletion",
         "  The time since the contract is at most 90 days. — evidenced by: signed attestation of deletion",
         "Owed: obtain the consent of the people concerned. — enforced at: query plan",
@@ -329,7 +329,7 @@ def test_a_redline_reads_term_by_term() -> None:
         "Changed: urn:asset:mileage → urn:asset:other",
         "Narrowed: The purpose is a kind of usage-based insurance. → The purpose is a kind of insurance by distance.",
         "Added: The number of requests is at most 5.",
-        "Removed: In return: pay. The price is 3.00 EUR. What is counted is vehicle. The time between two deliveries is 1 month.",
+        "Removed: In return: pay. The price is 3.00 EUR. What is counted is vehicle. The interval from one time to the next is 1 month.",
     ]
     assert "Added: a party that is not shown" in said(explain_redline(redline(offer, changed), THEY))
     assert said(explain_redline(redline(offer, offer), Reader("fr"))) == ["Les conditions sont les mêmes."]
