@@ -6,12 +6,13 @@ in them the terms on the same operand. Imports the model and containment.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
 from policies.containment import affordable, contains, implies, includes
-from policies.model import ODRL, AnyConstraint, Asset, Compound, Party, Policy
+from policies.model import ODRL, AnyConstraint, Asset, Compound, Logic, Party, Policy
 from policies.plain import plain, plain_rule, resolved
 from policies.walk import Placed, Rule, duties, numbered, rules
 
@@ -71,16 +72,27 @@ def differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _bare(value: Any) -> Any:
-    """Comparable form: names are dropped inside rules, a single value equals a list of it, lists of rules have no order."""
+def _bare(value: Any, ordered: bool = False) -> Any:
+    """Comparable form: names are dropped inside rules, a single value equals a list of it, lists of rules have no order.
+
+    Where a node is a value (a reference, a typed literal), its ``@id`` and ``@type`` are what it says, not what it is called.
+    """
     if isinstance(value, Mapping):
-        return {key: _bare(inner) for key, inner in value.items() if key not in _NAMES and _bare(inner) is not None}
+        said = value if "@value" in value or value.keys() <= {"@id", "@type"} else value.keys() - _NAMES
+        bare = {key: _bare(value[key], key == Logic.AND_SEQUENCE) for key in said}
+        return {key: inner for key, inner in bare.items() if inner is not None}
     if isinstance(value, list):
         if not value:
             return None
         items = [_bare(item) for item in value]
-        return items[0] if len(items) == 1 else sorted(items, key=repr)
+        if len(items) == 1:
+            return items[0]
+        return items if ordered else sorted(items, key=_written)
     return value
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=repr)
 
 
 def _unassigned(policy: Policy) -> list[Placed]:

@@ -57,6 +57,37 @@ def test_what_only_identifies_or_orders_is_no_difference(same: dict[str, Any]) -
     assert differences(OFFER, {**OFFER, **same}) == []
 
 
+UNIT = "http://www.w3.org/ns/odrl/2/unit"
+PRICE = {"leftOperand": "payAmount", "operator": "eq", "rightOperand": {"@value": "3.00", "@type": "xsd:decimal"}}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({**PRICE, UNIT: {"@id": "urn:euro"}}, {**PRICE, UNIT: {"@id": "urn:dollar"}}),
+        (PRICE, {**PRICE, "rightOperand": {"@value": "3.00", "@type": "xsd:string"}}),
+        ({**PRICE, "rightOperand": {"@id": "urn:a"}}, {**PRICE, "rightOperand": {"@id": "urn:b"}}),
+        ({**PRICE, "rightOperand": {"@id": "urn:a"}}, {**PRICE, "rightOperand": []}),
+        ({"andSequence": [PRICE, USE]}, {"andSequence": [USE, PRICE]}),
+    ],
+)
+def test_what_a_value_is_counts_where_it_is_an_object_too(one: dict[str, Any], other: dict[str, Any]) -> None:
+    offers = [{**OFFER, "permission": [{**USE, "constraint": [constraint]}]} for constraint in (one, other)]
+    assert differences(*offers) == differences(*reversed(offers)) == ["permission is not the same"]
+
+
+def test_members_have_no_order() -> None:
+    turned = [dict(reversed(rule.items())) for rule in (COUNTED, {**COUNTED, "action": "read"})]
+    assert differences({"permission": [COUNTED, {**COUNTED, "action": "read"}]}, {"permission": turned}) == []
+
+
+def test_deep_documents_are_compared_at_once() -> None:
+    deep: dict[str, Any] = PRICE
+    for _ in range(60):
+        deep = {"or": [deep, PRICE]}
+    assert differences({**OFFER, "permission": [{**USE, "constraint": [deep]}]}, OFFER) == ["permission is not the same"]
+
+
 @pytest.mark.parametrize("member", ["target", "profile", "permission", "prohibition", "obligation"])
 def test_every_binding_member_is_compared_and_named(member: str) -> None:
     other = {**OFFER, member: "urn:other" if member in ("target", "profile") else [{"action": "odrl:distribute"}]}

@@ -329,7 +329,8 @@ def test_a_redline_reads_term_by_term() -> None:
         "Changed: urn:asset:mileage → urn:asset:other",
         "Narrowed: The purpose is a kind of usage-based insurance. → The purpose is a kind of insurance by distance.",
         "Added: The number of requests is at most 5.",
-        "Removed: In return: pay. The price is 3.00 EUR. What is counted is vehicle. The interval from one time to the next is 1 month.",
+        "Removed: In return: pay. The price is 3.00 EUR. What is counted is vehicle. "
+        "The interval from one time to the next is 1 month.",
     ]
     assert "Added: a party that is not shown" in said(explain_redline(redline(offer, changed), THEY))
     assert said(explain_redline(redline(offer, offer), Reader("fr"))) == ["Les conditions sont les mêmes."]
