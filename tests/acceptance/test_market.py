@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final, get_args
@@ -10,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from connector.client.local import Document
-from policies import dsp
+from policies import dsp, odrl
 from policies.compare import differences
 from policies.model import DPV
 from policies.narrowing import for_purpose
@@ -112,6 +113,18 @@ async def test_what_is_exclusive_is_had_by_one(market: Market) -> None:
     offer = await seen(market, market.insurer, "3")
     ours = await market.negotiated(market.insurer, BY_NUMBER["3"].target, offer)
     refused(ours, "exclusivity-conflict", "exclusive")
+
+
+@pytest.mark.parametrize("attempt", range(3))
+async def test_of_two_who_ask_at_once_one_gets_what_is_exclusive(market: Market, attempt: int) -> None:
+    dataset, (exclusive,) = f"urn:asset:race:{attempt}", BY_NUMBER["3"].policy.permissions
+    policy = replace(BY_NUMBER["3"].policy, uid=f"urn:offer:race:{attempt}", prohibitions=())
+    await market.publish(dataset, offers=[odrl.write(replace(policy, permissions=(replace(exclusive, target=None),)))])
+    (offer,) = await market.offered(market.city, dataset)
+    both = await asyncio.gather(*(market.negotiated(buyer, dataset, offer) for buyer in (market.city, market.insurer)))
+    lost, won = sorted(both, key=lambda process: str(process["state"]), reverse=True)
+    assert won["state"] == "FINALIZED"
+    refused(lost, "exclusivity-conflict", "exclusive")
 
 
 async def test_who_leaves_the_purpose_open_is_told_to_narrow_it(market: Market) -> None:
