@@ -19,7 +19,7 @@ from connector.flow.context import Context
 from connector.identity.participants import Admission
 from connector.protocol.messages import Document
 from connector.protocol.record import Effect, KeepGround, Process, Remark
-from connector.protocol.redline import comparable
+from connector.protocol.redline import changes, comparable
 from connector.store.grounds import read_grounds
 from connector.store.rows import Grounds
 from policies import dsp
@@ -43,6 +43,8 @@ REASONS_MOST: Final = 20
 """Reasons that a refusal names."""
 _TAKEN: Final = "another contract overlaps in territory, use, period and data, and one of the two is exclusive"
 _ELSEWHERE: Final = "ask for another territory, use or period"
+_LOST: Final = "an agreement has no place for what the offer says here"
+_WITHIN: Final = "say it within the permissions, prohibitions and obligations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
         offered, policy = dsp.read(process.detail.offer or {}), dsp.read(agreement)
     except PolicyInvalid as invalid:
         return Verdict(agreement, "policy-unreadable", (f"{invalid.path or '/'}: {invalid.reason}",))
+    lost = changes({**(process.detail.offer or {}), "target": process.subject}, agreement)
+    if lost:
+        said = tuple(f"{change['path'] or '/'}: {_LOST} ({_WITHIN})" for change in lost[:REASONS_MOST])
+        return Verdict(agreement, "policy-unreadable", said)
     problems = (*dsp.without_form(offered), *compile_agreement(policy, Capabilities(terms=context.declared)).problems)
     if problems:
         said = tuple(f"{found.path or '/'}: {found.sentence} ({found.remedy})" for found in problems[:REASONS_MOST])

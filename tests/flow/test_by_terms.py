@@ -71,6 +71,20 @@ async def test_a_buyer_that_narrows_the_purpose_gets_the_contract_for_that(stree
     assert ("decided", "permitted") in await remarks(street.provider, ours)
 
 
+@pytest.mark.parametrize("operand", ["odrl:dateTime", "odrl:elapsedTime"])
+async def test_what_an_agreement_has_no_place_for_is_not_lost_on_the_way(street: Street, operand: str) -> None:
+    """An offer may say its conditions for all of its rules at once; an agreement without them would permit more."""
+    until: Any = {"@value": "2100-01-01T00:00:00Z", "@type": "xsd:dateTime"} if operand == "odrl:dateTime" else "P30D"
+    condition = when(operand, "lt", until)
+    offer = await offered(street, allows(condition))
+    hoisted = {name: value for name, value in offer.items() if name != "permission"}
+    ours, theirs = await asked(street, {**hoisted, **allows(), "constraint": [condition]})
+    assert (ours.state, ours.detail.agreement) == (State.TERMINATED, None)
+    assert theirs.detail.ended is not None
+    assert theirs.detail.ended.code == "policy-unreadable"
+    assert "has no place" in theirs.detail.ended.reason[0]
+
+
 async def test_an_agreement_is_stored_with_its_terms_of_delivery(street: Street) -> None:
     until = when("odrl:dateTime", "lt", {"@value": "2100-01-01T00:00:00Z", "@type": "xsd:dateTime"})
     ours, theirs = await asked(street, await offered(street, allows(ACADEMIC, until)))
