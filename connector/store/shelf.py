@@ -170,9 +170,11 @@ class Shelf:
             found |= dict.fromkeys(dataset for dataset, visibility in rows if visibility in known)
             if len(rows) < chunk:
                 break
-            # The last dataset may have more offers than were read: it is looked at again.
+            # The last dataset may have more offers than were read: it is looked at again, with more of them at a time.
             complete = [dataset for dataset, _ in rows if dataset != rows[-1][0]]
-            after, chunk = complete[-1] if complete else rows[-1][0], min(2 * chunk, CHUNK_MOST)
+            if complete or chunk == CHUNK_MOST:
+                after = complete[-1] if complete else rows[-1][0]
+            chunk = min(2 * chunk, CHUNK_MOST)
         return list(found)[:limit]
 
     async def shown(self, ids: Sequence[str], seen: Collection[str]) -> list[Shown]:

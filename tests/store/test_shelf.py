@@ -68,6 +68,13 @@ async def test_more_offers_than_are_looked_through_at_a_time(store: ControlStore
     assert await store.shelf.visible(ALL, "", 5) == ["b"]
 
 
+async def test_a_dataset_is_not_passed_over_for_the_offers_before_the_one_that_is_seen(store: ControlStore) -> None:
+    await put(store, "a", *["hidden"] * 40, "v3")
+    await put(store, "b", "v3")
+    assert await store.shelf.visible(ALL, "", 1) == ["a"]
+    assert await store.shelf.visible(ALL, "", 5) == ["a", "b"]
+
+
 @pytest.mark.parametrize("seen", [FEW, ALL], ids=["merged", "looked through"])
 async def test_words_and_themes_narrow(store: ControlStore, seen: set[str]) -> None:
     await put(store, "a", "v3", words="trips of 100% fleet_7", theme="\nurn:theme:x\nurn:theme:y\n")
