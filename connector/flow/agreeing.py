@@ -7,6 +7,7 @@ ours, of our own accord or by a person, who decides what is in the provider's in
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ from policies.terms.term import Request, Scope, World
 from policies.terms.time import AGREED_AT
 
 TERMS: Final = ("profile", "permission", "prohibition", "obligation")
+AT_A_TIME: Final = 20
+"""Agreements that are looked at in a row before others get their turn on the loop."""
 REASONS_MOST: Final = 20
 """Reasons that a refusal names."""
 _TAKEN: Final = "another contract overlaps in territory, use, period and data, and one of the two is exclusive"
@@ -80,7 +83,7 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
         offered, policy = dsp.read(process.detail.offer or {}), dsp.read(agreement)
     except PolicyInvalid as invalid:
         return Verdict(agreement, "policy-unreadable", (f"{invalid.path or '/'}: {invalid.reason}",))
-    lost = changes({**(process.detail.offer or {}), "target": process.subject}, agreement)
+    lost = _lost(process, agreement)
     if lost:
         said = tuple(f"{change['path'] or '/'}: {_LOST} ({_WITHIN})" for change in lost[:REASONS_MOST])
         return Verdict(agreement, "policy-unreadable", said)
@@ -90,7 +93,7 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
         return Verdict(agreement, "policy-unenforceable", said)
     exclusive = claims_exclusivity(policy)
     grounds = await read_grounds(context.store.engine, process.subject, exclusive=exclusive)
-    free = not any(_meets(policy, text) for text in grounds.agreements)
+    free = not await _met(policy, grounds)
     request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims, narrowed(policy))
     facts = {EXCLUSIVE: free, AGREED_AT: process.updated_at}
     decision = evaluate(policy, request, World(process.updated_at, facts, context.declared))
@@ -99,6 +102,22 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     if not decision.permitted:
         return Verdict(agreement, "policy-denied", reasons_of(decision, process.counterparty, claims))
     return Verdict(agreement, effects=(_entered(grounds, exclusive=exclusive), Remark("decided", "permitted")))
+
+
+def _lost(process: Process, agreement: Document) -> list[Document]:
+    """What the offer says beside what an agreement takes over from it, where that makes a difference."""
+    offer = {**(process.detail.offer or {}), "target": process.subject}
+    return changes(offer, agreement) if offer.keys() - agreement.keys() - {*TERMS, "@context"} else []
+
+
+async def _met(policy: Policy, grounds: Grounds) -> bool:
+    """Whether exclusivity forbids an agreement beside one of those that there are; others have their turn while it looks."""
+    for index, text in enumerate(grounds.agreements):
+        if index % AT_A_TIME == 0:
+            await asyncio.sleep(0)
+        if _meets(policy, text):
+            return True
+    return False
 
 
 def _entered(grounds: Grounds, *, exclusive: bool) -> KeepGround:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 import orjson
@@ -48,12 +49,17 @@ def digest_of(document: Document) -> str:
 
 
 def check_texts(document: Document) -> None:
-    """PostgreSQL keeps no text with a NUL in it, so what is stored as it stands has none. Raises BadMessage."""
-    nested = (document.get("offer"), document.get("agreement"))
-    for part in (document, *(part for part in nested if isinstance(part, dict))):
-        for name, value in part.items():
-            if isinstance(value, str) and "\0" in value:
-                raise BadMessage("text-invalid", f"{name:.80} has the character U+0000 in it; leave it out")
+    """PostgreSQL keeps no text with a NUL in it, so what is stored or quoted as it stands has none. Raises BadMessage."""
+    open_parts: list[tuple[str, Any]] = [*document.items()]
+    while open_parts:
+        name, value = open_parts.pop()
+        if "\0" in name or (isinstance(value, str) and "\0" in value):
+            said = name.replace("\0", "")
+            raise BadMessage("text-invalid", f"{said:.80} has the character U+0000 in it; leave it out")
+        if isinstance(value, dict) and name != "reason":
+            open_parts += value.items()
+        elif isinstance(value, list) and name != "reason":
+            open_parts += ((name, item) for item in value)
 
 
 def acknowledgement(process: Process) -> str:

@@ -26,6 +26,7 @@ def nested(depth: int) -> bytes:
 
 
 OFFER = {"@type": "Offer", "@id": "offer-d1", "target": "d1", "permission": USE}
+NUL = {"action": "use", "constraint": [{"leftOperand": "urn:a\0b", "operator": "eq", "rightOperand": "x"}]}
 
 # what is sent, the status, the code, and a word that the reason must have
 BODIES: dict[str, tuple[Json | bytes, int, str, str]] = {
@@ -50,6 +51,8 @@ BODIES: dict[str, tuple[Json | bytes, int, str, str]] = {
     "a number for an id": (request(consumerPid=7), 400, "member-invalid", "consumerPid"),
     "a long id": (request(consumerPid="p" * 3000), 400, "member-invalid", "consumerPid"),
     "a NUL": (request(consumerPid="p\0"), 400, "text-invalid", "consumerPid"),
+    "a NUL in a term": (request(offer=OFFER | {"permission": [NUL]}), 400, "text-invalid", "leftOperand"),
+    "a NUL in a name": (request(offer=OFFER | {"permission": [{"action": "use", "u:\0": "x"}]}), 400, "text-invalid", "u:"),
     "a dataset that is not there": (request(offer=OFFER | {"target": "d9"}), 400, "dataset-unknown", "catalogue"),
     "an offer that is not there": (request(offer=OFFER | {"@id": "offer-d2"}), 400, "offer-unknown", "catalogue"),
 }

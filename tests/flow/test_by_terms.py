@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from connector.flow import acts, begin, deciding, publish, timers
+from connector.flow import acts, agreeing, begin, deciding, publish, timers
 from connector.flow.context import Choices
 from connector.protocol.errors import Conflict
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind, Message, State
+from connector.store.rows import Grounds
 from tests.flow.house import DATASET, OFFER, House, Street
 from tests.flow.test_acceptance import negotiation, rest
 
@@ -83,6 +85,29 @@ async def test_what_an_agreement_has_no_place_for_is_not_lost_on_the_way(street:
     assert theirs.detail.ended is not None
     assert theirs.detail.ended.code == "policy-unreadable"
     assert "has no place" in theirs.detail.ended.reason[0]
+
+
+async def test_others_have_their_turn_while_many_agreements_are_looked_at(street: Street, monkeypatch: Any) -> None:
+    ours, _ = await asked(street, await offered(street, allows(ACADEMIC)))
+    held = (orjson.dumps(ours.detail.agreement).decode(),) * 10 * agreeing.AT_A_TIME
+
+    async def many(*_: Any, **__: Any) -> Grounds:
+        return Grounds(0, len(held), held)
+
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(agreeing, "read_grounds", many)
+    running = asyncio.create_task(others())
+    verdict = await agreeing.judge_agreement(street.provider.context, ours, {})
+    running.cancel()
+    assert verdict.code is None
+    assert turns >= 9
 
 
 async def test_an_agreement_is_stored_with_its_terms_of_delivery(street: Street) -> None:
