@@ -122,11 +122,12 @@ async def _after_provider(context: Context, decision: Decision, claims: Mapping[
 
 
 async def _answer_request(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
-    """Agree to what was published, or to less; refuse with reasons; leave other terms to a person."""
+    """Agree to what is published, or to less; refuse with reasons; leave other terms, and what was withdrawn, to a person."""
     process = decision.process
     asked = process.detail.offer or {}
     dataset = await context.store.dataset(process.subject)
-    published = None if dataset is None else published_offer(orjson.loads(dataset.document), asked.get("@id", ""))
+    standing = dataset is not None and dataset.withdrawn_at is None
+    published = published_offer(orjson.loads(dataset.document), asked.get("@id", "")) if dataset and standing else None
     redline = [] if published is None else changes(_about(process, published), _about(process, asked))
     if published is None or (redline and not narrows(published, asked)):
         return _pending(context, _with_redline(decision, redline), "decide-counter-offer")

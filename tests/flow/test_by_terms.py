@@ -234,6 +234,18 @@ async def test_another_offer_gives_another_time_to_decide(street: Street) -> Non
     assert (await negotiation(street.provider)).state is State.TERMINATED
 
 
+async def test_what_was_withdrawn_meanwhile_is_left_to_a_person(street: Street) -> None:
+    offer = await offered(street, allows(RESEARCH))
+    ours, theirs = await asked(street, {**offer, **allows()})
+    await acts.offer(street.provider.context, ours.id, allows(ACADEMIC))
+    await rest(street)
+    await publish.withdraw(street.provider.context, DATASET)
+    await acts.offer(street.consumer.context, theirs.id, offer)
+    await rest(street)
+    ours = await negotiation(street.provider)
+    assert (ours.state, ours.detail.pending) == (State.REQUESTED, "decide-counter-offer")
+
+
 async def test_each_pending_step_can_be_approved(street: Street) -> None:
     """All by hand, on both sides, from the request to the data."""
     for house in (street.provider, street.consumer):
