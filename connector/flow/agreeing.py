@@ -40,8 +40,6 @@ from policies.terms.term import Request, Scope, World
 from policies.terms.time import AGREED_AT
 
 TERMS: Final = ("profile", "permission", "prohibition", "obligation")
-AT_A_TIME: Final = 20
-"""Agreements that are looked at in a row before others get their turn on the loop."""
 REASONS_MOST: Final = 20
 """Reasons that a refusal names."""
 _TAKEN: Final = "another contract overlaps in territory, use, period and data, and one of the two is exclusive"
@@ -112,9 +110,8 @@ def _lost(process: Process, agreement: Document) -> list[Document]:
 
 async def _met(policy: Policy, grounds: Grounds) -> bool:
     """Whether exclusivity forbids an agreement beside one of those that there are; others have their turn while it looks."""
-    for index, text in enumerate(grounds.agreements):
-        if index % AT_A_TIME == 0:
-            await asyncio.sleep(0)
+    for text in grounds.agreements:
+        await asyncio.sleep(0)
         if _meets(policy, text):
             return True
     return False

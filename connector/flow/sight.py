@@ -37,7 +37,7 @@ HOLDS_MOST_MS: Final = 3_600_000
 TIMED_MOST_MS: Final = 60_000
 """The same where a policy has a clock whose moments are not plain instants."""
 AT_A_TIME: Final = 50
-"""Decisions in a row before others get their turn on the loop."""
+"""Policies that are read, or decided, in a row before others get their turn on the loop."""
 _UID: Final = "urn:carnet:offer"
 
 
@@ -120,8 +120,13 @@ class Sight:
         if version != self._version:
             digests = await shelf.digests()
             found = await shelf.visibilities([digest for digest in digests if digest not in self._known])
+            read: dict[str, _Known] = {}
+            for number, each in enumerate(found):
+                if number % AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+                read[each.digest] = _read(each)
             kept = {digest: self._known[digest] for digest in digests if digest in self._known}
-            self._known = kept | {each.digest: _read(each) for each in found}
+            self._known = kept | read
             self._version = version
         return version
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from connector.flow.filters import first_page
 from connector.identity.interface import Principal
 from connector.protocol.errors import BadMessage, NotFound
 from connector.store.engine import Statement
+from connector.store.rows import Visibility
 from connector.store.shelf import Wanted
 from policies.terms.party import CONSUMER_KIND, PUBLIC_BODY
 from policies.terms.time import DATE_TIME
@@ -217,3 +219,38 @@ async def test_what_an_earlier_release_published_is_shown_as_it_was(context: Any
     looked = await shelf.why_not(context, SHOP, "urn:old")
     assert [(each.shown, each.open_to) for each in looked] == [(True, "admitted"), (False, "nobody")]
     assert looked[1].decision.reasons[0].remedy == "publish it again"
+
+
+async def test_others_have_their_turn_while_many_policies_are_read(street: Street) -> None:
+    many = [sight.visibility(when(DATE_TIME, "lt", f"{year}-01-01T00:00:00Z"), "all") for year in range(2100, 2600)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    class Unasked(sight.Sight):
+        """It reads, and decides nothing."""
+
+        async def _look(self, *_: Any) -> dict[str, sight.Looked]:
+            return {}
+
+    class Told:
+        """A shelf that answers at once."""
+
+        async def version(self) -> int:
+            return 1
+
+        async def digests(self) -> list[str]:
+            return [each.digest for each in many]
+
+        async def visibilities(self, _: Any) -> list[Visibility]:
+            return many
+
+    told: Any = Told()
+    running = asyncio.create_task(others())
+    await Unasked().seen(told, CITY, street.now_ms(), frozenset())
+    running.cancel()
+    assert turns >= len(many) // sight.AT_A_TIME - 1
