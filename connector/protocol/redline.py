@@ -28,16 +28,17 @@ TERMS_MOST: Final = 300
 def changes(before: Document, after: Document) -> list[Document]:
     """What ``after`` says otherwise than ``before``: kind, term, path (JSON pointers in both) and a sentence; empty: the same."""
     if before.keys() - _NAMES - _COMPARED == after.keys() - _NAMES - _COMPARED and not differences(before, after):
-        return [_member(name) for name in sorted(before.keys() - _NAMES - _COMPARED) if before[name] != after[name]]
+        found = [_member(name) for name in sorted(before.keys() - _NAMES - _COMPARED) if before[name] != after[name]]
+        return found or _garbled(before, after)
     members = [_member(sentence.split(" ", 1)[0]) for sentence in differences(before, after)]
     try:
         one, other = dsp.read(before), dsp.read(after)
     except PolicyInvalid as invalid:
-        return [*members, {"kind": "changed", "term": invalid.code, "path": invalid.path, "sentence": invalid.reason}]
+        return [*members, _unreadable(invalid)]
     if not (comparable(one) and comparable(other)):
         return [*members, {"kind": "changed", "term": "terms-too-many", "path": "", "sentence": _TOO_MANY}]
-    found = redline(one, other)[:CHANGES_MOST]
-    if not found:
+    listed = redline(one, other)[:CHANGES_MOST]
+    if not listed:
         return []
     return [
         {
@@ -46,8 +47,27 @@ def changes(before: Document, after: Document) -> list[Document]:
             "path": change.other_path or change.path or "",
             "sentence": said.sentence,
         }
-        for change, said in zip(found, explain_redline(found), strict=True)
+        for change, said in zip(listed, explain_redline(listed), strict=True)
     ]
+
+
+def _garbled(before: Document, after: Document) -> list[Document]:
+    """What makes ``after`` unreadable where ``before`` can be read and, but for names and types of its parts, says the same."""
+    if all(before.get(name) == after.get(name) for name in _COMPARED):
+        return []
+    try:
+        dsp.read(before)
+    except PolicyInvalid:
+        return []
+    try:
+        dsp.read(after)
+    except PolicyInvalid as invalid:
+        return [_unreadable(invalid)]
+    return []
+
+
+def _unreadable(invalid: PolicyInvalid) -> Document:
+    return {"kind": "changed", "term": invalid.code, "path": invalid.path, "sentence": invalid.reason}
 
 
 def comparable(policy: Policy) -> bool:

@@ -59,6 +59,16 @@ def test_what_cannot_be_read_differs() -> None:
     assert changes(offer(), offer(**{"x:y": 2}))
 
 
+def test_a_rule_that_is_called_what_it_is_not_is_a_change_if_only_one_side_does() -> None:
+    plain, named, garbled = (
+        {**offer(), "permission": [{"action": "use", **said}]}
+        for said in ({}, {"@id": "urn:rule:1", "@type": "Permission"}, {"@type": "Prohibition"})
+    )
+    assert changes(plain, named) == []
+    assert [change["term"] for change in changes(plain, garbled)] == ["type-unexpected"]
+    assert changes(garbled, named) == []
+
+
 def test_a_redline_has_an_end() -> None:
     many = offer()
     many["prohibition"] = [{"action": f"https://x.example/{number}"} for number in range(CHANGES_MOST + 5)]
