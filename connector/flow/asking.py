@@ -18,6 +18,7 @@ from connector.flow.told import Document, policy_told, simulation_told
 from connector.identity.interface import Principal
 from connector.identity.participants import Admission, Claims
 from connector.protocol.errors import CallerError, NotFound
+from connector.protocol.messages import PULL
 from connector.store.rows import Offered
 from policies import dsp
 from policies.delivery import Capabilities
@@ -27,7 +28,6 @@ from policies.model import Policy
 from policies.simulation import Case, simulate
 from policies.terms.time import AGREED_AT
 
-PULL: Final = "HttpData-PULL"
 NOT_OPEN: Final = "not-open"
 """The code of the reason why an offer is not shown to somebody whatever its policy says."""
 

@@ -12,11 +12,11 @@ from typing import Final
 import orjson
 
 from connector.flow.context import Context, Note, save, terms_of_delivery
-from connector.flow.reactions import PULL, published_offer
+from connector.flow.reactions import published_offer
 from connector.flow.standing import beginning
 from connector.protocol import process as core
 from connector.protocol.errors import CallerError, Conflict, NotFound
-from connector.protocol.messages import Document
+from connector.protocol.messages import PULL, Document
 from connector.protocol.record import Detail, Process
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store import writes

@@ -20,12 +20,11 @@ from catalog.records import findings
 from catalog.templates import TEMPLATES, Answers, fill
 from connector.flow.offers import Finding, PublicationRefused
 from connector.protocol.errors import CallerError
-from connector.protocol.messages import Document
+from connector.protocol.messages import PULL, Document
 from connector.store.rows import OpenTo
 from policies import odrl
 from policies.delivery import Capabilities
 
-PULL: Final = "HttpData-PULL"
 WORDS_MOST: Final = 20_000
 """Most text of a dataset that a search looks in (characters)."""
 

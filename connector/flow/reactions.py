@@ -21,13 +21,12 @@ from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
 from connector.protocol import process as core
 from connector.protocol.errors import BadMessage
-from connector.protocol.messages import AnyMessage, Document
+from connector.protocol.messages import PULL, AnyMessage, Document
 from connector.protocol.record import Alarm, Decision, Detail, Effect, Flow, Process, Remark
 from connector.protocol.redline import changes
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store.rows import Agreement
 
-PULL: Final = "HttpData-PULL"
 DECISION_ALARM: Final = "decision-deadline"
 
 

@@ -17,6 +17,8 @@ import msgspec
 from connector.protocol.states import Kind, Message, Role
 
 DSP_CONTEXT: Final = "https://w3id.org/dspace/2025/1/context.jsonld"
+PULL: Final = "HttpData-PULL"
+"""The one transfer format that is served: the consumer fetches over HTTP."""
 
 Document = dict[str, Any]
 """A JSON object in the normalised form."""
