@@ -50,7 +50,7 @@ readme: .venv/dev.stamp
 lock: .venv/dev.stamp
 	$(COMPILE) --output-file requirements.txt pyproject.toml
 	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
-	@! grep -nE 'file:|://|^-' requirements.txt requirements-dev.txt || { echo "the lock names a place" >&2; exit 1; }
+	@! grep -nE 'file:/|://|^-' requirements.txt requirements-dev.txt || { echo "the lock names a place" >&2; exit 1; }
 
 clean:
 	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .tck .oauth

@@ -60,18 +60,23 @@ class Plane:
 
         Raises CallerError if the file cannot be published, Unavailable if the data plane is not there.
         """
-        body = orjson.dumps({"path": path})
+        return await self.ask("PUT", f"/carnet/sources/{quote(dataset_id, safe='')}", {"path": path})
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One call of the data plane's own ones (``/carnet/...``), and its answer.
+
+        Raises CallerError with the data plane's code if it says no, Unavailable if it is not there or fails.
+        """
         try:
-            answer = await self._call("PUT", f"/carnet/sources/{quote(dataset_id, safe='')}", body)
+            status, answer = await self._call(method, path, b"" if body is None else orjson.dumps(body))
         except (EgressRefused, PeerUnreachable) as error:
             raise Unavailable("data-plane-away", f"the data plane cannot be reached: {error.reason}") from error
-        document: dict[str, Any] = orjson.loads(answer[1] or b"{}")
-        if answer[0] >= 500 or answer[0] == 401:
-            raise Unavailable("data-plane-failed", f"the data plane answered {answer[0]}; see its log")
-        if answer[0] >= 300:
-            raise CallerError(
-                str(document.get("code", "source-refused")), str(document.get("detail", "the file cannot be published"))
-            )
+        document: dict[str, Any] = orjson.loads(answer or b"{}")
+        if status >= 500 or status == 401:
+            raise Unavailable("data-plane-failed", f"the data plane answered {status}; see its log")
+        if status >= 300:
+            code, detail = document.get("code", "data-plane-refused"), document.get("detail", f"it answered {status}")
+            raise CallerError(str(code), str(detail))
         return document
 
     async def _call(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:

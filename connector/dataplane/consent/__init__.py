@@ -1,0 +1,1 @@
+"""The consent ledger: who agreed to what, read at a number."""

@@ -1,0 +1,1 @@
+-- What was delivered, metered and released.

@@ -1,0 +1,1 @@
+-- Tokens that expire and are renewed; workers that share the database.

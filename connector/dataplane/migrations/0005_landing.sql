@@ -1,0 +1,1 @@
+-- Where received data stand, and what was erased of them.

@@ -1,0 +1,1 @@
+-- Evidence of deliveries: receipts, duties to erase, statements; and what each dataset can be governed by.
