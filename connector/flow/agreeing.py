@@ -27,7 +27,6 @@ from policies import dsp
 from policies.compare import contains
 from policies.compile import compile_agreement
 from policies.decision import Decision
-from policies.delivery import Capabilities
 from policies.errors import PolicyInvalid
 from policies.evaluate import evaluate
 from policies.exclusivity import claims_exclusivity, overlap
@@ -85,7 +84,8 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     if lost:
         said = tuple(f"{change['path'] or '/'}: {_LOST} ({_WITHIN})" for change in lost[:REASONS_MOST])
         return Verdict(agreement, "policy-unreadable", said)
-    problems = (*dsp.without_form(offered), *compile_agreement(policy, Capabilities(terms=context.declared)).problems)
+    able = await context.able(process.subject)
+    problems = (*dsp.without_form(offered), *compile_agreement(policy, able).problems)
     if problems:
         said = tuple(f"{found.path or '/'}: {found.sentence} ({found.remedy})" for found in problems[:REASONS_MOST])
         return Verdict(agreement, "policy-unenforceable", said)
@@ -94,7 +94,7 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     free = not await _met(policy, grounds)
     request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims, narrowed(policy))
     facts = {EXCLUSIVE: free, AGREED_AT: process.updated_at}
-    decision = evaluate(policy, request, World(process.updated_at, facts, context.declared))
+    decision = evaluate(policy, request, World(process.updated_at, facts, able.terms))
     if not free:
         return Verdict(agreement, "exclusivity-conflict", (f"{_TAKEN} ({_ELSEWHERE})",))
     if not decision.permitted:

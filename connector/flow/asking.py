@@ -19,6 +19,7 @@ from connector.identity.interface import Principal
 from connector.identity.participants import Admission, Claims
 from connector.protocol.errors import CallerError, NotFound
 from connector.protocol.messages import PULL
+from connector.protocol.states import Role
 from connector.store.rows import Offered
 from policies import dsp
 from policies.delivery import Capabilities
@@ -54,9 +55,12 @@ async def explain(context: Context, what: str, reader: Reader) -> Document:
     """
     agreements = await context.store.agreements_by_id(what)
     if agreements:
-        return policy_told(_read(orjson.loads(agreements[0].document)), _capabilities(context), reader)
+        ours = agreements[0].role == Role.PROVIDER.value
+        able = await context.able(agreements[0].dataset) if ours else Capabilities(context.declared, formats=frozenset({PULL}))
+        return policy_told(_read(orjson.loads(agreements[0].document)), able, reader)
     offer = await _offer(context, what)
-    return policy_told(_read({**orjson.loads(offer.document), "target": offer.dataset}), _capabilities(context), reader)
+    said = _read({**orjson.loads(offer.document), "target": offer.dataset})
+    return policy_told(said, await context.able(offer.dataset), reader)
 
 
 async def suppose(context: Context, what: str, supposed: Supposed, reader: Reader) -> list[Document]:
@@ -72,7 +76,7 @@ async def suppose(context: Context, what: str, supposed: Supposed, reader: Reade
         for reason in looked.decision.reasons
         if reason.code == NOT_OPEN
     }
-    able, told = _capabilities(context), list[Document]()
+    able, told = await context.able(offers[0].dataset), list[Document]()
     for offer in offers:
         policy = _read(orjson.loads(offer.document))
         found = simulation_told(policy, case, simulate(policy, case, able), able, reader)
@@ -105,7 +109,3 @@ def _read(document: Document) -> Policy:
         return dsp.read(document)
     except PolicyInvalid as invalid:
         raise CallerError("policy-unreadable", f"{invalid.path or '/'}: {invalid.reason}") from invalid
-
-
-def _capabilities(context: Context) -> Capabilities:
-    return Capabilities(context.declared, formats=frozenset({PULL}))

@@ -102,6 +102,11 @@ class Context:
     sight: Sight = field(default_factory=Sight)
     declared: frozenset[str] = frozenset()
 
+    async def able(self, dataset_id: str) -> Capabilities:
+        """What our data plane said when the dataset was published that it can do with it; nothing, if it never said so."""
+        known = await self.store.able(dataset_id)
+        return msgspec.json.decode(known, type=Capabilities) if known else Capabilities()
+
     def callback(self, counterparty: str) -> str:
         """The base address at which ``counterparty`` calls us: the one whose way to identify it uses."""
         return self.callback_for(counterparty) or self.callback_address

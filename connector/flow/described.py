@@ -84,24 +84,26 @@ class Described:
     theme: str = ""
 
 
-def describe(us: Us, dataset_id: str, file: str, wanted: Wanted, declared: frozenset[str]) -> tuple[Described, list[Document]]:
-    """The dataset, and the offers that a template makes. Raises PublicationRefused with all that is wrong with the record."""
+def describe(us: Us, dataset_id: str, file: str, wanted: Wanted, able: Capabilities) -> tuple[Described, list[Document]]:
+    """The dataset, and the offers that a template makes. Raises PublicationRefused with all that is wrong with the record.
+
+    ``able`` is what the data plane found out about the source: where it knows the columns, a record cannot name others.
+    """
     if wanted.template is not None:
-        return _filled(us, dataset_id, file, wanted, declared)
+        return _filled(us, dataset_id, file, wanted, able)
     if wanted.record is not None:
-        return _recorded(us, dataset_id, _record(dataset_id, wanted.record), wanted.record, declared), []
-    return _titled(us, dataset_id, wanted, declared), []
+        return _recorded(us, dataset_id, _record(dataset_id, wanted.record), wanted.record, able), []
+    return _titled(us, dataset_id, wanted, able), []
 
 
-def _titled(us: Us, dataset_id: str, wanted: Wanted, declared: frozenset[str]) -> Described:
+def _titled(us: Us, dataset_id: str, wanted: Wanted, able: Capabilities) -> Described:
     distribution: Document = {"@type": "Distribution", "format": PULL, "accessService": us.service()}
     document: Document = {"@id": dataset_id, "@type": "Dataset", "distribution": [distribution]}
     if wanted.title:
         document["http://purl.org/dc/terms/title"] = wanted.title
     if wanted.media_type:
         distribution["http://www.w3.org/ns/dcat#mediaType"] = wanted.media_type
-    able = Capabilities(declared, formats=frozenset({PULL}))
-    return Described(document, document, able, {}, _words([dataset_id, wanted.title]))
+    return Described(document, document, replace(able, formats=frozenset({PULL})), {}, _words([dataset_id, wanted.title]))
 
 
 def _record(dataset_id: str, given: Document) -> Dataset:
@@ -116,20 +118,23 @@ def _record(dataset_id: str, given: Document) -> Dataset:
     return record
 
 
-def _recorded(us: Us, dataset_id: str, given: Dataset, said: Document, declared: frozenset[str]) -> Described:
+def _recorded(us: Us, dataset_id: str, given: Dataset, said: Document, able: Capabilities) -> Described:
     found = [Finding(each.code, f"/record{each.path}", each.reason) for each in findings(given)]
     found += [
         Finding("format-unsupported", f"/record/dcat:distribution/{index}/vdx:transferFormat", f"files leave as {PULL} only")
         for index, each in enumerate(given.distributions)
         if each.transfer not in (PULL, "")
     ]
+    found += _beyond(given, able)
     if found:
         raise PublicationRefused("record-invalid", found)
     record = replace(given, distributions=tuple(_of_ours(us, each) for each in given.distributions))
-    able = Capabilities(
-        declared,
-        columns=frozenset(each.path for each in record.columns if each.path) if record.columns else None,
-        sampling_interval_ms=record.quality.sampling_interval_ms if record.quality else None,
+    named = frozenset(each.path for each in record.columns if each.path) if record.columns else None
+    sampled = record.quality.sampling_interval_ms if record.quality else None
+    able = replace(
+        able,
+        columns=named if able.columns is None else able.columns,
+        sampling_interval_ms=sampled if able.sampling_interval_ms is None else able.sampling_interval_ms,
         formats=frozenset(each.transfer for each in record.distributions),
     )
     bare, brief = dataset_document(record, []), dataset_document(record, [], brief=True)
@@ -139,12 +144,29 @@ def _recorded(us: Us, dataset_id: str, given: Dataset, said: Document, declared:
     return Described(bare, brief, able, said, _words(_texts(dataset_id, record)), theme)
 
 
+def _beyond(record: Dataset, able: Capabilities) -> list[Finding]:
+    """What a record promises and the source does not hold."""
+    found: list[Finding] = []
+    for index, column in enumerate(record.columns):
+        if able.columns is not None and column.path and column.path not in able.columns:
+            said = f"the source has no column {column.path:.80}"
+            found.append(
+                Finding("record-column-unknown", f"/record/columns/{index}", said, "leave it out, or map a column to it")
+            )
+    claimed = record.quality.sampling_interval_ms if record.quality else None
+    measured = able.sampling_interval_ms
+    if claimed is not None and measured is not None and claimed < measured:
+        said = f"the record says that it was measured every {claimed} ms; it is every {measured} ms"
+        found.append(Finding("record-sampling-untrue", "/record/quality", said, "state what was measured"))
+    return found
+
+
 def _of_ours(us: Us, distribution: Any) -> Any:
     service = replace(distribution.service, iri=us.service()["@id"], endpoint_url=us.address)
     return replace(distribution, service=service)
 
 
-def _filled(us: Us, dataset_id: str, file: str, wanted: Wanted, declared: frozenset[str]) -> tuple[Described, list[Document]]:
+def _filled(us: Us, dataset_id: str, file: str, wanted: Wanted, able: Capabilities) -> tuple[Described, list[Document]]:
     given = wanted.answers
     if wanted.template not in TEMPLATES or given is None:
         raise CallerError("template-unknown", f"a template is one of {', '.join(TEMPLATES)}, and has answers")
@@ -171,7 +193,7 @@ def _filled(us: Us, dataset_id: str, file: str, wanted: Wanted, declared: frozen
         wrong = Finding(error.code, f"/answers{error.path}", error.reason)
         raise PublicationRefused("answers-invalid", [wrong]) from error
     said: Document = {"template": wanted.template, "answers": msgspec.to_builtins(given)}
-    return _recorded(us, dataset_id, filled.record, said, declared), [odrl.write(filled.offer)]
+    return _recorded(us, dataset_id, filled.record, said, able), [odrl.write(filled.offer)]
 
 
 def _texts(dataset_id: str, record: Dataset) -> list[str]:

@@ -55,7 +55,7 @@ async def _complete(context: Context, row: Published) -> None:
 
 def _offer(context: Context, row: Published, given: Document) -> tuple[Document, Visibility]:
     """The offer as it stands in the catalogue from now on, and who sees it."""
-    able = Capabilities(context.declared)
+    able = Capabilities()
     try:
         proposal = examine([given], row.id, context.participant_id, able, iter(context.new_id, None))[0]
     except PublicationRefused as refused:

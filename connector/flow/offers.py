@@ -128,6 +128,21 @@ def examine(
     return proposals
 
 
+def refuse_releases(releases: Sequence[Document]) -> None:
+    """Raises PublicationRefused if what an offer would release is found wrong: each release has its ``problems``."""
+    found = [
+        Finding(
+            str(problem.get("code")),
+            f"/offers/{release.get('policy', 0)}{problem.get('path', '')}",
+            str(problem.get("sentence")),
+            problem.get("remedy"),
+        )
+        for release in releases
+        for problem in release.get("problems", [])
+    ]
+    _refuse({"release-refused": found} if found else {})
+
+
 def taken(proposals: Sequence[Proposal], dataset_id: str, agreements: Sequence[str]) -> None:
     """Raises PublicationRefused if an offer meets ground of agreements (as JSON) that exclusivity keeps apart."""
     found: list[Finding] = []

@@ -16,6 +16,7 @@ import orjson
 from connector.http.client import EgressRefused, GuardedClient, PeerUnreachable
 from connector.protocol.errors import CallerError, Unavailable
 from connector.settings.secret import Secret
+from policies.delivery import Capabilities
 
 READY_S: Final = 60.0
 
@@ -55,12 +56,29 @@ class Plane:
         """Base address and token, or None."""
         return None if self.base is None else (self.base, self.token.reveal())
 
-    async def register_source(self, dataset_id: str, path: str) -> dict[str, Any]:
-        """Make a file deliverable as a dataset; gives its ``bytes`` and ``sha256``.
+    async def register_source(self, dataset_id: str, path: str, table: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Make a file deliverable as a dataset, or with ``table`` the rows of a file or folder, governed by the contract.
 
-        Raises CallerError if the file cannot be published, Unavailable if the data plane is not there.
+        Gives what the data plane found out, and the terms that it enforces on this very source (``declares``). Raises
+        CallerError if it cannot be published, Unavailable if the data plane is not there.
         """
-        return await self.ask("PUT", f"/carnet/sources/{quote(dataset_id, safe='')}", {"path": path})
+        body: dict[str, Any] = {"path": path} if table is None else {"path": path, "table": table}
+        return await self.ask("PUT", f"/carnet/sources/{quote(dataset_id, safe='')}", body)
+
+    def able(self, source: dict[str, Any]) -> Capabilities:
+        """What can be done with a source, as the data plane answered; one of another make is believed by the settings."""
+        declares = source.get("declares")
+        columns, interval = source.get("columns"), source.get("samplingIntervalMs")
+        return Capabilities(
+            terms=self.declared if declares is None else frozenset(declares),
+            columns=frozenset(columns) if columns else None,
+            sampling_interval_ms=interval if isinstance(interval, int) else None,
+        )
+
+    async def releases(self, dataset_id: str, policies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What each permission of these policies would release: plan, level, columns, measured unicity, and what is wrong."""
+        answer = await self.ask("POST", "/carnet/releases", {"datasetId": dataset_id, "policies": policies})
+        return list(answer.get("releases", []))
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One call of the data plane's own ones (``/carnet/...``), and its answer.

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
 import orjson
 
 from catalog.errors import DocumentError
 from catalog.findings import check
 from connector.flow.context import Context
 from connector.flow.described import Described, TemplateAnswers, Us, Wanted, describe, rendered
-from connector.flow.offers import Proposal, examine, taken
+from connector.flow.offers import Proposal, examine, refuse_releases, taken
 from connector.flow.sight import visibility
 from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import DSP_CONTEXT, Document
 from connector.store import shelf, writes
 from connector.store.engine import LostRace
 from connector.store.rows import Offered, OpenTo, Published
+from policies.delivery import Capabilities
 from policies.exclusivity import claims_exclusivity
 
+Look = Callable[[list[Document]], Awaitable[list[Document]]]
+"""What each permission of these offers would release from the source: as the data plane answers ``POST /carnet/releases``."""
 USE_OFFER: Final[Document] = {"permission": [{"action": "use"}]}
 
 
@@ -34,8 +39,13 @@ async def publish(
     record: Document | None = None,
     template: str | None = None,
     answers: TemplateAnswers | None = None,
+    able: Capabilities | None = None,
+    look: Look | None = None,
 ) -> Document:
     """Put a dataset on offer, or replace its offers. ``source`` names the file that the data plane has registered for it.
+
+    ``able`` is what the data plane can do with that source, and nothing else is believed; None: what it can do with any.
+    ``look`` says what each offer would release; what it finds wrong keeps the offer from being published.
 
     ``record`` describes it (JSON-LD, as ``catalog.dcat`` reads it); ``template`` with ``answers`` makes record and an offer;
     else it has a title. ``offers`` are in full ODRL or in DSP's form; without any it may be used. ``open_to``: shown to
@@ -47,11 +57,14 @@ async def publish(
     """
     us = Us(context.participant_id, context.callback_address)
     wanted = Wanted(title=title, media_type=media_type, record=record, template=template, answers=answers)
-    described, made = describe(us, dataset_id, source, wanted, context.declared)
+    can = Capabilities(context.declared) if able is None else able
+    described, made = describe(us, dataset_id, source, wanted, can)
     given = [*offers, *made] or [USE_OFFER]
     ids = iter(context.new_id, None)
     proposals = examine(given, dataset_id, context.participant_id, described.capabilities, ids)
     await _check_promised(context, dataset_id, proposals)
+    if look is not None:
+        refuse_releases(await look([each.document for each in proposals]))
     document: Document = {**described.document, "hasPolicy": [each.document for each in proposals]}
     _check_readable(document)
     await _keep(context, described, proposals, document, source, open_to)
@@ -93,6 +106,7 @@ async def _keep(
         brief=rendered(described.brief),
         words=described.words,
         theme=described.theme,
+        able=msgspec.json.encode(described.capabilities).decode(),
     )
     try:
         await context.store.commit(shelf.publish_dataset(row, offers, decides))

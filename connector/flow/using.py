@@ -133,7 +133,8 @@ async def _against(context: Context, process: Process, agreement: Document, now:
     facts = (
         {COUNT: await transfers_under(context.store.engine, process.counterparty, process.subject)} if counts(agreement) else {}
     )
-    decision = evaluate_document(agreement, request, World(now, facts, context.declared))
+    able = await context.able(process.detail.dataset or "")
+    decision = evaluate_document(agreement, request, World(now, facts, able.terms))
     return () if decision.permitted else reasons_of(decision, process.counterparty, claims)
 
 
@@ -154,7 +155,8 @@ async def permitted_use(context: Context, agreement: Agreement, claims: Mapping[
     if counted:
         before = await transfers_under(context.store.engine, agreement.counterparty, agreement.id)
     request = Request(Scope.TRANSFER, READ, agreement.dataset, agreement.counterparty, claims)
-    decision = evaluate_document(document, request, World(now, {COUNT: before} if counted else {}, context.declared))
+    able = await context.able(agreement.dataset)
+    decision = evaluate_document(document, request, World(now, {COUNT: before} if counted else {}, able.terms))
     if not decision.permitted:
         reasons = reasons_of(decision, agreement.counterparty, claims)
         log.info("transfer refused", agreement=agreement.id, codes=[reason.code for reason in decision.reasons])

@@ -41,7 +41,7 @@ MAX_WAIT_S: Final = 30
 
 
 class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Publish a file as a dataset."""
+    """Publish a file as a dataset; with ``table`` (the data plane's ``TableWish``) its rows under terms."""
 
     id: str
     file: str
@@ -52,6 +52,7 @@ class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     record: Document | None = None
     template: str | None = None
     answers: TemplateAnswers | None = None
+    table: Document | None = None
 
 
 class CatalogRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -180,7 +181,13 @@ class LocalServer:
 
     async def _publish(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, DatasetRequest)
-        facts = await self.plane.register_source(wanted.id, wanted.file)
+        facts = await self.plane.register_source(wanted.id, wanted.file, wanted.table)
+        releases: list[Document] = []
+
+        async def look(policies: list[Document]) -> list[Document]:
+            releases.extend(await self.plane.releases(wanted.id, policies))
+            return releases
+
         document = await publish.publish(
             self.context,
             wanted.id,
@@ -192,8 +199,10 @@ class LocalServer:
             record=wanted.record,
             template=wanted.template,
             answers=wanted.answers,
+            able=self.plane.able(facts),
+            look=look if wanted.table is not None else None,
         )
-        return json_answer({"dataset": document, "source": facts}, 201)
+        return json_answer({"dataset": document, "source": facts, "releases": releases}, 201)
 
     async def _datasets(self, request: web.Request) -> web.Response:
         rows = await self.context.store.datasets(after=request.query.get("after", ""), limit=PAGE)

@@ -182,6 +182,11 @@ class ControlStore:
         rows = await self.engine.fetch(f"SELECT {_DATASET} FROM dataset WHERE id = ?", (dataset_id,))
         return Published(*cast("Any", rows[0])) if rows else None
 
+    async def able(self, dataset_id: str) -> str:
+        """What the data plane can do with a dataset, as JSON; empty: nothing is known of it."""
+        rows = await self.engine.fetch("SELECT able FROM dataset WHERE id = ?", (dataset_id,))
+        return str(rows[0][0]) if rows else ""
+
     async def datasets(self, *, after: str = "", limit: int = 100) -> list[Published]:
         """A page of the datasets on offer, in order of their ids."""
         rows = await self.engine.fetch(

@@ -111,7 +111,8 @@ class Published:
 
     ``open_to``: ``admitted`` for participants that somebody has vouched for, ``all`` for every one that has shown who it is.
     ``record`` is the owner's catalogue record as JSON, ``brief`` the document for a page of many without its offers, ``words`` is
-    what a search looks in, ``theme`` its themes between line feeds.
+    what a search looks in, ``theme`` its themes between line feeds. ``able`` is what its data plane can do with it, as JSON
+    (``policies.delivery.Capabilities``); empty where an earlier release published it.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Published:
     brief: str = ""
     words: str = ""
     theme: str = ""
+    able: str = ""
 
     def offered_to(self, *, admitted: bool) -> bool:
         """Whether it is on offer to a participant that is ``admitted``, or not."""
