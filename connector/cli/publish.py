@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,9 @@ import click
 
 from catalog.templates import TEMPLATES
 from connector.cli.channel import call, channel_options, show
+from connector.cli.documents import read_json
 from connector.cli.measured import measure_options, measured
+from connector.cli.tabled import table_lines, table_options, table_wish
 
 MAX_TERMS_BYTES: Final = 1_048_576
 MAX_RECORD_BYTES: Final = 1_048_576
@@ -26,17 +27,7 @@ _NEEDED: Final = ("title", "price", "place", "columns", "publisher", "contact")
 
 def read_terms(file: Path) -> dict[str, Any]:
     """An ODRL offer from a JSON file; ends the command if it is none."""
-    return _read(file, MAX_TERMS_BYTES, "one ODRL offer, a JSON object with permission or prohibition")
-
-
-def _read(file: Path, most_bytes: int, what: str) -> dict[str, Any]:
-    try:
-        with file.open("rb") as opened:
-            found = json.loads(opened.read(most_bytes))
-    except (OSError, ValueError, RecursionError) as error:
-        raise click.ClickException(f"{file} holds no JSON document") from error
-    if not isinstance(found, dict):
-        raise click.ClickException(f"{file} must hold {what}")
+    found: dict[str, Any] = read_json(file, MAX_TERMS_BYTES, dict, "one ODRL offer, a JSON object with permission or prohibition")
     return found
 
 
@@ -66,7 +57,7 @@ def _template_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command(name="publish")
 @channel_options
-@click.argument("file", type=_file)
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
 @click.option("--id", "dataset", required=True, metavar="ID", help="The dataset's id, as peers see it.")
 @click.option("--title", default="", help="What it is, for people.")
 @click.option("--media-type", default="", help="Such as text/csv.")
@@ -81,6 +72,7 @@ def _template_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--record", type=_file, help="JSON-LD file with the catalogue record (dcat:Dataset).")
 @_template_options
 @measure_options
+@table_options
 @click.option(
     "--open-to",
     type=click.Choice(["admitted", "all"]),
@@ -97,16 +89,23 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
     more: dict[str, Any] = {name: given[name] for name in ("title", "media_type", "open_to")}
     more["offers"] = [read_terms(each) for each in given["offers"]]
     if given["record"] is not None:
-        more["record"] = _read(given["record"], MAX_RECORD_BYTES, "one record, a JSON object of type dcat:Dataset")
+        more["record"] = read_json(given["record"], MAX_RECORD_BYTES, dict, "one record, a JSON object of type dcat:Dataset")
     if given["template"] is not None:
         more |= {"template": given["template"], "answers": answers(given)}
         if (figures := measured(file, given)) is not None:
             more["answers"]["quality"] = figures
     elif any(given[name] for name in _ANSWERS):
         raise click.UsageError(f"these go with --template only: {', '.join(_option(name) for name in _ANSWERS if given[name])}")
+    if (wish := table_wish(given)) is not None:
+        more["table"] = wish
+    elif file.is_dir():
+        raise click.UsageError(f"{file} is a folder; its rows can be delivered with --table")
     published = call(config, lambda client: client.publish(dataset, str(file.absolute()), **more))
     source = published["source"]
-    lines = [f"{dataset}: {source['bytes']} bytes, SHA-256 {source['sha256']}"]
+    digest = f", SHA-256 {source['sha256']}" if source.get("sha256") else ""
+    lines = [f"{dataset}: {source['bytes']} bytes{digest}"]
+    if wish is not None:
+        lines += table_lines(published)
     lines += [f"  offer {offer['@id']}" for offer in published["dataset"]["hasPolicy"]]
     show(published, lines, as_json=as_json)
 
