@@ -22,8 +22,9 @@ class Capabilities:
     """What a deployment can do with an asset.
 
     ``terms``: IRIs of the terms that its data plane declares to enforce. ``columns``: what the asset holds, by signal path;
-    ``sampling_interval_ms``: how often it was measured; ``formats``: the transfer formats in which it can be had. None where
-    that is not known, and then nothing is said about it. ``rule_sets``: names of the sets of rules that are examined besides
+    ``sampling_interval_ms``: how often it was measured; ``formats``: the transfer formats in which it can be had;
+    ``unicity``: of how many vehicles it was measured which share is unique at four points of what leaves. None where that is not
+    known, and then nothing is said about it. ``rule_sets``: names of the sets of rules that are examined besides
     those that always hold.
     """
 
@@ -32,6 +33,7 @@ class Capabilities:
     sampling_interval_ms: int | None = None
     formats: frozenset[str] | None = None
     rule_sets: frozenset[str] = frozenset()
+    unicity: tuple[int, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """What no agreement about vehicle data may say, whatever its parties want: rules of law and of privacy, each with its source.
 
 - Instant speed together with a precise place is data on offences (EDPB guidelines 01/2020, paragraphs 64 and 65; GDPR, article
-  10): the place is coarsened, one of the two stays away, or only aggregates, scores or features leave.
-- *Anonymous* may only be said of aggregates of at least five distinct vehicles.
+  10): the place is coarsened, speed is given in bands, one of the two stays away, or only aggregates, scores or features leave.
+- *Anonymous* may only be said of aggregates of at least five distinct vehicles, or of rows that cannot be linked beyond a trip
+  (L2) where of at least 1,000 vehicles at most 5 % were measured to be unique at four points.
 - Driving behaviour cannot be judged from samples that are further apart than the agreement promises.
 - The rules for French insurers, where they are asked for (CNIL, 8 April 2010): no instant speed, and an end to keeping the data.
 
@@ -19,9 +20,17 @@ from policies.errors import Problem, excerpt
 from policies.model import CARNET, AnyConstraint, Constraint, Duty, Logic, Operator, Permission, Policy
 from policies.terms.duties import DELETE
 from policies.terms.examine import Fault, Understood, understand
-from policies.terms.privacy import COLUMNS, DETAIL, MIN_GROUP_SIZE, RELEASE_LEVEL, SAMPLING_INTERVAL, SPATIAL_RESOLUTION
+from policies.terms.privacy import (
+    COLUMNS,
+    DETAIL,
+    MIN_GROUP_SIZE,
+    OFFENCE_DATA,
+    RELEASE_LEVEL,
+    SAMPLING_INTERVAL,
+    SPATIAL_RESOLUTION,
+)
 from policies.terms.time import ELAPSED_TIME, EVENT
-from policies.terms.values import duration, name, number
+from policies.terms.values import duration, name, number, truth
 from policies.walk import conditions, numbered
 
 FRENCH_INSURANCE: Final = "fr-insurance"
@@ -32,10 +41,15 @@ COARSE_LEVEL: Final = 7
 """The finest level of H3 whose cells have edges of more than 1 km."""
 ANONYMOUS_LEAST: Final = 5
 """Distinct vehicles behind every figure of what may be called anonymous."""
+MEASURED_LEAST: Final = 1_000
+"""Vehicles that unicity must have been measured of."""
+UNIQUE_MOST: Final = 0.05
+"""Share of vehicles that may be unique at four points of rows that are called anonymous."""
 
 _LEAST: Final = frozenset({Operator.EQ, Operator.GTEQ, Operator.GT})
 _MOST: Final = frozenset({Operator.EQ, Operator.LTEQ, Operator.LT})
 _NAMED: Final = frozenset({Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF})
+_LEVEL_2: Final = f"{CARNET}L2"
 _LEVEL_3: Final = f"{CARNET}L3"
 _ANONYMOUS: Final = f"{CARNET}Anonymous"
 _AGGREGATED: Final = frozenset({_LEVEL_3, _ANONYMOUS})
@@ -50,7 +64,7 @@ def lint(policy: Policy, capabilities: Capabilities) -> Iterator[Problem]:
         path = f"/permission/{index}"
         stated = [found for at, condition in conditions(path, permission) for found in _certain(at, condition)]
         yield from _columns(path, stated, capabilities)
-        yield from _anonymous(stated)
+        yield from _anonymous(stated, capabilities)
         yield from _sampling(stated, capabilities)
         if french:
             yield from _french(path, permission, policy, stated, capabilities)
@@ -76,9 +90,10 @@ def _columns(path: str, stated: _Stated, capabilities: Capabilities) -> Iterator
             said = f"the asset has no column {excerpt(missing[0])}"
             yield Problem("column-unknown", f"{at}/rightOperand", said, "name columns of the asset")
     leaving = _leaving(stated, capabilities.columns)
-    if leaving & SPEED and leaving & PLACE and not (_coarse(stated) or _digested(stated)):
+    if leaving & SPEED and leaving & PLACE and not (_coarse(stated) or _digested(stated) or _banded(stated)):
         said = "instant speed leaves together with a precise place, which makes it data on offences"
-        remedy = f"add spatialResolution lteq {COARSE_LEVEL} or coarser, leave out one of the columns, or release aggregates"
+        cure = f"add spatialResolution lteq {COARSE_LEVEL} or coarser, or offenceData eq false (speed is then given in bands)"
+        remedy = f"{cure}, leave out one of the columns, or release aggregates"
         yield Problem("speed-with-place", path, said, remedy)
 
 
@@ -103,23 +118,43 @@ def _coarse(stated: _Stated) -> bool:
 def _digested(stated: _Stated) -> bool:
     """Whether only aggregates, or what was computed from rows, leave."""
     level = _any(stated, RELEASE_LEVEL, _NAMED, lambda found: {name(value) for value in found.right} <= _AGGREGATED)
-    return level or _any(stated, DETAIL, _NAMED, lambda found: {name(value) for value in found.right} <= _DIGESTED)
+    groups = _any(stated, MIN_GROUP_SIZE, _LEAST, lambda found: True)
+    return level or groups or _any(stated, DETAIL, _NAMED, lambda found: {name(value) for value in found.right} <= _DIGESTED)
+
+
+def _banded(stated: _Stated) -> bool:
+    """Whether data on offences must not leave, so that speed is given in bands where the place is precise."""
+
+    def excluded(found: Understood) -> bool:
+        return truth(found.right[0]) is (found.operator is Operator.NEQ)
+
+    return _any(stated, OFFENCE_DATA, frozenset({Operator.EQ, Operator.NEQ}), excluded)
 
 
 def _any(stated: _Stated, iri: str, operators: frozenset[Operator], holds: Callable[[Understood], bool]) -> bool:
     return any(found.term.iri == iri and found.operator in operators and holds(found) for _, found in stated)
 
 
-def _anonymous(stated: _Stated) -> Iterator[Problem]:
-    """The level ``Anonymous`` claims more than L3: it needs L3 beside it, and groups that are large enough."""
+def _anonymous(stated: _Stated, capabilities: Capabilities) -> Iterator[Problem]:
+    """The level ``Anonymous`` claims more than another: it needs L3 beside it and groups that are large enough, or L2 and few
+    vehicles that are unique."""
     claims = [at for at, found in stated if found.term.iri == RELEASE_LEVEL and _ANONYMOUS in {name(one) for one in found.right}]
-    if not claims:
+    if not claims or (_says_level(stated, _LEVEL_2) and _hardly_unique(capabilities)):
         return
-    if not _any(stated, RELEASE_LEVEL, _NAMED, lambda found: {name(value) for value in found.right} == {_LEVEL_3}):
+    if not _says_level(stated, _LEVEL_3):
         yield Problem("anonymous-rows", claims[0], "only aggregates may be called anonymous", "add releaseLevel eq L3")
     if not _any(stated, MIN_GROUP_SIZE, _LEAST, _large):
         said = f"fewer than {ANONYMOUS_LEAST} vehicles may stand behind a figure that is called anonymous"
         yield Problem("anonymous-small-groups", claims[0], said, f"add minGroupSize gteq {ANONYMOUS_LEAST} or more")
+
+
+def _says_level(stated: _Stated, level: str) -> bool:
+    return _any(stated, RELEASE_LEVEL, _NAMED, lambda found: {name(value) for value in found.right} == {level})
+
+
+def _hardly_unique(capabilities: Capabilities) -> bool:
+    vehicles, share = capabilities.unicity or (0, 1.0)
+    return vehicles >= MEASURED_LEAST and share <= UNIQUE_MOST
 
 
 def _large(found: Understood) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 from policies.model import CARNET, Operator
 from policies.terms.given import by_data_plane, said
 from policies.terms.term import Bucket, Point, Scope, Term
-from policies.terms.values import SAME, Check, amount, duration, one_of, read_as, text, truth, whole
+from policies.terms.values import SAME, Check, amount, duration, name, one_of, read_as, text, truth, whole
 
 RELEASE_LEVEL: Final = f"{CARNET}releaseLevel"
 MIN_GROUP_SIZE: Final = f"{CARNET}minGroupSize"
@@ -19,6 +19,9 @@ SPATIAL_RESOLUTION: Final = f"{CARNET}spatialResolution"
 TEMPORAL_RESOLUTION: Final = f"{CARNET}temporalResolution"
 SAMPLING_INTERVAL: Final = f"{CARNET}samplingInterval"
 TRIP_END_CUT: Final = f"{CARNET}tripEndCut"
+TRIP_END_CUT_TIME: Final = f"{CARNET}tripEndCutTime"
+PSEUDONYM_EPOCH: Final = f"{CARNET}pseudonymEpoch"
+ENROLMENT: Final = f"{CARNET}enrolment"
 COLUMNS: Final = f"{CARNET}columns"
 SENSITIVE_PLACES: Final = f"{CARNET}sensitivePlaces"
 OFFENCE_DATA: Final = f"{CARNET}offenceData"
@@ -27,6 +30,7 @@ DETAIL: Final = f"{CARNET}detail"
 LEVELS: Final = frozenset(f"{CARNET}{level}" for level in ("L1", "L2", "L3", "Anonymous"))
 DETAILS: Final = frozenset(f"{CARNET}{detail}" for detail in ("ScoreAndMileageOnly", "FeaturesOnly", "FullDetail"))
 TREATMENTS: Final = frozenset(f"{CARNET}{treatment}" for treatment in ("Removed", "Coarsened"))
+EPOCHS: Final = frozenset({"P1D", "P1M", "P1Y"})
 _FINEST_CELL: Final = 15
 """H3 has cells of the levels 0 to 15."""
 
@@ -36,6 +40,7 @@ _LIST: Final = frozenset({Operator.EQ, Operator.IS_ANY_OF, Operator.IS_NONE_OF})
 _CHOICE: Final = frozenset({Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF})
 _SPAN: Final = read_as(duration, "an ISO 8601 duration in whole seconds, such as PT1H")
 
+_epoch: Final = read_as(lambda value: value if duration(value) and name(value) in EPOCHS else None, "one of P1D, P1M, P1Y")
 _level: Final = read_as(
     lambda value: found if (found := whole(value)) is not None and found <= _FINEST_CELL else None, "a level from 0 to 15"
 )
@@ -75,6 +80,30 @@ _ROWS: Final[tuple[tuple[str, frozenset[Operator], Check, str, str, str], ...]] 
         "The length in metres cut from both ends of a trip",
         "Die an beiden Enden einer Fahrt gekürzte Strecke in Metern",
         "La distance en mètres coupée aux deux bouts d'un trajet",
+    ),
+    (
+        TRIP_END_CUT_TIME,
+        _LEAST,
+        _SPAN,
+        "The time cut from both ends of a trip",
+        "Die an beiden Enden einer Fahrt gekürzte Zeit",
+        "Le temps coupé aux deux bouts d'un trajet",
+    ),
+    (
+        PSEUDONYM_EPOCH,
+        frozenset({Operator.EQ, Operator.LTEQ}),
+        _epoch,
+        "The time for which a pseudonym stays the same",
+        "Die Zeit, für die ein Pseudonym gleich bleibt",
+        "Le temps pendant lequel un pseudonyme reste le même",
+    ),
+    (
+        ENROLMENT,
+        SAME,
+        read_as(truth, "true or false"),
+        "The restriction to vehicles that the recipient enrolled, with its own reference,",
+        "Die Beschränkung auf Fahrzeuge, die der Empfänger angemeldet hat, mit seiner eigenen Referenz,",
+        "La restriction aux véhicules que le destinataire a inscrits, avec sa propre référence,",
     ),
     (COLUMNS, _LIST, read_as(text, "the name of a column"), "The columns", "Die Spalten", "Les colonnes"),
     (

@@ -216,10 +216,17 @@ def level(name: str) -> Constraint:
         constraint("columns", "isNoneOf", LATITUDE, "Vehicle.CurrentLocation.Longitude"),
         level("L3"),
         constraint("detail", "eq", f"{CARNET}ScoreAndMileageOnly"),
+        constraint("minGroupSize", "gteq", 10),
+        constraint("offenceData", "eq", "false"),
+        constraint("offenceData", "neq", "true"),
     ],
 )
 def test_instant_speed_never_leaves_with_a_precise_place(cure: Constraint) -> None:
-    for other in ((), (constraint("spatialResolution", "lteq", 8),), (level("L1"), NOBODY)):
+    for other in (
+        (),
+        (constraint("spatialResolution", "lteq", 8),),
+        (level("L1"), constraint("offenceData", "eq", "true"), NOBODY),
+    ):
         found = codes(compile_agreement(agreement(*other), DRIVING))
         assert ("speed-with-place", "/permission/0") in found
     assert codes(compile_agreement(agreement(Compound(Logic.AND, (cure,))), DRIVING)) == []
@@ -242,6 +249,23 @@ def test_only_large_groups_of_aggregates_are_anonymous() -> None:
     assert problems(agreement(anonymous, level("L3"), small), ABLE) == ["anonymous-small-groups"]
     for enough in (constraint("minGroupSize", "gteq", 5), constraint("minGroupSize", "gt", 4)):
         assert codes(compile_agreement(agreement(anonymous, level("L3"), enough), ABLE)) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "unicity", "wrong"),
+    [
+        ("L2", (1_000, 0.05), False),
+        ("L2", (999, 0.05), True),
+        ("L2", (1_000, 0.06), True),
+        ("L2", None, True),
+        ("L1", (1_000, 0.0), True),
+    ],
+)
+def test_rows_are_anonymous_only_where_few_vehicles_were_measured_to_be_unique(
+    named: str, unicity: tuple[int, float] | None, wrong: bool
+) -> None:
+    found = problems(agreement(level("Anonymous"), level(named)), Capabilities(DECLARED, unicity=unicity))
+    assert found == (["anonymous-rows", "anonymous-small-groups"] if wrong else [])
 
 
 def test_nobody_promises_finer_samples_than_were_measured() -> None:
