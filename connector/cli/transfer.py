@@ -1,8 +1,10 @@
 """`carnet transfer`: fetch the data of an agreement through our data plane, and say what came."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 import click
 
@@ -11,13 +13,31 @@ from connector.cli.config import read_settings
 from connector.client.local import Document, LocalClient
 
 MAX_NAME = 100
+ASKED: Final = {
+    "from": "Not before this moment: 2026-11-01T00:00:00Z.",
+    "to": "Before this moment.",
+    "box": "Within west,south,east,north in degrees.",
+    "columns": "These signals only: VSS paths with commas between them.",
+    "format": "parquet, arrow, ndjson or csv; parquet if left out.",
+    "purpose": "What for: an IRI, or vdx:PayAsYouDrive; the agreed purpose if left out.",
+}
+"""What a request may narrow, and how."""
+
+
+def _ask_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, text in reversed(ASKED.items()):
+        # --to says where the file goes.
+        command = click.option("--until" if name == "to" else f"--{name}", f"ask_{name}", help=text)(command)
+    return command
 
 
 @click.command(name="transfer")
 @channel_options
 @wait_option
 @click.argument("agreement")
-@click.option("--to", "sink", metavar="NAME", help="File name below data.sink_dir; dataset and time if left out.")
+@click.option("--to", "sink", metavar="[FOLDER/]NAME", help="File name below data.sink_dir; dataset and time if left out.")
+@click.option("--into", metavar="NAME.duckdb:TABLE", help="Put the rows into a table of a DuckDB file below data.sink_dir.")
+@_ask_options
 @click.option("--no-fetch", is_flag=True, help="Fetch nothing; print address and token once the transfer has started.")
 @click.option("--counterparty", help="The provider, should two have chosen the same agreement id.")
 @click.option("--address", help="One of its addresses in [[peers]]; the first one if left out.")
@@ -27,17 +47,25 @@ def command(
     wait_s: int,
     agreement: str,
     sink: str | None,
+    into: str | None,
     no_fetch: bool,
     counterparty: str | None,
     address: str | None,
+    **given: str | None,
 ) -> None:
-    """Transfer the data of AGREEMENT and wait until they are here. Ends with 1 if they are not."""
+    """Transfer the data of AGREEMENT and wait until they are here. Ends with 1 if they are not.
+
+    What the agreement allows can be narrowed: a period, an area, some columns. One transfer is one delivery, of one request.
+    """
+    ask = {name: value for name in ASKED if (value := given[f"ask_{name}"])}
+    if no_fetch and (ask or into):
+        raise click.UsageError("--no-fetch asks for nothing: give these as query parameters to the address that it prints")
     progress = Progress()
     goal = "STARTED" if no_fetch else "COMPLETED"
 
     async def transfer(client: LocalClient) -> tuple[Document, Document | None]:
         name = None if no_fetch else sink or file_name(str((await client.agreement(agreement))["dataset"]))
-        begun = await client.transfer(agreement, sink=name, counterparty=counterparty, address=address)
+        begun = await client.transfer(agreement, sink=name, counterparty=counterparty, address=address, ask=ask, into=into)
         if not wait_s:
             return begun, None
         process = await client.wait(begun["id"], lambda now: now["state"] in FINAL | {goal, "SUSPENDED"}, wait_s, progress)
@@ -58,8 +86,13 @@ def _lines(process: Document, file: Path | None, data_address: Document | None) 
     if data_address is not None:
         lines.append(f"  from {data_address.get('endpoint')}")
         lines += [f"  {item['name']}: {item['value']}" for item in data_address.get("endpointProperties", [])]
+    received = process.get("received") or {}
+    if "rows" in received:
+        lines.append(
+            f"  {received['rows']} rows" + (f", {received['suppressed']} suppressed" if received.get("suppressed") else "")
+        )
     if file is not None and process["state"] == "COMPLETED":
-        lines.append(f"  file {file}")
+        lines.append(f"  table {received['into']}" if received.get("into") else f"  file {file}")
     return lines
 
 

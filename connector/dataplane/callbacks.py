@@ -10,12 +10,15 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from connector.dataplane import records as rec
-from connector.dataplane.messages import StatusMessage, encode
+from connector.dataplane.messages import StatusMessage
 from connector.dataplane.records import Callback, Flow, Records
 from connector.dataplane.settings import DataPlaneSettings
 from connector.http.client import EgressRefused, GuardedClient, PeerUnreachable
@@ -40,12 +43,20 @@ class Notifier:
         self._wake = asyncio.Event()
 
     def statement(
-        self, flow: Flow, event: str, *, error: str | None = None, size: int | None = None, sha256: str | None = None
+        self,
+        flow: Flow,
+        event: str,
+        *,
+        error: str | None = None,
+        size: int | None = None,
+        sha256: str | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> Statement:
-        """The write that queues ``completed`` or ``errored``; call ``wake`` once it is committed."""
+        """The write that queues ``completed`` or ``errored``, with more ``facts``; call ``wake`` once it is committed."""
         identifier = f"urn:uuid:{uuid.uuid4()}"
-        body = StatusMessage(identifier, flow.id, flow.state.value, error=error, bytes=size, sha256=sha256)
-        return rec.insert_callback(Callback(identifier, flow.id, event, encode(body), 0, self._now_ms()))
+        status = StatusMessage(identifier, flow.id, flow.state.value, error=error, bytes=size, sha256=sha256)
+        body = msgspec.json.encode({**msgspec.to_builtins(status), **(facts or {})}).decode()
+        return rec.insert_callback(Callback(identifier, flow.id, event, body, 0, self._now_ms()))
 
     def wake(self) -> None:
         """There may be something to deliver."""

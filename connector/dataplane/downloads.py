@@ -14,11 +14,16 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from yarl import URL
 
 from connector.dataplane import records as rec
 from connector.dataplane.callbacks import Notifier, backoff_s
+from connector.dataplane.landing.announced import REFUSAL_BYTES, announced, refusal
+from connector.dataplane.landing.offload import Offload
+from connector.dataplane.landing.records import Landing, landing_of, note_announced, note_digest
 from connector.dataplane.messages import DataAddress
 from connector.dataplane.part import Part, part_path, place
 from connector.dataplane.records import Download, Flow, Records
@@ -33,10 +38,9 @@ log = logging.getLogger("carnet.dataplane")
 
 WRITE_BYTES = 1024 * 1024
 MAX_RESTARTS = 3
+OFFLOADED_AT_ONCE = 2
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
-# 401 and 403 are not final: a suspension may have reached the provider first, and its new token is on the way.
-_TRY_AGAIN = frozenset({401, 403, 408, 425, 429})
 
 
 class _Failed(Exception):
@@ -49,6 +53,14 @@ class _Interrupted(Exception):
 
 class _Restarted(_Interrupted):
     """What was received is worth nothing: the next attempt begins at byte 0."""
+
+
+class _NotMade(Exception):
+    """The provider is still making the file; ``wait_s`` is when it wants to be asked again."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("the provider is still making the file")
+        self.wait_s = wait_s
 
 
 class Downloader:
@@ -68,6 +80,7 @@ class Downloader:
         self._settings = settings
         self._bounds = settings.bounds
         self._now_ms = now_ms
+        self._offload = Offload(OFFLOADED_AT_ONCE, settings.bounds.landing_total_s)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(settings.bounds.max_downloads)
 
@@ -131,6 +144,7 @@ class Downloader:
         """Attempts until the file is in place, the flow is stopped, or attempts without a byte are used up."""
         fruitless = restarts = 0
         reached = -1
+        made_by = asyncio.get_running_loop().time() + self._bounds.making_total_s
         while True:
             flow, download = await self._records.flow(flow_id), await self._records.download(flow_id)
             if flow is None or download is None or flow.state is not State.STARTED or flow.sink is None:
@@ -141,10 +155,15 @@ class Downloader:
                 return
             if download.phase != "running":
                 return
+            await settle(final.parent.mkdir, mode=0o700, exist_ok=True)
             part = await settle(Part, final, keep=download.etag is not None)
             try:
                 await self._attempt(flow, download, part)
                 continue
+            except _NotMade as waiting:
+                if asyncio.get_running_loop().time() > made_by:
+                    raise _Failed("the provider was given long enough to make the file") from None
+                pause_s = waiting.wait_s
             except _Interrupted as reason:
                 fruitless = 0 if part.size > reached else fruitless + 1
                 reached = part.size
@@ -152,21 +171,23 @@ class Downloader:
                 log.info("download of flow %s interrupted at byte %d: %s", flow_id, part.size, reason)
                 if fruitless >= self._bounds.download_attempts or restarts > MAX_RESTARTS:
                     raise _Failed(f"given up; the last attempt: {reason}") from None
+                pause_s = backoff_s(fruitless + 1, self._bounds.backoff_first_s, self._bounds.backoff_max_s)
             except (PeerUnreachable, EgressRefused) as error:
                 raise _Failed(str(error)) from None
             except OSError as error:
                 raise _Failed(f"cannot store the file: {error.strerror or type(error).__name__}") from None
             finally:
                 await settle(part.close)
-            await asyncio.sleep(backoff_s(fruitless + 1, self._bounds.backoff_first_s, self._bounds.backoff_max_s))
+            await asyncio.sleep(pause_s)
 
     async def _attempt(self, flow: Flow, download: Download, part: Part) -> None:
         """One request. Returns when the part is verified and marked ``placing``; raises _Interrupted or _Failed."""
         resumed_at = part.size
+        landing = await self._landing(flow.id)
         if download.total is None or part.size != download.total:
             address = msgspec.json.decode(flow.address or "", type=DataAddress)
             try:
-                download = await self._fetch(address, download, part)
+                download, landing = await self._fetch(address, download, landing, part)
             except PeerUnreachable as error:
                 if not error.retry:
                     raise
@@ -184,24 +205,41 @@ class Downloader:
             await settle(part.path.unlink, missing_ok=True)
             raise _Failed("digest mismatch: the bytes are not those that the provider announced")
         await settle(part.sync)
+        await self._check_rows(landing, part)
         verified = replace(download, phase="placing", bytes=part.size, sha256=sha256)
-        await self._records.commit([rec.update_download(verified, before="running")])
+        await self._records.commit([rec.update_download(verified, before="running"), note_digest(flow.id, sha256)])
 
-    async def _fetch(self, address: DataAddress, download: Download, part: Part) -> Download:
+    async def _landing(self, flow_id: str) -> Landing:
+        return await landing_of(self._records.engine, flow_id) or Landing(flow_id, {}, "")
+
+    async def _check_rows(self, landing: Landing, part: Part) -> None:
+        """What the provider says of the rows must be true of the file. Raises _Failed."""
+        if landing.rows_digest is None or landing.format is None:
+            return
+        found = await self._offload.do({"do": "check", "file": str(part.path), "format": landing.format})
+        if "code" in found:
+            raise _Failed(f"{found['code']}: {found['reason']}")
+        if (found["rows"], found["digest"]) != (landing.rows, landing.rows_digest):
+            raise _Failed(f"the file has not the {landing.rows} rows that the provider announced")
+
+    async def _fetch(self, address: DataAddress, download: Download, landing: Landing, part: Part) -> tuple[Download, Landing]:
         headers = _authorization(address)
         if part.size and download.etag:
             headers |= {"Range": f"bytes={part.size}-", "If-Range": download.etag}
         async with self._client.stream(
             "GET",
-            address.endpoint,
+            str(URL(address.endpoint, encoded=True).update_query(landing.ask)) if landing.ask else address.endpoint,
             headers=headers,
             max_bytes=max(0, self._bounds.max_download_bytes - part.size),
             idle_timeout_s=self._bounds.download_idle_s,
             total_timeout_s=self._bounds.download_total_s,
         ) as incoming:
-            download = await self._accept(incoming, download, part)
+            accepted = await self._accept(incoming, download, part)
+            if accepted is not download:
+                landing = announced(landing, incoming.headers)
+                await self._records.commit([rec.update_download(accepted, before="running"), note_announced(landing)])
             await _store(incoming, part)
-        return download
+        return accepted, landing
 
     async def _accept(self, incoming: Incoming, download: Download, part: Part) -> Download:
         """Judge the head of the answer; bring part and record in line with it before any byte is stored."""
@@ -216,10 +254,12 @@ class Downloader:
             )
             await settle(part.truncate)
             raise _Restarted("the provider's file is another one now; beginning again")
-        if status in _TRY_AGAIN or status >= 500:
-            raise _Interrupted(f"the provider answered {status}")
+        if status == 202:
+            asked = incoming.headers.get("Retry-After", "")
+            raise _NotMade(min(float(asked) if re.fullmatch(r"\d{1,4}", asked) else 1.0, self._bounds.backoff_max_s))
         if status != 200:
-            raise _Failed(f"the provider answered {status}")
+            said, passing = refusal(status, await _beginning(incoming))
+            raise _Interrupted(said) if passing else _Failed(said)
         await settle(part.truncate)
         length = incoming.headers.get("Content-Length", "")
         etag = incoming.headers.get("ETag", "")
@@ -234,13 +274,15 @@ class Downloader:
         )
         if fresh.total is not None and fresh.total > self._bounds.max_download_bytes:
             raise _Failed(f"the file has {fresh.total} bytes; {self._bounds.max_download_bytes} are accepted")
-        await self._records.commit([rec.update_download(fresh, before="running")])
         return fresh
 
     async def _finish(self, flow: Flow, download: Download, final: Path) -> None:
         """Give the verified file its name; then, in one transaction, complete the flow and queue the message."""
+        landing = await self._landing(flow.id)
         if not await settle(place, final):
             raise _Failed("the received file has vanished")
+        if landing.into:
+            await self._put_into(landing, final)
         state = next_state(flow.role, flow.state, Operation.FINISH)
         if state is None:
             return
@@ -250,13 +292,25 @@ class Downloader:
                 [
                     rec.update_flow(completed, self._now_ms()),
                     rec.update_download(replace(download, phase="done"), before="placing"),
-                    self._notifier.statement(completed, "completed", size=download.bytes, sha256=download.sha256),
+                    self._notifier.statement(
+                        completed, "completed", size=download.bytes, sha256=download.sha256, facts=_facts(landing)
+                    ),
                 ]
             )
         except LostRace:
             # Suspended or ended meanwhile; the phase stays, and a resumption ends here again.
             return
         self._notifier.wake()
+        if landing.into:
+            await settle(final.unlink, missing_ok=True)
+
+    async def _put_into(self, landing: Landing, final: Path) -> None:
+        """Its rows go into a table; the file goes once the flow is completed. Repeated after a kill it changes nothing."""
+        database, _, table = landing.into.partition(":")
+        work = {"do": "insert", "file": str(final), "format": landing.format, "table": table, "transfer": landing.flow_id}
+        found = await self._offload.do({**work, "database": str(self._settings.sink_dir / database)})
+        if "code" in found:
+            raise _Failed(f"{found['code']}: {found['reason']}")
 
     async def _fail(self, flow_id: str, reason: str) -> None:
         log.warning("download of flow %s failed: %s", flow_id, reason)
@@ -274,6 +328,30 @@ class Downloader:
         except (LostRace, StoreUnavailable):
             return
         self._notifier.wake()
+
+
+def _facts(landing: Landing) -> dict[str, Any]:
+    """What the control plane is told of the rows, for the receipt."""
+    facts = {
+        "rows": landing.rows,
+        "rowsDigest": landing.rows_digest,
+        "planDigest": landing.plan_digest,
+        "ledger": landing.ledger,
+        "suppressed": landing.suppressed,
+        "format": landing.format,
+        "into": landing.into or None,
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+async def _beginning(incoming: Incoming) -> bytes:
+    """The first part of an answer's body; a refusal is not longer."""
+    body = bytearray()
+    async for piece in incoming.chunks():
+        body += piece
+        if len(body) >= REFUSAL_BYTES:
+            break
+    return bytes(body[:REFUSAL_BYTES])
 
 
 async def _store(incoming: Incoming, part: Part) -> None:

@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from connector.dataplane import records as rec
+from connector.dataplane.landing.records import insert_landing, wanted
 from connector.dataplane.messages import HTTP_PULL, ChangeMessage, DataAddress, FlowMessage, Property, StatusMessage, encode
 from connector.dataplane.problems import Refusal
 from connector.dataplane.records import Flow, Records
@@ -28,7 +29,8 @@ from connector.store.engine import LostRace, Statement
 
 TOKEN_BYTES = 32
 MAX_RACES = 8
-_SINK_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+# A name, or a folder and a name.
+_SINK_NAME = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 
 class Streams(Protocol):
@@ -62,7 +64,7 @@ def sink_name(message: FlowMessage) -> str | None:
             plain = f"_{plain}-{hashlib.sha256(message.process_id.encode()).hexdigest()[:12]}"
         return plain
     if not isinstance(asked, str) or not _SINK_NAME.fullmatch(asked) or asked.endswith(".part"):
-        raise Refusal(400, "sink_name", "metadata.sink must be a plain file name: letters, digits, . _ -")
+        raise Refusal(400, "sink_name", "metadata.sink must be a plain file name (letters, digits, . _ -), or folder/name")
     return asked
 
 
@@ -134,6 +136,8 @@ class Flows:
                 raise Refusal(404, "dataset_unknown", f"no source is published for dataset {message.dataset_id}")
             flow = Flow(flow_id, role, state, 1, message.dataset_id, message.agreement_id, sink, None, None)
             address, writes = self._address_for(flow)
+            if sink is not None:
+                writes.append(insert_landing(wanted(flow_id, message.metadata)))
             flow = replace(flow, address=encode(address) if address else None)
             answer = self._answer(flow, address)
             stamp = self._now_ms()

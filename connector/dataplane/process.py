@@ -23,6 +23,7 @@ from connector.dataplane import records as rec
 from connector.dataplane.callbacks import Notifier
 from connector.dataplane.downloads import Downloader
 from connector.dataplane.flows import Flows
+from connector.dataplane.landing.erasing import Eraser
 from connector.dataplane.public import PublicData, StreamTable
 from connector.dataplane.records import Flow, Records
 from connector.dataplane.settings import DataPlaneSettings
@@ -72,7 +73,8 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         flows.public_url = settings.public_url or public_url
         stack.push_async_callback(streams.abort_all)
         await downloads.resume_all()
-        signaling = Signaling(records, flows, downloads, settings).application()
+        eraser = Eraser(records, settings.sink_dir, settings.bounds.landing_total_s, now_ms)
+        signaling = Signaling(records, flows, downloads, settings, eraser.routes()).application()
         signaling_url = await _listen(stack, signaling, settings.signaling_host, settings.signaling_port)
         _announce(signaling_url, flows.public_url)
         async with asyncio.TaskGroup() as tasks:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import msgspec
+
 from connector.dataplane.sources import Source
 from connector.dataplane.states import Operation, Role, State
+from connector.dataplane.tables.model import Table
 from connector.store.engine import Engine, Row, Statement, Value
 
 MAX_ROWS = 100_000
@@ -73,11 +76,11 @@ class Records:
     """Reads and statements over one engine."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self.commit = engine.commit
 
     async def _one(self, sql: str, *params: Value) -> Row | None:
-        rows = await self._engine.fetch(sql, params, limit=1)
+        rows = await self.engine.fetch(sql, params, limit=1)
         return rows[0] if rows else None
 
     async def flow(self, flow_id: str) -> Flow | None:
@@ -97,8 +100,8 @@ class Records:
         return Answered(str(row[0]), str(row[1]), str(row[2])) if row else None
 
     async def source(self, dataset_id: str) -> Source | None:
-        row = await self._one("SELECT path, bytes, sha256, identity FROM source WHERE dataset_id = ?", dataset_id)
-        return Source(dataset_id, str(row[0]), int(row[1] or 0), str(row[2]), str(row[3])) if row else None
+        row = await self._one(f"SELECT {_SOURCE} FROM source WHERE dataset_id = ?", dataset_id)  # noqa: S608 - constant columns
+        return _source(dataset_id, row) if row else None
 
     async def download(self, flow_id: str) -> Download | None:
         row = await self._one(
@@ -108,7 +111,7 @@ class Records:
 
     async def unfinished(self) -> list[str]:
         """Consumer flows whose download must go on after a restart."""
-        rows = await self._engine.fetch(
+        rows = await self.engine.fetch(
             "SELECT flow.id FROM flow JOIN download ON download.flow_id = flow.id"
             " WHERE flow.state = 'STARTED' AND download.phase IN ('running', 'placing')",
             limit=MAX_ROWS,
@@ -117,7 +120,7 @@ class Records:
 
     async def abandoned(self) -> list[str]:
         """Terminated flows whose part may still lie there, unless the name belongs to another flow by now."""
-        rows = await self._engine.fetch(
+        rows = await self.engine.fetch(
             "SELECT flow.id FROM flow JOIN download ON download.flow_id = flow.id"
             " WHERE flow.state = 'TERMINATED' AND download.phase IN ('running', 'placing') AND NOT EXISTS"
             " (SELECT 1 FROM flow AS other WHERE other.sink = flow.sink AND other.state <> 'TERMINATED')",
@@ -138,6 +141,7 @@ class Records:
         return str(row[0]) if row else None
 
 
+_SOURCE = "path, bytes, sha256, identity, kind, declares, described, changed, changed_column"
 _FLOW = "id, role, state, version, dataset_id, agreement_id, sink, address, error"
 
 
@@ -150,6 +154,22 @@ def _flow(row: Row) -> Flow:
         str(row[4]),
         str(row[5]),
         *(None if value is None else str(value) for value in row[6:9]),
+    )
+
+
+def _source(dataset_id: str, row: Row) -> Source:
+    path, size, sha256, identity, kind, declares, described, changed, column = row
+    return Source(
+        dataset_id,
+        str(path),
+        int(size or 0),
+        str(sha256),
+        str(identity),
+        "table" if kind == "table" else "file",
+        msgspec.json.decode(str(declares), type=tuple[str, ...]),
+        None if described is None else msgspec.json.decode(str(described), type=Table),
+        None if changed is None else str(changed),
+        None if column is None else str(column),
     )
 
 
@@ -197,10 +217,29 @@ def insert_answer(message_id: str, operation: Operation, flow_id: str, body: str
 
 def put_source(source: Source) -> Statement:
     return Statement(
-        "INSERT INTO source (dataset_id, path, bytes, sha256, identity) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO source (dataset_id, path, bytes, sha256, identity, kind, declares, described) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (dataset_id) DO UPDATE SET path = excluded.path, bytes = excluded.bytes,"
-        " sha256 = excluded.sha256, identity = excluded.identity",
-        (source.dataset_id, source.path, source.bytes, source.sha256, source.identity),
+        " sha256 = excluded.sha256, identity = excluded.identity, kind = excluded.kind, declares = excluded.declares,"
+        " described = excluded.described, changed = NULL, changed_column = NULL",
+        (
+            source.dataset_id,
+            source.path,
+            source.bytes,
+            source.sha256,
+            source.identity,
+            source.kind,
+            msgspec.json.encode(source.declares).decode(),
+            None if source.table is None else msgspec.json.encode(source.table).decode(),
+        ),
+    )
+
+
+def stop_source(dataset_id: str, reason: str, column: str | None) -> Statement:
+    """Nothing is delivered of it until it is published again."""
+    return Statement(
+        "UPDATE source SET changed = ?, changed_column = ? WHERE dataset_id = ? AND changed IS NULL",
+        (reason, column, dataset_id),
+        expect=None,
     )
 
 

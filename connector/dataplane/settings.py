@@ -30,10 +30,27 @@ class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     download_total_s: float = 7 * 24 * 3600.0
     # Consecutive attempts that bring no byte before a download counts as failed.
     download_attempts: int = 12
+    # How long a provider may take to make the file that we asked for, and our own work on one that has come.
+    making_total_s: float = 6 * 3600.0
+    landing_total_s: float = 3600.0
     callback_attempts: int = 100
     callback_timeout_s: float = 10.0
     backoff_first_s: float = 0.2
     backoff_max_s: float = 60.0
+    # How long the control plane may take to decide on a data request.
+    decision_timeout_s: float = 10.0
+    # How long a request waits for its file to be made before it is told to come again.
+    artifact_wait_s: float = 20.0
+    artifact_retry_s: int = 2
+    max_artifact_bytes: int = 64 * 1024**3
+    # Files of deliveries stay this long after their transfer has ended; what was delivered of cells stays for good.
+    artifact_retention_s: float = 24 * 3600.0
+    # Files that are made at the same time, and what each may use.
+    max_making: int = 2
+    query_memory_bytes: int = 200 * 1024 * 1024
+    query_threads: int = 2
+    # So much must stay free on the disk of the spool.
+    min_free_bytes: int = 512 * 1024 * 1024
 
 
 class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +60,7 @@ class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``signaling_port`` and ``public_port`` may be 0; ``public_url`` empty means the public listener's own address.
     ``source_roots`` are the only folders files may be published from; ``egress_allow`` as in EgressPolicy. ``tls_certificate``
     and ``tls_key`` are for the public listener, ``ca_file`` is trusted beside the system's authorities; all PEM files.
+    ``spool_dir`` holds the files that are made for buyers and the indexes of the vehicles in them.
     """
 
     database: Path
@@ -50,6 +68,7 @@ class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     control_url: str
     control_token: Secret
     sink_dir: Path
+    spool_dir: Path = Path("spool")
     source_roots: tuple[Path, ...] = ()
     signaling_host: str = "127.0.0.1"
     signaling_port: int = 0
@@ -73,6 +92,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     control_url: str
     control_token_file: str
     sink_dir: str
+    spool_dir: str = "spool"
     source_roots: tuple[str, ...] = ()
     signaling_host: str = "127.0.0.1"
     signaling_port: int = 0
@@ -116,6 +136,7 @@ def load_settings(file: Path) -> DataPlaneSettings:
         control_url=read.control_url.rstrip("/"),
         control_token=read_token(here / read.control_token_file, "control_token_file"),
         sink_dir=here / read.sink_dir,
+        spool_dir=here / read.spool_dir,
         source_roots=tuple(here / root for root in read.source_roots),
         signaling_host=read.signaling_host,
         signaling_port=read.signaling_port,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -44,11 +44,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Signaling:
     """Handlers of the signaling listener."""
 
-    def __init__(self, records: Records, flows: Flows, downloads: Downloader, settings: DataPlaneSettings) -> None:
+    def __init__(
+        self,
+        records: Records,
+        flows: Flows,
+        downloads: Downloader,
+        settings: DataPlaneSettings,
+        more: Sequence[web.RouteDef] = (),
+    ) -> None:
         self._records = records
         self._flows = flows
         self._downloads = downloads
         self._settings = settings
+        self._more = more
         self._hashing = asyncio.Semaphore(MAX_HASHING)
 
     def application(self) -> web.Application:
@@ -65,6 +73,7 @@ class Signaling:
         app.router.add_delete("/carnet/sources/{id}", self._withdraw)
         app.router.add_get("/carnet/flows/{id}", self._flow)
         app.router.add_get("/carnet/flows/{id}/address", self._address)
+        app.router.add_routes(self._more)
         return app
 
     @web.middleware

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from connector.flow import reactions
+from connector.flow import erasure, reactions, receipts
 from connector.flow.context import Context, Note, retrying, save
+from connector.flow.envelope import Letters
 from connector.flow.recent import hopeful
 from connector.protocol import process as core
 from connector.protocol.errors import Conflict
@@ -24,6 +25,8 @@ from connector.store import writes
 from connector.store.rows import Outgoing
 
 NO_ANSWER = "no answer before the deadline"
+REPORTED = ("bytes", "sha256", "error", "rows", "rowsDigest", "planDigest", "ledger", "suppressed", "format", "into")
+"""What is kept of a report of the data plane."""
 # A termination is on its way, or follows as soon as the first message is answered.
 _ENDING = frozenset({Message.TERMINATION, Message.REQUEST_THEN_TERMINATION, Message.OFFER_THEN_TERMINATION})
 _OTHER = {Role.CONSUMER: Role.PROVIDER, Role.PROVIDER: Role.CONSUMER}
@@ -128,7 +131,11 @@ def _peer_pid_in(process: Process, answer: Document | None) -> str | None:
 
 
 async def flow_answered(context: Context, message: Outgoing, answer: Document | None) -> None:
-    """The data plane did what it was told. A provider's start message follows with the address that it gave."""
+    """The data plane did what it was told. A provider's start message follows with the address that it gave, an attestation what it
+    has erased."""
+    if message.message == erasure.ERASE:
+        await erasure.erased(context, message, answer)
+        return
 
     async def attempt() -> None:
         process = await context.store.process(message.process_id)
@@ -166,6 +173,9 @@ def _stop_again(process: Process) -> tuple[Flow, ...]:
 
 async def flow_refused(context: Context, message: Outgoing, why: Ended) -> None:
     """The data plane refused for good: a transfer that cannot run is ended, with the reason on both sides."""
+    if message.message == erasure.ERASE:
+        await erasure.refused(context, message, why)
+        return
 
     async def attempt() -> None:
         process = await context.store.process(message.process_id)
@@ -186,8 +196,8 @@ async def flow_refused(context: Context, message: Outgoing, why: Ended) -> None:
 async def flow_reported(context: Context, process_id: str, event: str, report: Document) -> None:
     """The data plane says that the bytes are complete, or that they cannot be had.
 
-    Completed: the consumer records size and digest and sends the completion. Errored changes no state (Data Plane Signaling): it
-    is recorded and visible.
+    Completed: the consumer records size and digest, signs the receipt and sends both, receipt and completion. Errored changes no
+    state (Data Plane Signaling): it is recorded and visible.
     """
 
     async def attempt() -> None:
@@ -195,15 +205,18 @@ async def flow_reported(context: Context, process_id: str, event: str, report: D
         if process is None or process.kind is not Kind.TRANSFER:
             return
         now = context.now_ms()
-        facts: dict[str, Any] = {key: report[key] for key in ("bytes", "sha256", "error") if report.get(key) is not None}
+        facts: dict[str, Any] = {key: report[key] for key in REPORTED if report.get(key) is not None}
         if process.detail.received == facts:
             return
         noted = replace(process, detail=msgspec.structs.replace(process.detail, received=facts), updated_at=now)
         decision = Decision(noted)
-        note = Note(f"data plane reported {event}")
-        if event == "completed" and process.role is Role.CONSUMER and not process.state.final:
-            decision, note = _complete(context, noted, now, note)
-        context.hand_over(await save(context, process, decision, note))
+        note, letters = Note(f"data plane reported {event}"), Letters()
+        if event == "completed" and process.role is Role.CONSUMER:
+            await receipts.made(context, noted, report, letters)
+            if not process.state.final:
+                decision, note = _complete(context, noted, now, note)
+        context.hand_over(await save(context, process, decision, note, also=letters.statements))
+        letters.committed(context)
 
     await retrying(attempt)
 

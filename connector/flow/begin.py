@@ -7,6 +7,7 @@ nothing was begun.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -23,7 +24,8 @@ from connector.store import writes
 from connector.store.engine import LostRace
 from connector.store.rows import Agreement
 
-_SINK: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_SINK: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_INTO: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\.duckdb:[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 async def request_contract(
@@ -66,15 +68,27 @@ async def request_transfer(
     transfer_format: str = PULL,
     sink: str | None = None,
     address: str | None = None,
+    ask: Mapping[str, str] | None = None,
+    into: str | None = None,
 ) -> Process:
-    """Consumer: ask for data under an agreement. With ``sink`` (a file name) our data plane fetches them; without, the caller
-    gets the data address and fetches them itself."""
-    if sink is not None and (not _SINK.fullmatch(sink) or sink.startswith(".")):
-        raise CallerError("sink-invalid", "sink must be a plain file name of letters, digits, dot, dash and underscore")
+    """Consumer: ask for data under an agreement. With ``sink`` (a name, or folder/name) our data plane fetches them; without,
+    the caller gets the data address and fetches them itself.
+
+    ``ask`` narrows what is fetched: query parameters such as ``from``, ``to``, ``box``, ``columns``, ``format`` and ``purpose``.
+    ``into`` (``name.duckdb:table``) puts the rows into a table instead of leaving the file.
+    """
+    if (ask or into) and sink is None:
+        raise CallerError("sink-missing", "what is asked for and where it goes are for our data plane: let it fetch the data")
+    if sink is not None and not _SINK.fullmatch(sink):
+        raise CallerError(
+            "sink-invalid", "sink must be a plain file name of letters, digits, dot, dash and underscore, or folder/name"
+        )
+    if into is not None and not _INTO.fullmatch(into):
+        raise CallerError("into-invalid", "into must be name.duckdb:table, of letters, digits and underscores")
     agreement = await own_agreement(context, agreement_id, counterparty)
     if agreement.state != "binding":
         raise Conflict("agreement-not-binding", f"the agreement is {agreement.state}; finish the negotiation first")
-    detail = Detail(format=transfer_format, dataset=agreement.dataset, sink=sink)
+    detail = Detail(format=transfer_format, dataset=agreement.dataset, sink=sink, ask=dict(ask or {}), into=into)
     process = await _new(context, Kind.TRANSFER, Role.CONSUMER, agreement.counterparty, address, agreement.id, detail)
     content: Document = {"format": transfer_format, "callback_address": context.callback(process.counterparty)}
     return await _begin(context, process, Message.REQUEST, content)

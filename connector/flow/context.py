@@ -25,6 +25,7 @@ from connector.protocol.record import (
     Alarm,
     CountTransfer,
     Decision,
+    Detail,
     Effect,
     Flow,
     KeepAgreement,
@@ -282,6 +283,12 @@ def flow_lane(process_id: str) -> str:
     return f"flow:{process_id}"
 
 
+def _landing(detail: Detail) -> Document:
+    """What a consumer's data plane is to ask for, and where it is to put what comes."""
+    found = {"sink": detail.sink, "ask": detail.ask, "into": detail.into}
+    return {name: value for name, value in found.items() if value}
+
+
 def flow_message(context: Context, process: Process, effect: Flow) -> Outgoing | None:
     """A Data Plane Signaling message, in the flow's own lane. None for a consumer that fetches by itself."""
     if process.role is Role.CONSUMER and process.detail.sink is None:
@@ -300,7 +307,7 @@ def flow_message(context: Context, process: Process, effect: Flow) -> Outgoing |
             "datasetId": process.detail.dataset or "",
             "profile": "https://w3id.org/dspace-sig/profile/http-pull",
             "claims": {},
-            "metadata": {"sink": process.detail.sink} if process.detail.sink else {},
+            "metadata": _landing(process.detail),
         }
     elif effect.data_address is not None:
         body["dataAddress"] = effect.data_address

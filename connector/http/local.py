@@ -81,6 +81,8 @@ class TransferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sink: str | None = None
     format: str = "HttpData-PULL"
     address: str | None = None
+    ask: dict[str, str] = {}
+    into: str | None = None
 
 
 class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -246,6 +248,8 @@ class LocalServer:
             transfer_format=wanted.format,
             sink=wanted.sink,
             address=wanted.address,
+            ask=wanted.ask,
+            into=wanted.into,
         )
         return json_answer(shown(process), 201)
 
