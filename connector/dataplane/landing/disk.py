@@ -210,6 +210,8 @@ def _ndjson(file: Path, part: Path, named: Named) -> int:
     with file.open(encoding="utf-8") as opened, part.open("w", encoding="utf-8") as written:
         for line in opened:
             row = json.loads(line)
+            if not row.keys() & named.keys():
+                raise Unusable("column-gone", "the file has no column that tells vehicles apart any more")
             if any(row.get(name) in named[name] for name in _NAMES):
                 gone += 1
             else:
