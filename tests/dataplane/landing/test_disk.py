@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ FORMATS = ("parquet", "arrow", "csv", "ndjson")
 ROWS = [("aa", 50.5), ("bb", 60.0), ("aa", 70.0), ("cc", 80.25)]
 
 
-def write(folder: Path, form: str, rows: list[tuple[str | None, float]] = ROWS, name: str = "pseudonym") -> Path:
+def write(folder: Path, form: str, rows: Sequence[tuple[str | None, float]] = ROWS, name: str = "pseudonym") -> Path:
     file = folder / f"data.{form}"
     table = pa.table({name: pa.array([who for who, _ in rows], pa.string()), "Vehicle.Speed": [speed for _, speed in rows]})
     if form == "parquet":
