@@ -181,6 +181,7 @@ CONCEPTS: Final[Mapping[str, Words]] = {
         "European Economic Area", "Europäischer Wirtschaftsraum", "Espace économique européen"
     ),
     f"{DPV}Consent": _said("consent", "Einwilligung", "consentement"),
+    f"{DPV}ExplicitConsent": _said("explicit consent", "ausdrückliche Einwilligung", "consentement explicite"),
     f"{DPV}Contract": _said("contract", "Vertrag", "contrat"),
     f"{DPV}LegalObligation": _said("legal obligation", "rechtliche Verpflichtung", "obligation légale"),
     f"{DPV}LegitimateInterest": _said("legitimate interest", "berechtigtes Interesse", "intérêt légitime"),
