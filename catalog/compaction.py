@@ -66,7 +66,7 @@ TERMS: Final[dict[str, Term]] = (
     | _terms("odrl", "hasPolicy permission prohibition obligation duty constraint", Kind.NODE, many=True)
     | _terms("odrl", " ".join(dsp.LOGICAL), Kind.NODE, many=True)
     | _terms("carnet", "messageId participantId", Kind.ID)
-    | _terms("carnet", "protocol software issuedAt", Kind.TEXT)
+    | _terms("carnet", "protocol software issuedAt signed", Kind.TEXT)
     | _terms("carnet", "features", Kind.TEXT, many=True)
 )
 

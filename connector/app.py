@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
+from connector.aside import Aside
 from connector.clocks import Clock
 from connector.companion import Companion, write_config
 from connector.delivery import HttpDelivery
@@ -30,6 +31,7 @@ from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
 from connector.flow.plane import Plane
+from connector.flow.seals import Seals
 from connector.flow.watch import Watch
 from connector.http.caller import Caller
 from connector.http.client import EgressPolicy, GuardedClient
@@ -161,13 +163,14 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms, shared=shared)
     clock = Clock(store, now_ms, shared=shared)
     automation = Automation(settings.development.rules, metrics)
-    watch = Watch()
+    watch, aside = Watch(), Aside()
+    stack.push_async_callback(aside.close)
 
     def entered(process: Process) -> None:
         automation.entered(process)
         watch.entered(process)
 
-    context = _context(settings, store, origin, who, owner, dispatcher, clock, entered, plane)
+    context = _context(settings, store, origin, who, owner, dispatcher, clock, entered, plane, aside)
     caller = Caller(client, who.outbound)
     browser = Browser(context, caller, settings.client.max_answer_bytes)
     running = Running(settings, context, plane, browser, metrics, watch, who.reload_keys)
@@ -278,6 +281,7 @@ def _context(
     clock: Clock,
     entered: Callable[[Process], None],
     plane: Plane,
+    aside: Aside,
 ) -> Context:
     dispatch, negotiation, transfer = settings.dispatch, settings.negotiation, settings.transfer
     return Context(
@@ -311,6 +315,13 @@ def _context(
         timer_set=clock.set,
         wake=dispatcher.wake,
         declared=plane.declared,
+        seals=Seals(
+            own=who.sign_with,
+            key_of=who.signers.key,
+            ask=plane.ask,
+            aside=aside.start,
+            erasure_ms=settings.data.erasure_deadline_s * 1000,
+        ),
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 URL: Final = "https://w3id.org/carnet/peer/v1/context.jsonld"
 NAMESPACE: Final = "https://w3id.org/carnet/peer/v1#"
 
-TYPES: Final = ("Hello", "Capabilities")
+SIGNED_TYPES: Final = ("Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation")
+TYPES: Final = ("Hello", "Capabilities", *SIGNED_TYPES)
 
 CONTEXT: Final[dict[str, Any]] = {
     "@version": 1.1,
@@ -20,5 +21,6 @@ CONTEXT: Final[dict[str, Any]] = {
     "protocol": "carnet:protocol",
     "software": "carnet:software",
     "issuedAt": "carnet:issuedAt",
+    "signed": "carnet:signed",
     "features": {"@id": "carnet:features", "@container": "@set"},
 }

@@ -131,8 +131,8 @@ def _peer_pid_in(process: Process, answer: Document | None) -> str | None:
 
 
 async def flow_answered(context: Context, message: Outgoing, answer: Document | None) -> None:
-    """The data plane did what it was told. A provider's start message follows with the address that it gave, an attestation what it
-    has erased."""
+    """The data plane did what it was told. A provider's start message follows with the address that it gave, an attestation what
+    it has erased."""
     if message.message == erasure.ERASE:
         await erasure.erased(context, message, answer)
         return

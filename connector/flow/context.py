@@ -14,7 +14,9 @@ import msgspec
 import orjson
 
 from catalog.canonical import canonical_bytes
+from connector.flow.owed import owed
 from connector.flow.recent import Recent
+from connector.flow.seals import Seals
 from connector.flow.sight import Sight
 from connector.identity.directory import Directory
 from connector.identity.door import OpenDoor
@@ -37,7 +39,7 @@ from connector.protocol.record import (
     Withdraw,
 )
 from connector.protocol.states import Kind, Message, Role
-from connector.store import grounds, writes
+from connector.store import evidence, grounds, writes
 from connector.store.control import ControlStore
 from connector.store.engine import LostRace, Statement
 from connector.store.rows import Agreement, Happening, Judged, Outgoing, Timer
@@ -102,6 +104,7 @@ class Context:
     door: OpenDoor = field(default_factory=OpenDoor)
     sight: Sight = field(default_factory=Sight)
     declared: frozenset[str] = frozenset()
+    seals: Seals = field(default_factory=Seals)
 
     async def able(self, dataset_id: str) -> Capabilities:
         """What our data plane said when the dataset was published that it can do with it; nothing, if it never said so."""
@@ -205,10 +208,7 @@ def _apply(context: Context, process: Process, effect: Effect, batch: Batch) -> 
         case KeepAgreement(document):
             batch.statements.append(writes.insert_agreement(_agreement(context, process, document)))
         case SettleAgreement(binding):
-            state = "binding" if binding else "void"
-            batch.statements.append(writes.settle_agreement(process.id, state, process.updated_at))
-            if not binding and process.role is Role.PROVIDER and process.detail.agreement is not None:
-                batch.statements.append(grounds.leave_ground(process.counterparty, process.detail.agreement["@id"]))
+            _bind(context, process, batch, binding=binding)
         case KeepGround(exclusive, version, held):
             agreement = _agreement(context, process, process.detail.agreement or {})
             batch.statements += grounds.keep_ground(agreement, exclusive=exclusive, version=version, held=held)
@@ -224,6 +224,20 @@ def _apply(context: Context, process: Process, effect: Effect, batch: Batch) -> 
             if command is not None:
                 batch.leaving.append(command)
                 batch.statements.append(writes.insert_outgoing(command))
+
+
+def _bind(context: Context, process: Process, batch: Batch, *, binding: bool) -> None:
+    """The agreement binds, with what has to be deleted under it and the timers of that; or it is void."""
+    batch.statements.append(writes.settle_agreement(process.id, "binding" if binding else "void", process.updated_at))
+    if not binding:
+        if process.role is Role.PROVIDER and process.detail.agreement is not None:
+            batch.statements.append(grounds.leave_ground(process.counterparty, process.detail.agreement["@id"]))
+        return
+    for duty, timer in owed(process, context.new_id):
+        batch.statements.append(evidence.keep_duty(duty))
+        if timer is not None:
+            batch.statements.append(writes.insert_timer(timer))
+            batch.timers.append(timer.due_at)
 
 
 def _set_deadline(context: Context, process: Process, batch: Batch) -> None:

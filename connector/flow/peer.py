@@ -1,32 +1,39 @@
 """Peer messages beyond DSP: one extension with its own context, the same identity, inbox and outbox, a lane for each peer.
 
-The first message is ``Hello``: who speaks, which protocol and software. The answer is the receiver's own ``Capabilities``, which
-names its features. Later features (receipts, notices, signatures) add types here and no other channel. Messages are not
-signed yet; what they say is kept as the peer's own claim and decides nothing.
+The first message is ``Hello``; the answer is the receiver's own ``Capabilities``. Both name what their sender can do, which is
+kept as its own claim. What is signed (receipts and the answers to them, notices to erase and attestations) is sent to whom has
+said that it takes it, kept as it came, and verified when the message has been answered: ``receipts.py``, ``erasing.py``,
+``erasure.py``. Later features add types here and no other channel.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 import orjson
 
+from catalog.schemas import PEER_TYPES
+from connector.flow import erasing, erasure, receipts
 from connector.flow.context import Context, retrying
+from connector.flow.envelope import GREETING, WAITING_ALARM, Letters, lane, letter, takes
 from connector.flow.inbound import check_texts, digest_of
+from connector.flow.seals import ERASURES, RECEIPTS
 from connector.flow.standing import beginning
 from connector.identity.interface import Principal
 from connector.protocol.errors import BadMessage, NotFound
 from connector.protocol.messages import Document
-from connector.protocol.versions import VERSION
 from connector.store import writes
-from connector.store.engine import Statement
-from connector.store.rows import Judged, Outgoing
+from connector.store.rows import Judged, Timer
 
-CONTEXT: Final = "https://w3id.org/carnet/peer/v1/context.jsonld"
-TYPES: Final = frozenset({"Hello", "Capabilities"})
-FEATURES: Final = ("hello",)
-SOFTWARE: Final = "carnet"
+TYPES: Final = PEER_TYPES
+PORTION: Final = 20
+"""Most messages of a kind that waited for a peer and are sent in one transaction."""
+PORTION_PAUSE_MS: Final = 100
+
+_Take = Callable[[Context, str, Document, Letters], Awaitable[None]]
 
 
 async def hello(context: Context, counterparty: str) -> str:
@@ -34,7 +41,7 @@ async def hello(context: Context, counterparty: str) -> str:
 
     Raises PolicyDenied if the peer is not welcome here.
     """
-    message = await _outgoing(context, counterparty, "Hello")
+    message = letter(context, counterparty, await context.directory.address(counterparty), "Hello")
     queued = writes.insert_outgoing(message)
     await beginning(context, counterparty, lambda guard: context.store.commit([queued, *guard], wakes=True))
     context.hand_over([message])
@@ -42,7 +49,8 @@ async def hello(context: Context, counterparty: str) -> str:
 
 
 async def received(context: Context, principal: Principal, document: Document) -> None:
-    """A peer message: remembered by its id, so that a repeat does nothing. Raises BadMessage if it speaks for somebody else."""
+    """A peer message: remembered by its id, so that a repeat does nothing. Raises BadMessage if it speaks for somebody else, or
+    of what is not its own."""
     sender = principal.participant_id
     check_texts(document)
     if document["participantId"] != sender:
@@ -55,20 +63,12 @@ async def received(context: Context, principal: Principal, document: Document) -
             if known.digest != digest:
                 raise BadMessage("message-id-reused", "this messageId belongs to an earlier message of yours; use a new one")
             return
-        now = context.now_ms()
-        text = orjson.dumps(document).decode()
-        statements: list[Statement] = [
-            writes.insert_judged(Judged(sender, document["messageId"], "", digest, 200, None, now)),
-            writes.keep_capability(sender, text, now),
-        ]
-        leaving: list[Outgoing] = []
-        # An answer that still waits for the peer says the same as another would; greetings pile nothing up.
-        if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(_lane(sender)):
-            leaving.append(await _outgoing(context, sender, "Capabilities"))
-            statements.append(writes.insert_outgoing(leaving[0]))
-        await context.store.commit([*statements, *context.door.statement(principal)], wakes=bool(leaving))
+        judged = Judged(sender, document["messageId"], "", digest, 200, None, context.now_ms())
+        letters = Letters([writes.insert_judged(judged)])
+        await _TAKES[document["@type"]](context, sender, document, letters)
+        await context.store.commit([*letters.statements, *context.door.statement(principal)], wakes=bool(letters.leaving))
         principal.spend()
-        context.hand_over(leaving)
+        letters.committed(context)
 
     await retrying(attempt, lambda: context.door.explain(principal))
 
@@ -82,34 +82,50 @@ async def capabilities(context: Context, counterparty: str) -> Document:
     return document
 
 
-def _lane(counterparty: str) -> str:
-    return f"peer:{counterparty}"
+async def _take_greeting(context: Context, sender: str, document: Document, letters: Letters) -> None:
+    now = context.now_ms()
+    letters.statements.append(writes.keep_capability(sender, orjson.dumps(document).decode(), now))
+    # An answer that still waits for the peer says the same as another would; greetings pile nothing up.
+    if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(lane(sender)):
+        letters.send(letter(context, sender, await context.directory.address(sender), "Capabilities"))
+    if {RECEIPTS, ERASURES}.intersection(document.get("features", [])) and await _send(context, sender, Letters(), 1):
+        letters.wake_at(Timer(context.new_id(), WAITING_ALARM, sender, now))
 
 
-async def _outgoing(context: Context, counterparty: str, name: str) -> Outgoing:
-    now, message_id = context.now_ms(), context.new_id()
-    document: Document = {
-        "@context": [CONTEXT],
-        "@type": name,
-        "messageId": message_id,
-        "participantId": context.participant_id,
-        "protocol": VERSION,
-        "software": SOFTWARE,
-        "issuedAt": datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+async def send_waiting(context: Context, timer: Timer) -> None:
+    """A peer has said what it takes: what waited for that is sent, in portions."""
+    counterparty = timer.process_id
+
+    async def attempt() -> None:
+        letters = Letters()
+        entry = await context.registry.find(counterparty)
+        welcome = entry is None or entry.state.welcome
+        sent = await _send(context, counterparty, letters, PORTION) if welcome else 0
+        due_at = context.now_ms() + PORTION_PAUSE_MS
+        done = writes.postpone_timer(timer.id, due_at) if sent else replace(writes.delete_timer(timer.id), expect=None)
+        await letters.commit(context, done)
+        context.timer_set(due_at)
+
+    await retrying(attempt)
+
+
+async def _send(context: Context, counterparty: str, letters: Letters, limit: int) -> int:
+    """Put what waits for a peer into ``letters``, where it takes that; how many."""
+    sent = 0
+    if await takes(context, counterparty, RECEIPTS) is not False:
+        sent += await receipts.waiting(context, counterparty, letters, limit)
+    if await takes(context, counterparty, ERASURES) is not False:
+        sent += await erasing.waiting(context, counterparty, letters, limit)
+        sent += await erasure.waiting(context, counterparty, letters, limit)
+    return sent
+
+
+_TAKES: Final[Mapping[str, _Take]] = MappingProxyType(
+    {
+        **dict.fromkeys(GREETING, _take_greeting),
+        "Receipt": receipts.take_receipt,
+        "ReceiptAnswer": receipts.take_answer,
+        "ErasureNotice": erasure.take_notice,
+        "ErasureAttestation": erasing.take_attestation,
     }
-    if name == "Capabilities":
-        document["features"] = list(FEATURES)
-    return Outgoing(
-        id=message_id,
-        lane=_lane(counterparty),
-        channel="peer",
-        counterparty=counterparty,
-        process_id="",
-        message=name,
-        url=f"{await context.directory.address(counterparty)}/carnet/messages",
-        body=orjson.dumps(document).decode(),
-        correlation_id=context.new_id(),
-        created_at=now,
-        deadline_at=now + context.deadlines.message_ms,
-        due_at=now,
-    )
+)

@@ -1,13 +1,35 @@
-"""What a timer that is due means: the one place where the kinds of timers are told apart."""
+"""What a timer that is due means: the one place where the kinds of timers are told apart.
+
+Evidence needs keys and the data plane, which may be slow: it is done aside, so that no timer waits for it. Until it is done its
+timer is put off, so that it fires again if we die meanwhile.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from connector.flow import erasing, erasure, owed, peer, receipts
 from connector.flow.answers import deadline_reached
 from connector.flow.context import Context
 from connector.flow.deciding import decision_overdue
+from connector.flow.envelope import WAITING_ALARM
 from connector.flow.reactions import DECISION_ALARM
 from connector.flow.using import TERMS_ALARM, terms_turned
+from connector.store import writes
 from connector.store.rows import Timer
+
+ASIDE_MS: Final = 120_000
+"""How long evidence may take before its timer fires again (ms)."""
+_EVIDENCE: Final[Mapping[str, Callable[[Context, Timer], Awaitable[None]]]] = MappingProxyType(
+    {
+        receipts.CHECK_ALARM: receipts.check,
+        owed.CHECK_ALARM: erasure.check,
+        owed.OVERDUE_ALARM: erasing.overdue,
+        WAITING_ALARM: peer.send_waiting,
+    }
+)
 
 
 async def reached(context: Context, timer: Timer) -> None:
@@ -16,5 +38,13 @@ async def reached(context: Context, timer: Timer) -> None:
         await decision_overdue(context, timer)
     elif timer.kind == TERMS_ALARM:
         await terms_turned(context, timer)
+    elif timer.kind in _EVIDENCE:
+        work = _EVIDENCE[timer.kind]
+        await context.store.commit([writes.postpone_timer(timer.id, context.now_ms() + ASIDE_MS)])
+
+        async def act() -> None:
+            await work(context, timer)
+
+        await context.seals.aside(act())
     else:
         await deadline_reached(context, timer.id, timer.process_id)

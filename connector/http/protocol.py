@@ -15,6 +15,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from catalog.errors import DocumentError
 from catalog.jsonld import normalise_message
 from connector.flow import inbound, peer, shelf
 from connector.flow.context import Context
@@ -229,7 +230,13 @@ class ProtocolServer:
         return handle
 
     async def _peer_message(self, request: web.Request) -> web.StreamResponse:
-        document = await self._read(request, peer.TYPES)
+        try:
+            document = await self._read(request, peer.TYPES)
+        except DocumentError as error:
+            if error.code in ("type-unknown", "type-unexpected"):
+                known = ", ".join(sorted(peer.TYPES))
+                raise BadMessage("message-unknown", f"this type of message is not taken here; those that are: {known}") from error
+            raise
         await peer.received(self.context, request[PRINCIPAL], document)
         return web.Response(status=200)
 

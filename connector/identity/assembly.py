@@ -33,6 +33,7 @@ from connector.identity.metadata import resource_document, resource_path
 from connector.identity.oauth import ALGORITHMS, TOKEN_TYPES, OAuthResource, OwnIssuer
 from connector.identity.pinned import PinnedTokens
 from connector.identity.registry import Registry
+from connector.identity.signers import Signers
 from connector.identity.signing import SigningKey
 from connector.identity.tokens import OAuthClient
 from connector.settings import Settings
@@ -56,6 +57,8 @@ class Recognition:
     routes: list[web.RouteDef]
     callback_for: Callable[[str], str | None]
     reload_keys: Callable[[], Awaitable[None]]
+    sign_with: Callable[[], tuple[SigningKey, str]]
+    signers: Signers
     close: Callable[[], Awaitable[None]]
 
 
@@ -96,6 +99,8 @@ async def recognition(
         routes=parts.routes(),
         callback_for=lambda peer: main.get("pinned-token" if pinned.speaks_to(peer) else "oauth"),
         reload_keys=reload_keys,
+        sign_with=partial(parts.signing, Use.AGREEMENT),
+        signers=Signers(registry, parts.fetcher, http_loopback=settings.development.http_dids),
         close=close,
     )
 
@@ -183,10 +188,11 @@ class _Parts:
         """What shows peers who we are."""
         issuers, made = self.settings.issuers, (self.registry, self.fetcher, client)
         us = self.settings.participant_id
-        return OAuthClient(us, self._signing, *made, issuers, now_ms=self.now_ms, new_id=self.new_id)
+        return OAuthClient(us, partial(self.signing, Use.OAUTH), *made, issuers, now_ms=self.now_ms, new_id=self.new_id)
 
-    def _signing(self) -> tuple[SigningKey, str]:
-        key, us = self.keys.signing(Use.OAUTH), self.settings.participant_id
+    def signing(self, use: Use) -> tuple[SigningKey, str]:
+        """Our key of now for a use, and its full name."""
+        key, us = self.keys.signing(use), self.settings.participant_id
         return key, f"{us}#{key.kid}" if us.startswith("did:") else key.kid
 
     def routes(self) -> list[web.RouteDef]:

@@ -89,7 +89,16 @@ def sign(key: SigningKey, typ: str, claims: Mapping[str, Any], *, kid: str | Non
     """
     members = tuple((name, key.public_jwk[name]) for name in _KEY_MEMBERS if name in key.public_jwk) if embed_key else ()
     header = _header(typ, key.algorithm, key.kid if kid is None else kid, members)
-    signed = f"{header}.{_base64url(_json(dict(claims)).encode())}"
+    return _signed(key, header, _json(dict(claims)).encode())
+
+
+def sign_bytes(key: SigningKey, typ: str, payload: bytes, *, kid: str) -> str:
+    """A compact JWS of these very bytes (a canonical document), whose header has ``typ`` and ``kid``."""
+    return _signed(key, _header(typ, key.algorithm, kid, ()), payload)
+
+
+def _signed(key: SigningKey, header: str, payload: bytes) -> str:
+    signed = f"{header}.{_base64url(payload)}"
     return f"{signed}.{_base64url(_ENGINES[key.algorithm].sign(signed.encode(), key.private))}"
 
 

@@ -153,6 +153,14 @@ class DataSettings(Struct, frozen=True, kw_only=True):
         tuple[Annotated[str, Meta(min_length=1, max_length=2048)], ...],
         Meta(max_length=256, description="IRIs of the terms that a data plane of another make enforces; ours says so itself"),
     ] = ()
+    erasure_deadline_s: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=31_536_000,
+            description="how long a buyer has to erase the data of a vehicle whose consent was withdrawn, in seconds; it is told",
+        ),
+    ] = 259_200
 
 
 class DispatchSettings(Struct, frozen=True, kw_only=True):

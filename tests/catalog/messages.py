@@ -110,6 +110,7 @@ _GREETING: Final = {
     "issuedAt": "2026-03-01T09:30:00Z",
     "software": "carnet/0.1",
     "features": ["receipts"],
+    "signed": "eyJ0.eyJh.c2ln",
 }
 
 
