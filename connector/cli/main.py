@@ -22,6 +22,8 @@ COMMANDS = {
     "contracts": ("connector.cli.contracts", "List and show agreements."),
     "processes": ("connector.cli.processes", "List, show and move negotiations and transfers."),
     "peers": ("connector.cli.peers", "Write participants down, admit, suspend and expel them."),
+    "consents": ("connector.cli.consents", "List, grant, withdraw and import consents."),
+    "enrol": ("connector.cli.enrol", "Note under which reference a buyer knows a vehicle."),
     "keys": ("connector.cli.keys", "List, rotate and revoke keys; print the DID document."),
     "letters": ("connector.cli.letters", "List dead letters, send them again or give them up."),
     "hello": ("connector.cli.hello", "Greet a peer and show what it can do."),

@@ -267,6 +267,32 @@ class LocalClient:
         body = {"participants": participants, "again": again}
         return list(await self._call("POST", "/peers-import", body, timeout_s=PUBLISH_TIMEOUT_S))
 
+    # -- consents -----------------------------------------------------------------------------------------------------
+
+    async def consents(self) -> Document:
+        """How many vehicles agree to what, and the number of the ledger."""
+        return dict(await self._call("GET", "/consents"))
+
+    async def vehicle_consents(self, vehicle: str) -> Document:
+        """What a vehicle agrees to (``held``), and every decision about it (``entries``)."""
+        return dict(await self._call("POST", "/consents/vehicle", {"vehicle": vehicle}))
+
+    async def decide_consents(self, entries: list[Document]) -> Document:
+        """Write grants and withdrawals, all or none; gives the number of the ledger."""
+        return dict(await self._call("POST", "/consents", {"entries": entries}, timeout_s=PUBLISH_TIMEOUT_S))
+
+    async def withdraw_consents(self, wanted: Document) -> Document:
+        """Withdraw what ``vehicle`` agreed to; ``category``, ``purpose``, ``recipient`` narrow it."""
+        return dict(await self._call("POST", "/consents/withdraw", wanted, timeout_s=PUBLISH_TIMEOUT_S))
+
+    async def import_consents(self, path: str) -> Document:
+        """Write a file of decisions, all or nothing."""
+        return dict(await self._call("POST", "/consents/import", {"path": path}, timeout_s=PUBLISH_TIMEOUT_S))
+
+    async def enrol(self, enrolments: list[Document]) -> Document:
+        """Note a buyer's own references of vehicles, all or none."""
+        return dict(await self._call("POST", "/enrolments", {"enrolments": enrolments}))
+
     async def reload_keys(self) -> None:
         """Have the connector read its key files again."""
         await self._call("POST", "/keys/reload")

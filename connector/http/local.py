@@ -22,6 +22,7 @@ from connector.flow.plane import Plane
 from connector.flow.watch import Watch
 from connector.http import problems
 from connector.http.bodies import json_answer, read_body
+from connector.http.local_consents import LocalConsents
 from connector.http.local_keys import LocalKeys
 from connector.http.local_peers import LocalPeers
 from connector.http.local_terms import LocalTerms
@@ -140,6 +141,7 @@ class LocalServer:
         add.add_get(f"{base}/peers/{{id}}/capabilities", self._capabilities)
         add.add_routes(LocalPeers(self.context).routes())
         add.add_routes(LocalTerms(self.context).routes())
+        add.add_routes(LocalConsents(self.plane).routes())
         if self.keys is not None:
             add.add_routes(self.keys.routes())
         return app

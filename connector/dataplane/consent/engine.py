@@ -42,9 +42,9 @@ def guarded(what: str) -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException:
-        refusal = Refusal(507, "out-of-memory", f"{what}: it takes more memory and scratch space than there is; free some disk")
+        refusal = Refusal(409, "out-of-memory", f"{what}: it takes more memory and scratch space than there is; free some disk")
     except (duckdb.IOException, duckdb.FatalException):
-        refusal = Refusal(507, "disk-failed", f"{what}: a file cannot be read or written; look at the disk and its free space")
+        refusal = Refusal(409, "disk-failed", f"{what}: a file cannot be read or written; look at the disk and its free space")
     except duckdb.Error as error:
         line = _LINE.search(str(error))
         where = f" at line {line.group(1)}" if line else ""

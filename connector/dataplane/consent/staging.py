@@ -61,7 +61,7 @@ def stage(source: Path, folder: Path, now_ms: int) -> Staged:
         before = os.fstat(descriptor)
         disk = os.statvfs(folder)
         if disk.f_bavail * disk.f_frsize < SPACE * before.st_size:
-            raise Refusal(507, "disk-full", f"importing needs {SPACE} times the size of the file free on the ledger's disk")
+            raise Refusal(409, "disk-full", f"importing needs {SPACE} times the size of the file free on the ledger's disk")
         with opened(folder) as connection, guarded(_WHAT):
             staged = _stage(connection, descriptor, folder / "staged.parquet", now_ms)
         if identity_of(os.fstat(descriptor)) != identity_of(before):

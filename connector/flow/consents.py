@@ -1,0 +1,43 @@
+"""Consents as their owner works with them: each use case is one question to the data plane, which keeps the ledger.
+
+Vehicles are named in bodies only, never in a path, and nothing here logs one. May import the seam to the data plane only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from connector.flow.plane import Plane
+
+Document = dict[str, Any]
+
+
+async def counts(plane: Plane) -> Document:
+    """The ledger's number, and how many vehicles agree to each category, purpose, recipient and basis."""
+    return await plane.ask("GET", "/carnet/consents")
+
+
+async def decide(plane: Plane, entries: Sequence[Any]) -> Document:
+    """Write grants and withdrawals, all or none. Raises CallerError naming the entry and the member that is wrong."""
+    return await plane.ask("POST", "/carnet/consents", {"entries": list(entries)})
+
+
+async def withdraw(plane: Plane, wanted: Document) -> Document:
+    """Withdraw what a vehicle agreed to; when this returns, nothing more leaves under it. Raises CallerError."""
+    return await plane.ask("POST", "/carnet/consents/withdraw", wanted)
+
+
+async def import_file(plane: Plane, path: str) -> Document:
+    """Write a file of entries, all or nothing. Raises CallerError naming the row and the column that is wrong."""
+    return await plane.ask("PUT", "/carnet/consents/import", {"path": path})
+
+
+async def subject(plane: Plane, vehicle: str) -> Document:
+    """What stands in the ledger about a vehicle. Raises CallerError if it knows none of that name."""
+    return await plane.ask("POST", "/carnet/consents/vehicle", {"vehicle": vehicle})
+
+
+async def enrol(plane: Plane, enrolments: Sequence[Any]) -> Document:
+    """Note the buyer's own references of vehicles, all or none. Raises CallerError."""
+    return await plane.ask("POST", "/carnet/enrolments", {"enrolments": list(enrolments)})
