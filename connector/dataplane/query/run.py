@@ -1,0 +1,199 @@
+"""Runs a job: from the table to the file, its index and its figures. Blocks; made to run in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow
+import pyarrow.parquet
+
+from connector.dataplane.plan.model import Plan
+from connector.dataplane.query import cells, features, output, population, score, shape
+from connector.dataplane.query import rows as single
+from connector.dataplane.query.engine import (
+    Refused,
+    batches,
+    failure,
+    impossible,
+    open_engine,
+    rows_of,
+    sql_of,
+    text,
+    watched,
+    write_parquet,
+)  # fmt: skip
+from connector.dataplane.query.job import Failed, Job, Made
+from connector.dataplane.tables.model import LATITUDE, LONGITUDE, SPEED, Table
+from connector.dataplane.tables.read import canonical, verify
+from connector.dataplane.tables.refused import SchemaChanged
+
+KIB: Final = 1024
+
+
+def run(job: Job) -> Made | Failed:
+    """Make the file of a job. What a failed job wrote is taken away again; ``scratch`` is empty afterwards."""
+    try:
+        made = _run(job)
+    except SchemaChanged as changed:
+        _clear(job, failed=True)
+        return Failed("source-changed", changed.reason, changed.column)
+    except (Refused, duckdb.Error, OSError, MemoryError, pyarrow.ArrowException) as error:
+        _clear(job, failed=True)
+        return failure(error)
+    _clear(job, failed=False)
+    return made
+
+
+def paths_of(plan: Plan, table: Table) -> frozenset[str]:
+    """The signals that the plan needs of the table."""
+    found = set(plan.columns)
+    if plan.form == "cells":
+        found |= {column.path for column in table.mapping.columns if column.type != "text"}
+    if plan.form in ("features", "score"):
+        found |= {*features.NEEDS}
+    if plan.cut_m > 0 or plan.areas or (plan.sensitive != "kept" and table.sensitive) or plan.form == "cells":
+        found |= {LATITUDE, LONGITUDE}
+    if plan.cell_level is not None and {LATITUDE, LONGITUDE} & found:
+        found |= {LATITUDE, LONGITUDE}
+    return frozenset(found)
+
+
+def expression(rows: Any, job: Job, members: Any | None) -> Any:
+    """The whole plan, from the rows of the table to what leaves (of cells: to what is kept), as one expression."""
+    plan, table = job.plan, job.table
+    taking_part = shape.shaped(rows, plan, table, members)
+    if plan.form == "rows":
+        return single.projected(taking_part, plan, table)
+    if plan.form == "cells":
+        return cells.parts(taking_part, plan, table, job.released)
+    return (features.features if plan.form == "features" else score.score)(taking_part, plan)
+
+
+def _check(job: Job) -> None:
+    plan, table = job.plan, job.table
+    shape.check(plan, table)
+    if plan.form == "cells":
+        cells.check(plan)
+    if plan.form in ("features", "score"):
+        reason = features.unfit(table.sampling_ms)
+        if reason or SPEED not in table.paths:
+            raise impossible(reason or "the table has no speed")
+
+
+def _run(job: Job) -> Made:
+    plan = job.plan
+    _check(job)
+    verify(job.table)
+    people = job.population
+    bitmaps = [bits.file for sets in people.granted or () for bits in sets if bits.file]
+    readable = [*job.table.files, *people.ordinals, *cells.readable(job), *bitmaps]
+    writable = [job.output, job.keep] if job.keep else [job.output]
+    backend = open_engine(job.limits, job.scratch, readable, writable)
+    try:
+        with watched(backend, job.limits, job.scratch):
+            rows = canonical(backend, job.table, paths_of(plan, job.table))
+            members = population.members(backend, job, rows)
+            wanted = expression(rows, job, members)
+            return _cells(backend, job, wanted) if plan.form == "cells" else _personal(backend, job, wanted)
+    finally:
+        backend.disconnect()
+
+
+def _personal(backend: Any, job: Job, wanted: Any) -> Made:
+    names = tuple(wanted.columns)
+    output.write(backend, sql_of(wanted), names, job.output, job.plan.format)
+    key = "pseudonym" if "pseudonym" in names else "trip" if "trip" in names else None
+    seen: set[Any] = set()
+    rows, digest = output.digest(backend.con, job.output, job.plan.format, seen, key)
+    vehicles = _index(backend, job, seen, key)
+    return _made(job, names, rows, digest, vehicles)
+
+
+def _index(backend: Any, job: Job, seen: set[Any], key: str | None) -> int:
+    """Write the ordinals of the vehicles in the file; the number of its vehicles, also of those that have no ordinal."""
+    column = "trip_pseudonym" if key == "trip" else "pseudonym"
+    path = os.path.join(job.scratch, "seen.parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"name": pyarrow.array(sorted(seen), pyarrow.string())}), path)
+    seen.clear()
+    where = f"WHERE {column} IN (SELECT name FROM read_parquet({text(path)}))" if key else ""  # noqa: S608 - a path of our own
+    sql = f"SELECT vehicle, any_value(ordinal) AS ordinal FROM carnet_members {where} GROUP BY vehicle"  # noqa: S608
+    ((vehicles,),) = rows_of(backend, f"SELECT count(*) FROM ({sql})")  # noqa: S608
+    with open(job.index, "wb") as index:
+        for batch in batches(backend, f"SELECT DISTINCT ordinal FROM ({sql}) WHERE ordinal IS NOT NULL ORDER BY ordinal"):  # noqa: S608
+            index.write(batch.column(0).to_numpy().astype("<u4").tobytes())
+        index.flush()
+        os.fsync(index.fileno())
+    Path(path).unlink()
+    return int(vehicles)
+
+
+def _cells(backend: Any, job: Job, parts: Any) -> Made:
+    plan, table = job.plan, job.table
+    path = os.path.join(job.scratch, "parts.parquet")
+    write_parquet(backend, sql_of(parts), path)
+    stored = backend.read_parquet(path, table_name="carnet_parts")
+    kept_path = job.keep or os.path.join(job.scratch, "kept.parquet")
+    write_parquet(backend, sql_of(cells.counted(stored, plan, table)), kept_path)
+    _fsync(kept_path)
+    kept = backend.read_parquet(kept_path, table_name="carnet_kept")
+    found = cells.together(backend, kept, job)
+    leaving = cells.projected(found, plan, table)
+    names = tuple(leaving.columns)
+    output.write(backend, sql_of(leaving), names, job.output, plan.format)
+    Path(job.index).write_bytes(b"")
+    rows, digest = output.digest(backend.con, job.output, plan.format)
+    ((suppressed,),) = rows_of(backend, sql_of(found.aggregate(n=found.vehicles.isnull().sum().fill_null(0))))
+    enough = kept.filter(kept.vehicles.notnull())
+    behind = stored.semi_join(enough, list(cells.KEYS)).vehicle.nunique()
+    ((vehicles,),) = rows_of(backend, sql_of(behind.as_table()))
+    made = _made(job, names, rows, digest, int(vehicles), suppressed=int(suppressed))
+    return made
+
+
+def _made(job: Job, names: tuple[str, ...], rows: int, digest: str, vehicles: int, *, suppressed: int = 0) -> Made:
+    is_cells = job.plan.form == "cells"
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Made(
+        rows=rows,
+        bytes=os.path.getsize(job.output),
+        sha256=output.sha256_of(job.output),
+        rows_digest=digest,
+        vehicles=vehicles,
+        columns=names,
+        cells=rows if is_cells else 0,
+        suppressed=suppressed,
+        covers=_covers(job) if is_cells else None,
+        input_rows=job.table.rows,
+        cpu_s=round(used.ru_utime + used.ru_stime, 3),
+        peak_bytes=used.ru_maxrss * KIB,
+    )
+
+
+def _covers(job: Job) -> tuple[int, int] | None:
+    """The whole steps of the plan's period; where it has no end, of what the table has."""
+    plan, table, step = job.plan, job.table, job.plan.step_s or 1
+    after = plan.after_s if plan.after_s is not None else table.first_s
+    before = plan.before_s if plan.before_s is not None else None if table.last_s is None else table.last_s + 1
+    if after is None or before is None:
+        return None
+    return after // step * step, -(-before // step) * step
+
+
+def _fsync(path: str) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _clear(job: Job, *, failed: bool) -> None:
+    made = [job.output, job.index, *([job.keep] if job.keep else [])] if failed else []
+    for path in made:
+        Path(path).unlink(missing_ok=True)
+    for folder, folders, files in os.walk(job.scratch, topdown=False):
+        for name in files:
+            Path(folder, name).unlink(missing_ok=True)
+        for name in folders:
+            Path(folder, name).rmdir()
