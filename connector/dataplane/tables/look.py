@@ -6,10 +6,12 @@ is not passed on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
@@ -17,6 +19,8 @@ import ibis
 import msgspec
 
 from connector.dataplane.plan.model import Circle
+from connector.dataplane.query.engine import Refused, failure, open_engine
+from connector.dataplane.query.job import Limits
 from connector.dataplane.tables.files import Dialect, Headers, dialect_of, files_of, headers_of, id_of, snapshot_of
 from connector.dataplane.tables.model import Mapping, Table
 from connector.dataplane.tables.read import TRIP, VEHICLE, Raw, readings
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
 SAMPLE_ROWS: Final = 50
 SAMPLE_TRIPS: Final = 500
 """The interval of sampling is measured on so many trips, taken evenly."""
-MEMORY: Final = "256MB"
 READABLE_SHARE: Final = 0.5
 """Of at least this share of rows the vehicle and the time can be read."""
 
@@ -43,15 +46,9 @@ class Looked(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...] = ()
 
 
-def engine() -> Backend:
-    """An engine with bounded memory that fetches nothing."""
-    return ibis.duckdb.connect(
-        memory_limit=MEMORY,
-        threads=2,
-        preserve_insertion_order=False,
-        autoinstall_known_extensions=False,
-        autoload_known_extensions=False,
-    )
+def engine(scratch: str, files: Sequence[str]) -> Backend:
+    """An engine with bounded memory that reads these files only and spills into ``scratch``."""
+    return cast("Backend", open_engine(Limits(), scratch, files))
 
 
 def look(
@@ -61,7 +58,7 @@ def look(
     personal: bool = True,
     bases: Sequence[str] = (),
     sensitive: Sequence[Circle] = (),
-    connect: Callable[[], Backend] = engine,
+    connect: Callable[[str, Sequence[str]], Backend] = engine,
 ) -> Table:
     """The table at ``path``, a CSV or Parquet file or a folder of them: see ``examine``. Raises TableRefused."""
     return examine(path, mapping, personal=personal, bases=bases, sensitive=sensitive, connect=connect).table
@@ -74,7 +71,7 @@ def examine(
     personal: bool = True,
     bases: Sequence[str] = (),
     sensitive: Sequence[Circle] = (),
-    connect: Callable[[], Backend] = engine,
+    connect: Callable[[str, Sequence[str]], Backend] = engine,
 ) -> Looked:
     """The table at ``path``, and how it was understood. A ``mapping`` that is given is checked, else one is recognised.
 
@@ -87,16 +84,16 @@ def examine(
     for other in files[1:]:
         if headers_of(other, kind, dialect) != headers:
             raise TableRefused("table-headers-differ", "the files of the folder have different columns")
-    try:
-        connection = connect()
+    with TemporaryDirectory(prefix="carnet-look-") as scratch, _refusals():
+        connection = connect(scratch, files)
         try:
-            meant, found = _meaning(Raw(connection, files, kind, headers, dialect), headers, mapping)
+            mapping, found = _meaning(Raw(connection, files, kind, headers, dialect), headers, mapping)
             table = Table(
                 id=id_of(path),
                 files=files,
                 format=kind,
                 headers=headers,
-                mapping=meant,
+                mapping=mapping,
                 rows=0,
                 vehicles=0,
                 sampling_ms=None,
@@ -112,13 +109,20 @@ def examine(
             table = _figures(connection, table)
         finally:
             connection.disconnect()
-    except duckdb.OutOfMemoryException:
-        raise TableRefused("table-too-large", "the table needs more memory than there is for looking at it") from None
-    except duckdb.Error:
-        raise TableRefused("file-unreadable", "a file is damaged, or not every line has as many fields as the first") from None
     if _snapshot(files) != before:
         raise TableRefused("file-unreadable", "a file changed while it was read; publish the table when it is complete")
     return Looked(table, found.guessed, found.ignored)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Makes refusals of the engine's errors, whose texts quote values."""
+    try:
+        yield
+    except (duckdb.Error, Refused) as error:
+        if failure(error).code in ("out-of-memory", "disk-full"):
+            raise TableRefused("table-too-large", "looking at the table needs more memory or disk than there is") from None
+        raise TableRefused("file-unreadable", "a file is damaged, or not every line has as many fields as the first") from None
 
 
 def _snapshot(files: Sequence[str]) -> str:

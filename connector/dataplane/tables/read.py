@@ -8,6 +8,7 @@ is no row, since nothing that governs rows could govern it. Needs an engine whos
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import ibis
@@ -17,6 +18,7 @@ from connector.dataplane.tables.formats import FILE_NAME
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, Column, Table, TimeColumn
 from connector.dataplane.tables.refused import SchemaChanged, TableRefused
 from connector.dataplane.tables.signals import conversion, unit_of
+from connector.dataplane.tables.zones import Offsets, instant_us, offsets, shown_us
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -30,11 +32,11 @@ LOCAL: Final = "local"
 _SECOND_US: Final = 1_000_000
 _DAY_MS: Final = 86_400_000
 _MAX_TRIP_MS: Final = 10 * _DAY_MS
+_MAX_DAYS: Final = 100_000
 # What is outside was not measured by a car, and the engine's arithmetic cannot overflow within.
 _FIRST_S: Final = 31_536_000
 _LAST_S: Final = 7_258_118_400
 _EXACT: Final = 2**53
-_NOTHING: Final = ("", "NaN", "nan", "null", "NULL")
 
 # What the engine has and Ibis has no word for; the name alone is untyped.
 _builtin: Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]] = ibis.udf.scalar.builtin
@@ -138,15 +140,22 @@ def _asked(table: Table, paths: frozenset[str] | None) -> tuple[Column, ...]:
 def readings(connection: Backend, table: Table, paths: frozenset[str] | None = None) -> Rows:
     """As ``canonical``, with all rows, and the times in microseconds: ``us`` and ``local_us``."""
     dialect, mapping = Dialect(table.encoding, table.delimiter), table.mapping
-    raw = Raw(connection, table.files, table.format, table.headers, dialect)
-    vehicle = ibis.literal(mapping.one_vehicle) if mapping.vehicle is None else _text(raw[mapping.vehicle])
+    raw, text = Raw(connection, table.files, table.format, table.headers, dialect), _field if table.format == "csv" else _text
+    vehicle = ibis.literal(mapping.one_vehicle) if mapping.vehicle is None else text(raw[mapping.vehicle])
     if mapping.trip is None:
         trip = ibis.literal("")
     else:
-        trip = _stem(raw.file, True) if raw.by_file(mapping.trip) else _text(raw[mapping.trip])
-    us, local_us = _times(raw, mapping.time)
-    signals = {column.path: _signal(raw[column.header], column) for column in _asked(table, paths)}
-    return raw.rows.select(**{VEHICLE: vehicle, TRIP: trip, "us": us, "local_us": local_us, **signals})
+        trip = _stem(raw.file, True) if raw.by_file(mapping.trip) else text(raw[mapping.trip])
+    clock = _clock(raw, mapping.time)
+    columns = {column.path: _signal(raw[column.header], column) for column in _asked(table, paths)}
+    known = offsets(mapping.time.zone, table.first_s, table.last_s)
+    # In three steps, so that the engine parses a time once.
+    parsed = raw.rows.select(
+        **{VEHICLE: vehicle, TRIP: trip, **{f"clock {name}": value for name, value in clock.items()}, **columns}
+    )
+    timed = parsed.mutate(us=_us(parsed, mapping.time.zone, known))
+    shown = timed.mutate(local_us=_local_us(timed, mapping.time.zone, known))
+    return shown.select(VEHICLE, TRIP, "us", "local_us", *columns)
 
 
 class Raw:
@@ -195,9 +204,16 @@ class Raw:
 
 
 def _text(values: Expression) -> Expression:
-    """Text without blanks around it; null where nothing is said."""
-    trimmed = values.cast("string").strip()
-    return ibis.ifelse(trimmed.isin(_NOTHING), ibis.null("string"), trimmed)
+    """Text without blanks around it; null where nothing is said. What Parquet calls text is taken as it is."""
+    type_ = values.type()
+    if type_.is_floating():
+        return ibis.ifelse(_finite(values.cast("float64")), values.cast("string"), ibis.null("string"))
+    return values.cast("string").nullif("")
+
+
+def _field(values: Expression) -> Expression:
+    """A field of CSV as text; null where nothing is said."""
+    return values.strip().nullif("").nullif("NaN").nullif("nan")
 
 
 def _number(values: Expression) -> Expression:
@@ -208,8 +224,7 @@ def _number(values: Expression) -> Expression:
 
 
 def _whole(values: Expression) -> Expression:
-    number = _number(values).round()
-    return ibis.ifelse(number.between(-_EXACT, _EXACT), number, ibis.null("float64")).cast("int64")
+    return _within(_number(values).round(), -_EXACT, _EXACT).cast("int64")
 
 
 def _flag(values: Expression) -> Expression:
@@ -222,7 +237,7 @@ def _flag(values: Expression) -> Expression:
 def _signal(values: Expression, column: Column) -> Expression:
     """A column's values as its mapping says, in its unit."""
     if column.type == "text":
-        return _text(values)
+        return _field(values) if values.type().is_string() else _text(values)
     if column.type == "flag":
         return _flag(values)
     number = _number(values)
@@ -231,29 +246,59 @@ def _signal(values: Expression, column: Column) -> Expression:
         number = number * change.factor + change.offset
     if column.path in (LATITUDE, LONGITUDE):
         limit = 90 if column.path == LATITUDE else 180
-        number = ibis.ifelse(number.between(-limit, limit), number, ibis.null("float64"))
+        number = _within(number, -limit, limit)
     return _whole(number) if column.type == "integer" else number
 
 
-def _times(raw: Raw, time: TimeColumn) -> tuple[Expression, Expression]:
-    """Microseconds of the instant and of the clock of the zone."""
+def _clock(raw: Raw, time: TimeColumn) -> dict[str, Expression]:
+    """What a row says of its time, in microseconds: ``at``, an instant; or ``shown``, what the clock of the zone shows, and with
+    it ``offset``, whether that was an instant after all, or ``since``, how much later the row is."""
     values = raw[time.header]
     if time.clock in ("epoch-s", "epoch-ms"):
         scale = 1 if time.clock == "epoch-s" else 1000
-        number = _number(values)
-        number = ibis.ifelse(number.between(_FIRST_S * scale, _LAST_S * scale), number, ibis.null("float64"))
-        return _both((number * (_SECOND_US // scale)).round().cast("int64"), time.zone)
+        number = _within(_number(values), _FIRST_S * scale, _LAST_S * scale)
+        return {"at": (number * (_SECOND_US // scale)).round().cast("int64")}
     if time.clock == "day-and-ms":
-        return _both(_day_and_ms(raw, time), time.zone)
+        return _day_and_ms(raw, time)
     if raw.by_file(time.day_one):
         day = _stem(raw.file, True).re_extract(r"(\d{4}-\d\d-\d\d)", 1)
-        values = day + " " + values.cast("string").strip()
-    return _of_clock(values, time.zone)
+        return {"shown": _shown_us(_measured((day + " " + values.cast("string").strip()).try_cast("timestamp")))}
+    type_ = values.type()
+    if type_.is_timestamp() and type_.timezone is not None:
+        return {"at": _whole_us(values)}
+    if type_.is_timestamp():
+        return {"shown": _shown_us(_measured(values.cast("timestamp")))}
+    text = values.cast("string").strip()
+    # With an offset the engine makes it UTC.
+    shown = _shown_us(_measured(text.try_cast("timestamp")))
+    if time.zone == "UTC":
+        return {"at": shown}
+    return {"shown": shown, "offset": text.re_search(r"\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")}
 
 
-def _both(us: Expression, zone: str) -> tuple[Expression, Expression]:
-    """An instant, and what the clock of the zone shows then."""
-    return us, us if zone == "UTC" else _shown_us(_shown(zone, _at_us(us)))
+def _us(rows: Rows, zone: str, known: Offsets | None) -> Expression:
+    """The instants of rows that have the columns of ``_clock``."""
+    if "clock at" in rows.columns:
+        return rows["clock at"]
+    shown = rows["clock shown"]
+    us = shown if zone == "UTC" else instant_us(shown, known, lambda at: _instant_us(_instant(zone, _of_us(at))))
+    if "clock offset" in rows.columns:
+        return ibis.ifelse(rows["clock offset"], shown, us)
+    return us + rows["clock since"] if "clock since" in rows.columns else us
+
+
+def _local_us(rows: Rows, zone: str, known: Offsets | None) -> Expression:
+    """What the clock of the zone shows at the instants of rows."""
+    if zone == "UTC":
+        return rows["us"]
+    if "clock shown" in rows.columns and not {"clock offset", "clock since"} & set(rows.columns):
+        return rows["clock shown"]
+    return shown_us(rows["us"], known, lambda at: _shown_us(_shown(zone, _at_us(at))))
+
+
+def _within(number: Expression, first: int, last: int) -> Expression:
+    """Numbers between two, else null."""
+    return ibis.ifelse(number.between(first, last), number, ibis.null(number.type()))
 
 
 def _measured(shown: Expression) -> Expression:
@@ -262,32 +307,18 @@ def _measured(shown: Expression) -> Expression:
     return ibis.ifelse((shown >= first) & (shown < last), shown, ibis.null("timestamp"))
 
 
-def _of_clock(values: Expression, zone: str) -> tuple[Expression, Expression]:
-    """Text and timestamps: instants where they have an offset, else of the zone."""
-    type_ = values.type()
-    if type_.is_timestamp() and type_.timezone is not None:
-        return _both(_shown_us(_measured(_shown("UTC", values))), zone)
-    if type_.is_timestamp():
-        shown = _measured(values.cast("timestamp"))
-        return (_shown_us(shown) if zone == "UTC" else _instant_us(_instant(zone, shown))), _shown_us(shown)
-    text = values.cast("string").strip()
-    shown = _measured(text.try_cast("timestamp"))
-    if zone == "UTC":
-        return _shown_us(shown), _shown_us(shown)
-    # With an offset the engine has made it UTC already.
-    offset = text.re_search(r"\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
-    us = ibis.ifelse(offset, _shown_us(shown), _instant_us(_instant(zone, shown)))
-    return us, ibis.ifelse(offset, _shown_us(_shown(zone, _at_us(_shown_us(shown)))), _shown_us(shown))
+def _whole_us(values: Expression) -> Expression:
+    """Microseconds of timestamps with a zone, whose stored values are UTC."""
+    first, last = (ibis.literal(text, "timestamp('UTC')") for text in ("1971-01-01 00:00:00+00:00", "2200-01-01 00:00:00+00:00"))
+    inside = (values >= first) & (values < last)
+    return _instant_us(ibis.ifelse(inside, values, ibis.null("timestamp('UTC')")))
 
 
-def _day_and_ms(raw: Raw, time: TimeColumn) -> Expression:
-    """The beginning of the trip by the clock of the zone, and the milliseconds since."""
-    day = _number(raw[time.header])
-    day = ibis.ifelse(day.between(-36_500, 73_000), day, ibis.null("float64"))
-    begin_ms = ((day - 1) * _DAY_MS).round().cast("int64")
-    first = _shown_us(ibis.timestamp(f"{time.day_one} 00:00:00"))
-    begin = _instant_us(_instant(time.zone, _measured(_of_us(first + begin_ms * 1000))))
+def _day_and_ms(raw: Raw, time: TimeColumn) -> dict[str, Expression]:
+    """The beginning of the trip by the clock of the zone, and the time since."""
+    day = _within(_number(raw[time.header]), -_MAX_DAYS, _MAX_DAYS)
+    first_us = round(datetime.fromisoformat(f"{time.day_one}T00:00:00+00:00").timestamp()) * _SECOND_US
+    shown = _within(first_us + ((day - 1) * _DAY_MS).round().cast("int64") * 1000, _FIRST_S * _SECOND_US, _LAST_S * _SECOND_US)
     if time.ms_header is None:
-        return begin
-    ms = _whole(raw[time.ms_header])
-    return begin + ibis.ifelse(ms.between(0, _MAX_TRIP_MS), ms, ibis.null("int64")) * 1000
+        return {"shown": shown}
+    return {"shown": shown, "since": _within(_whole(raw[time.ms_header]), 0, _MAX_TRIP_MS) * 1000}
