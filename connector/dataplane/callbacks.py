@@ -12,7 +12,7 @@ import random
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -25,6 +25,9 @@ from connector.http.client import EgressRefused, GuardedClient, PeerUnreachable
 from connector.store.engine import Statement
 
 log = logging.getLogger("carnet.dataplane")
+
+ERASURE: Final = "erasure"
+"""The callback that is about deliveries of an agreement, not about one flow."""
 
 
 def backoff_s(attempt: int, first_s: float, max_s: float) -> float:
@@ -91,8 +94,10 @@ class Notifier:
         await self._records.commit([rec.retry_callback(callback.id, attempts, due_at)])
 
     async def _accepted(self, callback: Callback) -> bool:
-        base = await self._records.control_plane() or self._settings.control_url
-        url = f"{base.rstrip('/')}/transfers/{quote(callback.flow_id, safe='')}/dataflow/{callback.event}"
+        base = (await self._records.control_plane() or self._settings.control_url).rstrip("/")
+        url = f"{base}/transfers/{quote(callback.flow_id, safe='')}/dataflow/{callback.event}"
+        if callback.event == ERASURE:
+            url = f"{base}/carnet/erasures"
         headers = {"Authorization": f"Bearer {self._settings.control_token.reveal()}", "Content-Type": "application/json"}
         try:
             answer = await self._client.request(

@@ -40,6 +40,13 @@ class Streams(Protocol):
         """Cut every stream of the flow; return when none can send another byte."""
 
 
+class Making(Protocol):
+    """Work of this provider on files that are to be delivered."""
+
+    async def kill(self, flow_id: str) -> None:
+        """End it; return when nothing writes for the flow any more."""
+
+
 class Downloads(Protocol):
     """Running downloads of this consumer."""
 
@@ -71,9 +78,12 @@ def sink_name(message: FlowMessage) -> str | None:
 class Flows:
     """The state of every flow. ``now_ms`` gives milliseconds since the epoch."""
 
-    def __init__(self, records: Records, streams: Streams, downloads: Downloads, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, records: Records, streams: Streams, making: Making, downloads: Downloads, now_ms: Callable[[], int]
+    ) -> None:
         self._records = records
         self._streams = streams
+        self._making = making
         self._downloads = downloads
         self._now_ms = now_ms
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -210,6 +220,7 @@ class Flows:
         """Make what runs agree with what is committed."""
         if flow.role is Role.PROVIDER:
             if flow.state is not State.STARTED:
+                await self._making.kill(flow.id)
                 await self._streams.abort(flow.id)
         elif flow.sink is not None:
             if flow.state is State.STARTED:

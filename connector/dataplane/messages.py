@@ -74,12 +74,6 @@ class ControlPlane(msgspec.Struct, frozen=True, rename="camel"):
     endpoint: Id
 
 
-class SourceMessage(msgspec.Struct, frozen=True):
-    """A file to publish under a dataset."""
-
-    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
-
-
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 

@@ -1,13 +1,13 @@
 """Puts the data plane together and runs it until told to stop. The only module here that reads the clock.
 
-Order of start: database, public listener (its address goes into tokens' addresses), downloads, signaling listener, ready.
-Order of stop: listeners and streams, downloads, callbacks, database. A killed process goes on at the next start.
+Order of start: database, deliveries, public listener (its address goes into tokens' addresses), downloads, signaling listener,
+ready. Order of stop: listeners and streams, downloads, deliveries with their workers, database. A killed process goes on at the
+next start.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import ssl
 import sys
@@ -19,22 +19,20 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from connector.dataplane import records as rec
 from connector.dataplane.callbacks import Notifier
+from connector.dataplane.deciding import Decider
 from connector.dataplane.downloads import Downloader
 from connector.dataplane.flows import Flows
+from connector.dataplane.governed import Governed
 from connector.dataplane.landing.erasing import Eraser
 from connector.dataplane.public import PublicData, StreamTable
-from connector.dataplane.records import Flow, Records
+from connector.dataplane.records import Records
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.signaling import Signaling
 from connector.http.client import EgressPolicy, GuardedClient, parse_target
 from connector.http.tls import client_context, server_context
-from connector.store.engine import LostRace
 from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
-
-log = logging.getLogger("carnet.dataplane")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SHUTDOWN_S = 2.0
@@ -63,24 +61,22 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         downloads = Downloader(records, client, notifier, settings, now_ms)
         stack.push_async_callback(downloads.close)
         streams = StreamTable(settings.bounds.max_streams)
-        flows = Flows(records, streams, downloads, now_ms)
-
-        async def on_changed(flow: Flow, reason: str) -> None:
-            await _report_change(records, notifier, flow, reason)
-
-        public = PublicData(records, streams, settings.bounds, on_changed)
+        house = await Governed.open(stack, records, Decider(records, client, settings), notifier, streams, settings, now_ms)
+        flows = Flows(records, streams, house.artifacts, downloads, now_ms)
+        public = PublicData(records, streams, settings.bounds, house.desk, house.on_changed)
         public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port, tls)
         flows.public_url = settings.public_url or public_url
         stack.push_async_callback(streams.abort_all)
         await downloads.resume_all()
         eraser = Eraser(records, settings.sink_dir, settings.bounds.landing_total_s, now_ms)
-        signaling = Signaling(records, flows, downloads, settings, eraser.routes()).application()
+        signaling = Signaling(records, flows, downloads, settings, [*eraser.routes(), *house.routes()]).application()
         signaling_url = await _listen(stack, signaling, settings.signaling_host, settings.signaling_port)
         _announce(signaling_url, flows.public_url)
         async with asyncio.TaskGroup() as tasks:
-            delivery = tasks.create_task(notifier.run(), name="callbacks")
+            running = [tasks.create_task(notifier.run(), name="callbacks"), tasks.create_task(house.run(), name="deliveries")]
             await stop.wait()
-            delivery.cancel()
+            for each in running:
+                each.cancel()
 
 
 def _tls(settings: DataPlaneSettings) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
@@ -103,21 +99,9 @@ async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: 
     return f"{scheme}://[{bound[0]}]:{bound[1]}" if ":" in bound[0] else f"{scheme}://{bound[0]}:{bound[1]}"
 
 
-async def _report_change(records: Records, notifier: Notifier, flow: Flow, reason: str) -> None:
-    """A published file is not what it was: say so once, to the log, the flow and the control plane."""
-    if flow.error == reason:
-        return
-    log.error("flow %s: %s", flow.id, reason)
-    try:
-        await records.commit([rec.note_error(flow.id, reason), notifier.statement(flow, "errored", error=reason)])
-    except LostRace:
-        return
-    notifier.wake()
-
-
 def _prepare_disk(settings: DataPlaneSettings) -> None:
     """Folders and an owner-only database file: it holds tokens. SQLite gives its journal the same mode."""
-    for folder in (settings.database.parent, settings.sink_dir):
+    for folder in (settings.database.parent, settings.sink_dir, settings.spool_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(settings.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     settings.database.chmod(0o600)

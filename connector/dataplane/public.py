@@ -15,15 +15,17 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 
 from aiohttp import web
 
+from connector.dataplane.desk import Desk, Outgoing
 from connector.dataplane.problems import Refusal
 from connector.dataplane.records import Flow, Records, hash_token
+from connector.dataplane.seams import OnChanged
 from connector.dataplane.settings import DataPlaneBounds
-from connector.dataplane.sources import Source, SourceChanged, open_source, read_piece
+from connector.dataplane.sources import Source, SourceChanged, read_piece
 from connector.dataplane.states import ENDED, State
 from connector.dataplane.threads import settle
 
@@ -132,11 +134,13 @@ class PublicData:
         records: Records,
         streams: StreamTable,
         bounds: DataPlaneBounds,
-        on_changed: Callable[[Flow, str], Awaitable[None]],
+        desk: Desk,
+        on_changed: OnChanged,
     ) -> None:
         self._records = records
         self._streams = streams
         self._bounds = bounds
+        self._desk = desk
         self._on_changed = on_changed
 
     def application(self) -> web.Application:
@@ -151,15 +155,11 @@ class PublicData:
             token = presented_token(request.headers.get("Authorization"))
             with self._streams.entered(flow_id, request.transport) as stream:
                 flow, source = await self._authorize(flow_id, token)
+                outgoing = await _unless_cut(stream, self._desk.open(flow, source, list(request.query.items())))
                 try:
-                    descriptor = await settle(open_source, source)
-                except SourceChanged as error:
-                    await self._on_changed(flow, str(error))
-                    raise _changed(flow) from None
-                try:
-                    return await self._send(request, stream, flow, source, descriptor)
+                    return await self._send(request, stream, flow, outgoing)
                 finally:
-                    os.close(descriptor)
+                    os.close(outgoing.descriptor)
         except Refusal as refusal:
             return refusal.response()
 
@@ -184,17 +184,17 @@ class PublicData:
             raise Refusal(404, "dataset_unknown", f"dataset {flow.dataset_id} is not published any more")
         return flow, source
 
-    async def _send(
-        self, request: web.Request, stream: Stream, flow: Flow, source: Source, descriptor: int
-    ) -> web.StreamResponse:
+    async def _send(self, request: web.Request, stream: Stream, flow: Flow, outgoing: Outgoing) -> web.StreamResponse:
+        source = outgoing.source
         etag = f'"{source.sha256}"'
         headers = {
-            "Content-Type": "application/octet-stream",
+            "Content-Type": outgoing.content_type,
             "ETag": etag,
             "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(source.sha256)).decode()}:",
             "Accept-Ranges": "bytes",
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
+            **outgoing.headers,
         }
         wanted = None
         if request.headers.get("If-Range", etag) == etag:
@@ -211,7 +211,7 @@ class PublicData:
         response.content_length = end - first
         await response.prepare(request)
         if request.method != "HEAD":
-            await self._pump(response, stream, flow, source, descriptor, first, end)
+            await self._pump(response, stream, flow, outgoing, first, end)
         return response
 
     async def _pump(
@@ -219,8 +219,7 @@ class PublicData:
         response: web.StreamResponse,
         stream: Stream,
         flow: Flow,
-        source: Source,
-        descriptor: int,
+        outgoing: Outgoing,
         first: int,
         end: int,
     ) -> None:
@@ -230,7 +229,7 @@ class PublicData:
         offset = first
         try:
             while offset < end:
-                piece = await settle(read_piece, descriptor, source, offset, min(piece_bytes, end - offset))
+                piece = await settle(read_piece, outgoing.descriptor, outgoing.source, offset, min(piece_bytes, end - offset))
                 if stream.cut.is_set():
                     return
                 async with asyncio.timeout(self._bounds.stream_idle_s):
@@ -242,7 +241,7 @@ class PublicData:
                             await stream.cut.wait()
         except SourceChanged as error:
             stream.abort()
-            await self._on_changed(flow, str(error))
+            await self._on_changed(flow.id, str(error), None)
         except TimeoutError:
             log.warning("flow %s: the consumer reads nothing; delivery cut", flow.id)
             stream.abort()
@@ -251,5 +250,17 @@ class PublicData:
             return
 
 
-def _changed(flow: Flow) -> Refusal:
-    return Refusal(409, "source_changed", f"the file of dataset {flow.dataset_id} is not what was published")
+async def _unless_cut(stream: Stream, opening: Coroutine[None, None, Outgoing]) -> Outgoing:
+    """What is opened, or Refusal as soon as the stream is cut: who revokes does not wait for what is being made."""
+    work, cut = asyncio.create_task(opening), asyncio.create_task(stream.cut.wait())
+    try:
+        await asyncio.wait((work, cut), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            work.cancel()
+            await asyncio.wait((work,))
+        if work.cancelled():
+            raise Refusal(403, "flow_suspended", "the transfer has just been suspended or ended")
+        return work.result()
+    finally:
+        work.cancel()
+        cut.cancel()

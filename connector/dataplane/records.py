@@ -141,7 +141,7 @@ class Records:
         return str(row[0]) if row else None
 
 
-_SOURCE = "path, bytes, sha256, identity, kind, declares, described, changed, changed_column"
+_SOURCE = "path, bytes, sha256, identity, kind, declares, described, changed, changed_column, measured_vehicles, measured_unique"
 _FLOW = "id, role, state, version, dataset_id, agreement_id, sink, address, error"
 
 
@@ -158,7 +158,7 @@ def _flow(row: Row) -> Flow:
 
 
 def _source(dataset_id: str, row: Row) -> Source:
-    path, size, sha256, identity, kind, declares, described, changed, column = row
+    path, size, sha256, identity, kind, declares, described, changed, column, vehicles, unique = row
     return Source(
         dataset_id,
         str(path),
@@ -170,6 +170,7 @@ def _source(dataset_id: str, row: Row) -> Source:
         None if described is None else msgspec.json.decode(str(described), type=Table),
         None if changed is None else str(changed),
         None if column is None else str(column),
+        None if vehicles is None or unique is None else (int(vehicles), float(unique)),
     )
 
 
@@ -217,10 +218,12 @@ def insert_answer(message_id: str, operation: Operation, flow_id: str, body: str
 
 def put_source(source: Source) -> Statement:
     return Statement(
-        "INSERT INTO source (dataset_id, path, bytes, sha256, identity, kind, declares, described) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO source (dataset_id, path, bytes, sha256, identity, kind, declares, described)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (dataset_id) DO UPDATE SET path = excluded.path, bytes = excluded.bytes,"
         " sha256 = excluded.sha256, identity = excluded.identity, kind = excluded.kind, declares = excluded.declares,"
-        " described = excluded.described, changed = NULL, changed_column = NULL",
+        " described = excluded.described, changed = NULL, changed_column = NULL,"
+        " measured_vehicles = NULL, measured_unique = NULL",
         (
             source.dataset_id,
             source.path,
@@ -231,6 +234,16 @@ def put_source(source: Source) -> Statement:
             msgspec.json.encode(source.declares).decode(),
             None if source.table is None else msgspec.json.encode(source.table).decode(),
         ),
+    )
+
+
+def put_unicity(dataset_id: str, vehicles: int, unique: float) -> Statement:
+    """A measure of one of its offers; the worst is kept."""
+    return Statement(
+        "UPDATE source SET measured_vehicles = ?, measured_unique = ?"
+        " WHERE dataset_id = ? AND (measured_unique IS NULL OR measured_unique < ?)",
+        (vehicles, unique, dataset_id, unique),
+        expect=None,
     )
 
 

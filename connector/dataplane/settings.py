@@ -47,6 +47,7 @@ class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     artifact_retention_s: float = 24 * 3600.0
     # Files that are made at the same time, and what each may use.
     max_making: int = 2
+    query_total_s: float = 3600.0
     query_memory_bytes: int = 200 * 1024 * 1024
     query_threads: int = 2
     # So much must stay free on the disk of the spool.

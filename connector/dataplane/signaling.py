@@ -5,7 +5,6 @@ Own resources stand under ``/carnet``. May import this package only.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -16,19 +15,16 @@ from aiohttp import web
 from connector.dataplane import records as rec
 from connector.dataplane.downloads import Downloader
 from connector.dataplane.flows import Flows, status_of
-from connector.dataplane.messages import ChangeMessage, ControlPlane, FlowMessage, SourceMessage, decode
+from connector.dataplane.messages import ChangeMessage, ControlPlane, FlowMessage, decode
 from connector.dataplane.part import received_bytes
 from connector.dataplane.problems import Refusal
 from connector.dataplane.records import Records
 from connector.dataplane.settings import DataPlaneSettings
-from connector.dataplane.sources import read_source
 from connector.dataplane.states import Operation, Role, State
 from connector.dataplane.threads import settle
 from connector.store.engine import StoreUnavailable
 
 log = logging.getLogger("carnet.dataplane")
-
-MAX_HASHING = 2
 
 _CHANGES = {
     "started": Operation.STARTED,
@@ -57,7 +53,6 @@ class Signaling:
         self._downloads = downloads
         self._settings = settings
         self._more = more
-        self._hashing = asyncio.Semaphore(MAX_HASHING)
 
     def application(self) -> web.Application:
         """All routes behind the token, but ``/health``."""
@@ -69,8 +64,6 @@ class Signaling:
         app.router.add_post(f"/dataflows/{{id}}/{{change:{'|'.join(_CHANGES)}}}", self._change)
         app.router.add_put("/controlplanes", self._register)
         app.router.add_delete("/controlplanes/{id}", self._unregister)
-        app.router.add_put("/carnet/sources/{id}", self._publish)
-        app.router.add_delete("/carnet/sources/{id}", self._withdraw)
         app.router.add_get("/carnet/flows/{id}", self._flow)
         app.router.add_get("/carnet/flows/{id}/address", self._address)
         app.router.add_routes(self._more)
@@ -121,19 +114,6 @@ class Signaling:
 
     async def _unregister(self, request: web.Request) -> web.Response:
         await self._records.commit([rec.unregister_control_plane(request.match_info["id"])])
-        return web.Response(status=204)
-
-    async def _publish(self, request: web.Request) -> web.Response:
-        dataset_id = request.match_info["id"]
-        message = decode(await request.read(), SourceMessage)
-        known = await self._records.source(dataset_id)
-        async with self._hashing:
-            source = await settle(read_source, dataset_id, message.path, self._settings.source_roots, known)
-        await self._records.commit([rec.put_source(source)])
-        return _json({"datasetId": dataset_id, "bytes": source.bytes, "sha256": source.sha256})
-
-    async def _withdraw(self, request: web.Request) -> web.Response:
-        await self._records.commit([rec.delete_source(request.match_info["id"])])
         return web.Response(status=204)
 
     async def _flow(self, request: web.Request) -> web.Response:

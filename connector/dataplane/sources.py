@@ -11,19 +11,31 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from connector.dataplane.problems import Refusal
+from connector.dataplane.tables.model import Table
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as it was published. ``identity`` changes whenever the file does."""
+    """A file as it was published, or a table (file or folder). ``identity`` changes whenever the file does.
+
+    ``declares``: IRIs of the terms that are kept of it. ``changed`` says why nothing is delivered until it is published again.
+    ``unicity``: the worst that was measured of its offers, as ``policies.delivery.Capabilities`` has it.
+    """
 
     dataset_id: str
     path: str
     bytes: int
     sha256: str
     identity: str
+    kind: Literal["file", "table"] = "file"
+    declares: tuple[str, ...] = ()
+    table: Table | None = None
+    changed: str | None = None
+    changed_column: str | None = None
+    unicity: tuple[int, float] | None = None
 
 
 class SourceChanged(Exception):
@@ -36,7 +48,7 @@ def identity_of(found: os.stat_result) -> str:
 
 
 def locate(path: str, roots: Sequence[Path]) -> Path:
-    """The real path of a regular file inside one of ``roots``, links resolved. Raises Refusal 400 or 404."""
+    """The real path of a file or folder inside one of ``roots``, links resolved. Raises Refusal 400, 403 or 404."""
     asked = Path(path)
     if not asked.is_absolute() or "\0" in path:
         raise Refusal(400, "source_path", "the path must be absolute")
@@ -86,6 +98,11 @@ def open_source(source: Source) -> int:
         os.close(descriptor)
         raise SourceChanged(f"{source.path} is not the file that was published; publish it again")
     return descriptor
+
+
+def open_file_of(path: str) -> int:
+    """A descriptor of a file of our own. Raises OSError."""
+    return open_file(Path(path))
 
 
 def read_piece(descriptor: int, source: Source, offset: int, length: int) -> bytes:

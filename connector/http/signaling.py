@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import orjson
 from aiohttp import web
 
 from connector.flow import acts, answers
 from connector.flow.context import Context
+from connector.flow.data_requests import decide_request
 from connector.http import problems
 from connector.http.local import check_token
 from connector.protocol.errors import CallerError
 from connector.settings.secret import Secret
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-MAX_BODY_BYTES: Final = 65_536
+MAX_BODY_BYTES: Final = 4_194_304
+PURPOSE_CHARS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class SignalingServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._guard])
         app.router.add_post("/transfers/{id}/dataflow/{event:prepared|started|completed|errored}", self._report)
         app.router.add_get("/transfers/{id}/agreement", self._agreement)
+        app.router.add_post("/transfers/{id}/decision", self._decide)
         return app
 
     @web.middleware
@@ -44,13 +48,16 @@ class SignalingServer:
         except Exception as error:  # noqa: BLE001 - the supervisor of requests: what nobody expected becomes an incident
             return problems.problem_answer(error)
 
+    async def _decide(self, request: web.Request) -> web.Response:
+        """Whether data may leave under this transfer now: ``{"purpose": IRI or null}`` in, ``Decided`` out."""
+        purpose = (await _object(request)).get("purpose")
+        if not (purpose is None or (isinstance(purpose, str) and len(purpose) <= PURPOSE_CHARS and "\0" not in purpose)):
+            raise CallerError("body-invalid", "a purpose is an IRI or null")
+        decided = await decide_request(self.context, request.match_info["id"], purpose)
+        return web.Response(body=msgspec.json.encode(decided), content_type="application/json")
+
     async def _report(self, request: web.Request) -> web.Response:
-        try:
-            report = orjson.loads(await request.read() or b"{}")
-        except orjson.JSONDecodeError as error:
-            raise CallerError("body-not-json", "the body is not JSON") from error
-        if not isinstance(report, dict):
-            raise CallerError("body-invalid", "a StatusMessage is an object")
+        report = await _object(request)
         await answers.flow_reported(self.context, request.match_info["id"], request.match_info["event"], report)
         return web.Response(body=b"{}", content_type="application/json")
 
@@ -60,3 +67,14 @@ class SignalingServer:
         if agreement is None:
             raise CallerError("agreement-unknown", "there is no agreement behind this transfer")
         return web.Response(text=agreement.document, content_type="application/json")
+
+
+async def _object(request: web.Request) -> dict[str, Any]:
+    """The body as a JSON object; an empty one is an empty object. Raises CallerError."""
+    try:
+        body = orjson.loads(await request.read() or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise CallerError("body-not-json", "the body is not JSON") from error
+    if not isinstance(body, dict):
+        raise CallerError("body-invalid", "a message of the data plane is an object")
+    return body

@@ -32,6 +32,36 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+BUYER = "did:web:two.example"
+ODRL = "http://www.w3.org/ns/odrl/2/"
+VDX = "https://w3id.org/carnet/terms#"
+
+
+def when(left: str, operator: str, right: Any) -> dict[str, Any]:
+    """A constraint as DSP has it."""
+    return {"leftOperand": left, "operator": operator, "rightOperand": right}
+
+
+def agreement(*permissions: list[dict[str, Any]], name: str = "urn:agreement:1") -> dict[str, Any]:
+    """An agreement with these constraints, a permission for each list; one without any if none is given."""
+    return {
+        "@id": name,
+        "@type": "Agreement",
+        "target": "ds",
+        "assigner": "did:web:one.example",
+        "assignee": BUYER,
+        "timestamp": "2026-01-01T00:00:00Z",
+        "permission": [{"action": "use", "constraint": each} if each else {"action": "use"} for each in permissions or ([],)],
+    }
+
+
+def permitted(document: dict[str, Any], *, purpose: str | None = None, buyer: str = BUYER) -> dict[str, Any]:
+    """What the control plane decides where every permission of an agreement holds."""
+    indexes = list(range(len(document["permission"])))
+    named = {"agreement": document, "counterparty": buyer, "purpose": purpose}
+    return {"permitted": True, "reasons": [], "permissions": indexes, **named}
+
+
 @dataclass
 class Control:
     """What the data planes reported, as (process, event, body)."""
@@ -40,6 +70,11 @@ class Control:
     heard: asyncio.Queue[tuple[str, str, dict[str, Any]]] = field(default_factory=asyncio.Queue)
     refuse: int = 0
     message_ids: list[str] = field(default_factory=list)
+    decision: dict[str, Any] = field(default_factory=lambda: permitted(agreement()))
+    decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    away: bool = False
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    erasures: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -50,6 +85,19 @@ class Control:
             self.refuse -= 1
             return web.Response(status=503)
         await self.heard.put((request.match_info["id"], request.match_info["event"], body))
+        return web.Response()
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """As a control plane answers ``POST /transfers/{id}/decision``."""
+        if request.headers["Authorization"] != f"Bearer {CONTROL_TOKEN}":
+            return web.Response(status=401)
+        self.asked.append((request.match_info["id"], (await request.json())["purpose"]))
+        if self.away:
+            return web.Response(status=503)
+        return web.json_response(self.decisions.get(request.match_info["id"], self.decision))
+
+    async def erase(self, request: web.Request) -> web.Response:
+        await self.erasures.put(await request.json())
         return web.Response()
 
     async def next(self) -> tuple[str, str, dict[str, Any]]:
@@ -209,6 +257,8 @@ async def control() -> AsyncIterator[Control]:
     here = Control()
     app = web.Application()
     app.router.add_post("/transfers/{id}/dataflow/{event}", here.handle)
+    app.router.add_post("/transfers/{id}/decision", here.decide)
+    app.router.add_post("/carnet/erasures", here.erase)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
