@@ -37,7 +37,13 @@ def write_parquet(path: Path, profile: Profile, vehicles: int, days: int, seed: 
     tally = Tally(profile.step_s)
     with (
         pq.ParquetWriter(
-            path, SCHEMA, compression="zstd", compression_level=1, use_dictionary=names, use_byte_stream_split=list(_SPLIT)
+            path,
+            SCHEMA,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=names,
+            use_byte_stream_split=list(_SPLIT),
+            store_schema=False,  # Arrow's own: without it, readers get plain strings
         ) as writer,
         ThreadPoolExecutor(1) as behind,
     ):
