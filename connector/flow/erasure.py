@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -188,7 +189,8 @@ async def _reachable(context: Context, duty: Duty) -> tuple[list[str], list[str]
 def _command(context: Context, duty: Duty, transfers: list[str], now: int) -> Outgoing:
     content = orjson.loads(duty.content)
     body = {
-        "id": duty.id,
+        # Two providers may choose the same id for a notice; our data plane knows an order by its id alone.
+        "id": f"urn:carnet:erase:{sha256(_key(duty).encode()).hexdigest()}",
         "transfers": transfers,
         "pseudonyms": content.get("pseudonyms", []),
         "references": content.get("references", []),

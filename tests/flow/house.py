@@ -16,8 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
-from connector.flow import answers, inbound
+from catalog.jsonld import normalise
+from connector.flow import answers, inbound, peer
 from connector.flow.context import Choices, Context, Deadlines
+from connector.flow.seals import Seals
 from connector.identity.directory import Directory
 from connector.identity.door import Door, unwelcome
 from connector.identity.interface import Principal, Standing
@@ -27,7 +29,7 @@ from connector.protocol.messages import Document
 from connector.protocol.record import Ended, Process
 from connector.protocol.states import Kind, Role
 from connector.settings.model import PeerSettings
-from connector.store import migrate
+from connector.store import migrate, writes
 from connector.store.control import ControlStore
 from connector.store.engine import Row, Statement, Value
 from connector.store.registry import RegistryStore
@@ -153,6 +155,9 @@ class House:
         self.path = path
         self.street = street
         self.cuts = 0
+        self.seals = Seals()
+        self.lost: Callable[[Outgoing], bool] = lambda _: False
+        self.erase: Callable[[Document], Document] = lambda _: {}
         self._commands: dict[str, str] = {}
 
     @property
@@ -192,6 +197,7 @@ class House:
             timer_set=lambda _: None,
             wake=lambda: None,
             door=Door(registry.store, self.store, shared=False),
+            seals=self.seals,
         )
 
     async def surviving(self, doing: Callable[[], Awaitable[object]]) -> bool:
@@ -217,10 +223,32 @@ class House:
         for message in await self.store.claim("worker", now, now + LEASE_MS, 10):
             if message.channel == "flow":
                 await self._tell_data_plane(message)
+            elif message.channel == "peer":
+                await self._deliver_to_peer(message)
             else:
                 await self._deliver(message)
 
+    async def _deliver_to_peer(self, message: Outgoing) -> None:
+        """An extension message; where ``lost`` says so, the answer to it does not come back and it is sent again."""
+        other = self.street.houses[self.peer_role]
+        try:
+            if not await other.surviving(lambda: other.listen(orjson.loads(message.body))) or self.lost(message):
+                return
+        except (NotNow, NotAuthenticated):
+            return
+        except PeerError as error:
+            await self.store.commit([writes.bury_outgoing(message.id, f"{error.code}: {error.reason}", self.street.now_ms())])
+            return
+        await self.store.commit([writes.delete_outgoing(message.id)])
+
+    async def listen(self, document: Document) -> None:
+        """An extension message of the other house arrives."""
+        await peer.received(self.context, await self._sender(), normalise(document, peer.TYPES))
+
     async def _tell_data_plane(self, message: Outgoing) -> None:
+        if message.message == "erase":
+            await answers.flow_answered(self.context, message, self.erase(orjson.loads(message.body)))
+            return
         self._commands.setdefault(message.id, message.message)
         address = {"dataAddress": orjson.loads(orjson.dumps(ADDRESS))}
         await answers.flow_answered(self.context, message, address if message.message in ("start", "resume") else {})
