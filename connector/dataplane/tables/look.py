@@ -150,7 +150,7 @@ def _meaning(raw: Raw, headers: Headers, given: Mapping | None) -> tuple[Mapping
 
 def _figures(connection: Backend, table: Table) -> Table:
     """``table`` with its numbers of rows and vehicles, its period and its interval. Raises TableRefused."""
-    rows = readings(connection, table, frozenset())
+    rows = readings(connection, table)
     timed, named = rows["us"].notnull(), rows[VEHICLE].notnull() & rows[TRIP].notnull()
     both = timed & named
     found: dict[str, Any] = (

@@ -30,9 +30,14 @@ TRIP: Final = "trip"
 AT: Final = "at"
 LOCAL: Final = "local"
 _SECOND_US: Final = 1_000_000
+_DAY_S: Final = 86_400
 _DAY_MS: Final = 86_400_000
 _MAX_TRIP_MS: Final = 10 * _DAY_MS
-_MAX_DAYS: Final = 100_000
+# No path has a blank.
+_AT: Final = "clock at"
+_SHOWN: Final = "clock shown"
+_OFFSET: Final = "clock offset"
+_SINCE: Final = "clock since"
 # What is outside was not measured by a car, and the engine's arithmetic cannot overflow within.
 _FIRST_S: Final = 31_536_000
 _LAST_S: Final = 7_258_118_400
@@ -124,11 +129,13 @@ def canonical(connection: Backend, table: Table, paths: frozenset[str] | None = 
     Without a column for trips, ``trip`` is the empty text: all rows of a vehicle are one trip. No column is read that is not
     needed. Call ``verify`` before. Raises ValueError for a path that the table does not have.
     """
-    rows = readings(connection, table, paths)
-    kept = rows.filter(rows[VEHICLE].notnull() & rows[TRIP].notnull() & rows["us"].notnull())
-    at, local = _divide(kept["us"], _SECOND_US), _divide(kept["local_us"], _SECOND_US)
-    signals = {column.path: kept[column.path] for column in _asked(table, paths)}
-    return kept.select(**{VEHICLE: kept[VEHICLE], TRIP: kept[TRIP], AT: at, LOCAL: local, **signals})
+    parsed = _parsed(connection, table, paths)
+    needed = [VEHICLE, TRIP, *(name for name in (_AT, _SHOWN, _SINCE) if name in parsed.columns)]
+    # Of what was parsed, not of what is made of it: the engine computes again whatever it filters by.
+    rows = _timed(parsed.filter([parsed[name].notnull() for name in needed]), table)
+    at, local = _divide(rows["us"], _SECOND_US), _divide(rows["local_us"], _SECOND_US)
+    signals = {column.path: rows[column.path] for column in _asked(table, paths)}
+    return rows.select(**{VEHICLE: rows[VEHICLE], TRIP: rows[TRIP], AT: at, LOCAL: local, **signals})
 
 
 def _asked(table: Table, paths: frozenset[str] | None) -> tuple[Column, ...]:
@@ -137,25 +144,31 @@ def _asked(table: Table, paths: frozenset[str] | None) -> tuple[Column, ...]:
     return tuple(column for column in table.mapping.columns if paths is None or column.path in paths)
 
 
-def readings(connection: Backend, table: Table, paths: frozenset[str] | None = None) -> Rows:
-    """As ``canonical``, with all rows, and the times in microseconds: ``us`` and ``local_us``."""
+def readings(connection: Backend, table: Table) -> Rows:
+    """All rows, also those that are none: ``vehicle``, ``trip``, and the times in microseconds: ``us`` and ``local_us``."""
+    return _timed(_parsed(connection, table, frozenset()), table)
+
+
+def _parsed(connection: Backend, table: Table, paths: frozenset[str] | None) -> Rows:
+    """Vehicle, trip, the columns of ``_clock`` and the signals."""
     dialect, mapping = Dialect(table.encoding, table.delimiter), table.mapping
-    raw, text = Raw(connection, table.files, table.format, table.headers, dialect), _field if table.format == "csv" else _text
+    raw = Raw(connection, table.files, table.format, table.headers, dialect)
+    text = _field if table.format == "csv" else _text
     vehicle = ibis.literal(mapping.one_vehicle) if mapping.vehicle is None else text(raw[mapping.vehicle])
     if mapping.trip is None:
         trip = ibis.literal("")
     else:
         trip = _stem(raw.file, True) if raw.by_file(mapping.trip) else text(raw[mapping.trip])
-    clock = _clock(raw, mapping.time)
-    columns = {column.path: _signal(raw[column.header], column) for column in _asked(table, paths)}
-    known = offsets(mapping.time.zone, table.first_s, table.last_s)
-    # In three steps, so that the engine parses a time once.
-    parsed = raw.rows.select(
-        **{VEHICLE: vehicle, TRIP: trip, **{f"clock {name}": value for name, value in clock.items()}, **columns}
-    )
-    timed = parsed.mutate(us=_us(parsed, mapping.time.zone, known))
-    shown = timed.mutate(local_us=_local_us(timed, mapping.time.zone, known))
-    return shown.select(VEHICLE, TRIP, "us", "local_us", *columns)
+    signals = {column.path: _signal(raw[column.header], column) for column in _asked(table, paths)}
+    return raw.rows.select(**{VEHICLE: vehicle, TRIP: trip, **_clock(raw, mapping.time), **signals})
+
+
+def _timed(parsed: Rows, table: Table) -> Rows:
+    """``parsed`` with ``us`` and ``local_us``, each made in a step of its own so that nothing is computed twice."""
+    zone = table.mapping.time.zone
+    known = offsets(zone, table.first_s, table.last_s)
+    timed = parsed.mutate(us=_us(parsed, zone, known))
+    return timed.mutate(local_us=_local_us(timed, zone, known))
 
 
 class Raw:
@@ -223,8 +236,14 @@ def _number(values: Expression) -> Expression:
     return ibis.ifelse(_finite(number), number, ibis.null("float64"))
 
 
+def _bounded(values: Expression, first: int, last: int) -> Expression:
+    """Numbers between two, else null; what is not a number is greater than all."""
+    number = values.try_cast("float64") if values.type().is_string() else values.cast("float64")
+    return ibis.ifelse(number.between(first, last), number, ibis.null("float64"))
+
+
 def _whole(values: Expression) -> Expression:
-    return _within(_number(values).round(), -_EXACT, _EXACT).cast("int64")
+    return _bounded(values, -_EXACT, _EXACT).round().cast("int64")
 
 
 def _flag(values: Expression) -> Expression:
@@ -240,65 +259,60 @@ def _signal(values: Expression, column: Column) -> Expression:
         return _field(values) if values.type().is_string() else _text(values)
     if column.type == "flag":
         return _flag(values)
+    if column.path in (LATITUDE, LONGITUDE):
+        limit = 90 if column.path == LATITUDE else 180
+        return _bounded(values, -limit, limit)
     number = _number(values)
     change = conversion(unit_of(column.header), column.unit)
     if change is not None:
         number = number * change.factor + change.offset
-    if column.path in (LATITUDE, LONGITUDE):
-        limit = 90 if column.path == LATITUDE else 180
-        number = _within(number, -limit, limit)
     return _whole(number) if column.type == "integer" else number
 
 
 def _clock(raw: Raw, time: TimeColumn) -> dict[str, Expression]:
-    """What a row says of its time, in microseconds: ``at``, an instant; or ``shown``, what the clock of the zone shows, and with
-    it ``offset``, whether that was an instant after all, or ``since``, how much later the row is."""
+    """What a row says of its time, in microseconds: an instant; or what the clock of the zone shows, and with that whether it was
+    an instant after all, or how much later the row is."""
     values = raw[time.header]
     if time.clock in ("epoch-s", "epoch-ms"):
         scale = 1 if time.clock == "epoch-s" else 1000
-        number = _within(_number(values), _FIRST_S * scale, _LAST_S * scale)
-        return {"at": (number * (_SECOND_US // scale)).round().cast("int64")}
+        number = _bounded(values, _FIRST_S * scale, _LAST_S * scale)
+        return {_AT: (number * (_SECOND_US // scale)).round().cast("int64")}
     if time.clock == "day-and-ms":
         return _day_and_ms(raw, time)
     if raw.by_file(time.day_one):
         day = _stem(raw.file, True).re_extract(r"(\d{4}-\d\d-\d\d)", 1)
-        return {"shown": _shown_us(_measured((day + " " + values.cast("string").strip()).try_cast("timestamp")))}
+        return {_SHOWN: _shown_us(_measured((day + " " + values.cast("string").strip()).try_cast("timestamp")))}
     type_ = values.type()
     if type_.is_timestamp() and type_.timezone is not None:
-        return {"at": _whole_us(values)}
+        return {_AT: _whole_us(values)}
     if type_.is_timestamp():
-        return {"shown": _shown_us(_measured(values.cast("timestamp")))}
+        return {_SHOWN: _shown_us(_measured(values.cast("timestamp")))}
     text = values.cast("string").strip()
     # With an offset the engine makes it UTC.
     shown = _shown_us(_measured(text.try_cast("timestamp")))
     if time.zone == "UTC":
-        return {"at": shown}
-    return {"shown": shown, "offset": text.re_search(r"\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")}
+        return {_AT: shown}
+    return {_SHOWN: shown, _OFFSET: text.re_search(r"\d\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")}
 
 
 def _us(rows: Rows, zone: str, known: Offsets | None) -> Expression:
     """The instants of rows that have the columns of ``_clock``."""
-    if "clock at" in rows.columns:
-        return rows["clock at"]
-    shown = rows["clock shown"]
+    if _AT in rows.columns:
+        return rows[_AT]
+    shown = rows[_SHOWN]
     us = shown if zone == "UTC" else instant_us(shown, known, lambda at: _instant_us(_instant(zone, _of_us(at))))
-    if "clock offset" in rows.columns:
-        return ibis.ifelse(rows["clock offset"], shown, us)
-    return us + rows["clock since"] if "clock since" in rows.columns else us
+    if _OFFSET in rows.columns:
+        return ibis.ifelse(rows[_OFFSET], shown, us)
+    return us + rows[_SINCE] if _SINCE in rows.columns else us
 
 
 def _local_us(rows: Rows, zone: str, known: Offsets | None) -> Expression:
     """What the clock of the zone shows at the instants of rows."""
     if zone == "UTC":
         return rows["us"]
-    if "clock shown" in rows.columns and not {"clock offset", "clock since"} & set(rows.columns):
-        return rows["clock shown"]
+    if _SHOWN in rows.columns and not {_OFFSET, _SINCE} & set(rows.columns):
+        return rows[_SHOWN]
     return shown_us(rows["us"], known, lambda at: _shown_us(_shown(zone, _at_us(at))))
-
-
-def _within(number: Expression, first: int, last: int) -> Expression:
-    """Numbers between two, else null."""
-    return ibis.ifelse(number.between(first, last), number, ibis.null(number.type()))
 
 
 def _measured(shown: Expression) -> Expression:
@@ -316,9 +330,9 @@ def _whole_us(values: Expression) -> Expression:
 
 def _day_and_ms(raw: Raw, time: TimeColumn) -> dict[str, Expression]:
     """The beginning of the trip by the clock of the zone, and the time since."""
-    day = _within(_number(raw[time.header]), -_MAX_DAYS, _MAX_DAYS)
-    first_us = round(datetime.fromisoformat(f"{time.day_one}T00:00:00+00:00").timestamp()) * _SECOND_US
-    shown = _within(first_us + ((day - 1) * _DAY_MS).round().cast("int64") * 1000, _FIRST_S * _SECOND_US, _LAST_S * _SECOND_US)
+    first_s = round(datetime.fromisoformat(f"{time.day_one}T00:00:00+00:00").timestamp())
+    day = _bounded(raw[time.header], (_FIRST_S - first_s) // _DAY_S + 2, (_LAST_S - first_s) // _DAY_S)
+    shown = {_SHOWN: ((day - 1) * _DAY_MS).round().cast("int64") * 1000 + first_s * _SECOND_US}
     if time.ms_header is None:
-        return {"shown": shown}
-    return {"shown": shown, "since": _within(_whole(raw[time.ms_header]), 0, _MAX_TRIP_MS) * 1000}
+        return shown
+    return {**shown, _SINCE: _bounded(raw[time.ms_header], 0, _MAX_TRIP_MS).round().cast("int64") * 1000}
