@@ -24,6 +24,7 @@ from aiohttp import web
 from connector.aside import Aside
 from connector.clocks import Clock
 from connector.companion import Companion, write_config
+from connector.dataplane.plan.declared import every
 from connector.delivery import HttpDelivery
 from connector.dispatch import Dispatcher
 from connector.flow import begin, legacy, publish, standing, timers
@@ -151,9 +152,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     store = ControlStore(engine)
     client, local_client = _clients(settings, stack, trust)
     find_token = own_token if settings.data.managed else read_token
-    plane = Plane(
-        local_client, find_token(settings.data.token_file, "data.token_file"), declared=frozenset(settings.data.declares)
-    )
+    plane = Plane(local_client, find_token(settings.data.token_file, "data.token_file"), declared=_declared(settings))
     listening, origin = _listen(settings)
     stack.callback(listening.close)
     who = await recognition(settings, origin, store, client, now_ms, new_id)
@@ -194,6 +193,11 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     await _site(stack, application, listening, tls)
     await _serve_local(settings, stack, running)
     return running
+
+
+def _declared(settings: Settings) -> frozenset[str]:
+    """What is ever kept: a data plane of another make is believed by the settings, ours says it again source by source."""
+    return every() if settings.data.managed else frozenset(settings.data.declares)
 
 
 async def _take_over(engine: SqliteEngine | PostgresEngine, context: Context) -> None:
