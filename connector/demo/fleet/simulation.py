@@ -23,7 +23,8 @@ _USUAL_MS: Final = 14.0  # metres a second, to guess how many rows a trip will h
 def simulate(profile: Profile, vehicles: int, days: int, seed: int) -> Iterator[Any]:
     """The rows of a fleet as Arrow record batches of ``signals.SCHEMA``, by vehicle and time; the same for the same arguments.
 
-    The first vehicles of a fleet are those of a smaller one. A trip that would end after the last day is left out.
+    The first vehicles of a fleet are those of a smaller one, with the same homes and ways; what they drive is the same for whole
+    blocks of vehicles. A trip that would end after the last day is left out.
     """
     for block in blocks(profile, vehicles, seed):
         yield from _driven(profile, block, trips(profile, block, days, seed), days, seed)
