@@ -14,7 +14,7 @@ from connector.dataplane.plan.model import Ask, Box, Plan
 from connector.dataplane.plan.refused import CODES, PlanRefused
 from connector.dataplane.query import features
 from connector.dataplane.tables.model import ACCELERATION, LATITUDE, LONGITUDE, SPEED, Mapping, Table
-from policies.model import CARNET, DPV, Constraint
+from policies.model import CARNET, DPV, ODRL, Constraint, Lit, Operator, Ref
 from policies.purposes import line
 from policies.terms.registry import REGISTRY
 from policies.terms.term import Bucket
@@ -245,9 +245,18 @@ def test_an_agreement_with_problems_has_no_plan() -> None:
 
 def test_a_term_that_shapes_and_that_no_reader_knows_is_refused() -> None:
     found = delivery(permission(ROUND))
-    strange = replace(found.shape[0], term=f"{CARNET}strange")
-    with pytest.raises(PlanRefused, match="not-enforceable"):
-        make(replace(found, shape=(*found.shape, strange)), TABLE, Ask(), WHO, NOW_MS, PLACES)
+    (known,) = found.shape
+    nowhere = replace(known, term=f"{ODRL}spatial", operator=Operator.HAS_PART, values=(Ref(MONTPELLIER),))
+    strange = [
+        replace(known, term=f"{CARNET}strange"),
+        replace(known, kind="logic"),
+        nowhere,
+        replace(known, term=f"{CARNET}boundingBox", values=(Lit("everywhere"),)),
+        replace(known, term=f"{CARNET}pseudonymEpoch", operator=Operator.EQ, values=(Lit("P1W"),)),
+    ]
+    for item in strange:
+        with pytest.raises(PlanRefused, match="not-enforceable"):
+            make(replace(found, shape=(*found.shape, item)), TABLE, Ask(), WHO, NOW_MS, PLACES)
 
 
 # --- the request -----------------------------------------------------------------------------------------------------
