@@ -82,8 +82,9 @@ class LocalClient:
         return dict(await self._call("GET", "/status"))
 
     async def publish(self, dataset: str, file: str, **more: Any) -> Document:
-        """Offer a file; ``more`` holds title, offers, media_type, open_to. Gives the dataset, its source's bytes and sha256."""
-        given = {key: value for key, value in more.items() if value}
+        """Offer a file; ``more`` holds title, offers, media_type, open_to; with ``table`` (what is known of it, or ``{}``) the
+        rows of a file or folder, shaped by the contract. Gives the dataset, what was found in its source, and its releases."""
+        given = {key: value for key, value in more.items() if value or (key == "table" and value is not None)}
         return dict(await self._call("POST", "/datasets", {"id": dataset, "file": file, **given}, timeout_s=PUBLISH_TIMEOUT_S))
 
     async def datasets(self) -> list[Document]:
@@ -210,6 +211,30 @@ class LocalClient:
     async def agreement(self, agreement_id: str) -> Document:
         """One agreement with its exact document."""
         return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}"))
+
+    async def receipts(self, agreement: str = "") -> list[Document]:
+        """Every receipt, or those of one agreement, in order of their making."""
+        found: list[Document] = []
+        while page := await self._call("GET", f"/receipts?after={_after(found)}&agreement={_safe(agreement)}"):
+            found += page
+        return found
+
+    async def statement(self, agreement_id: str, counterparty: str | None = None) -> Document:
+        """What is owed under an agreement so far."""
+        whose = "" if counterparty is None else f"?counterparty={_safe(counterparty)}"
+        return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}/statement{whose}"))
+
+    async def duties(self, *, overdue: bool = False) -> list[Document]:
+        """What has to be erased, in order of its making; with ``overdue`` only what is late."""
+        found: list[Document] = []
+        while page := await self._call("GET", f"/duties?after={_after(found)}{'&overdue=1' if overdue else ''}"):
+            found += page
+        return found
+
+    async def happened(self, duty_id: str, counterparty: str, role: str = "consumer") -> Document:
+        """The event that a duty to delete waits for has happened."""
+        body = {"counterparty": counterparty, "role": role}
+        return dict(await self._call("POST", f"/duties/{_safe(duty_id)}/happened", body))
 
     async def dead_letters(self) -> list[Document]:
         """Messages that were given up."""
