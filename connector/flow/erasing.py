@@ -33,7 +33,7 @@ from connector.store.evidence import Duty, EvidenceStore
 from connector.store.rows import Timer
 from connector.telemetry import logger
 
-MAX_DELIVERIES: Final = 1000
+MAX_DELIVERIES: Final = 10_000
 MAX_VALUES: Final = 200_000
 NOTICE_TRANSFERS: Final = 100
 NOTICE_VALUES: Final = 2000
@@ -82,7 +82,8 @@ class Attested(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def ordered(context: Context, order: Order) -> list[Duty]:
     """The duties that an order has made, each with its deadline and, where the buyer takes notices, its notice on the way.
 
-    Idempotent by the order's id. Raises CallerError for transfers that are not the buyer's under that agreement.
+    Idempotent by the order's id. None for an order without pseudonyms and references: what was delivered names no vehicle, so
+    that nothing can be found in it. Raises CallerError for transfers that are not the buyer's under that agreement.
     """
 
     async def attempt() -> list[Duty]:
@@ -123,8 +124,6 @@ def _notices(context: Context, order: Order, transfers: list[str], now: int) -> 
     """The contents of the notices: the values in portions, each for all transfers, as a pseudonym is the same in all of them."""
     values = [("pseudonyms", value) for value in sorted({value for each in order.deliveries for value in each.pseudonyms})]
     values += [("references", value) for value in sorted({value for each in order.deliveries for value in each.references})]
-    if not values:
-        raise CallerError("erasure-empty", "an order names pseudonyms or references to erase")
     portions = [(some, part) for some in _portions(transfers, NOTICE_TRANSFERS) for part in _portions(values, NOTICE_VALUES)]
     for number, (some, part) in enumerate(portions, 1):
         yield {

@@ -23,6 +23,7 @@ from connector.flow.watch import Watch
 from connector.http import problems
 from connector.http.bodies import json_answer, read_body
 from connector.http.local_consents import LocalConsents
+from connector.http.local_evidence import LocalEvidence
 from connector.http.local_keys import LocalKeys
 from connector.http.local_peers import LocalPeers
 from connector.http.local_terms import LocalTerms
@@ -142,6 +143,7 @@ class LocalServer:
         add.add_routes(LocalPeers(self.context).routes())
         add.add_routes(LocalTerms(self.context).routes())
         add.add_routes(LocalConsents(self.plane).routes())
+        add.add_routes(LocalEvidence(self.context).routes())
         if self.keys is not None:
             add.add_routes(self.keys.routes())
         return app

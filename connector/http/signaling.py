@@ -10,10 +10,11 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from connector.flow import acts, answers
+from connector.flow import acts, answers, erasing
 from connector.flow.context import Context
 from connector.flow.data_requests import decide_request
 from connector.http import problems
+from connector.http.bodies import read_body
 from connector.http.local import check_token
 from connector.protocol.errors import CallerError
 from connector.settings.secret import Secret
@@ -36,6 +37,7 @@ class SignalingServer:
         app.router.add_post("/transfers/{id}/dataflow/{event:prepared|started|completed|errored}", self._report)
         app.router.add_get("/transfers/{id}/agreement", self._agreement)
         app.router.add_post("/transfers/{id}/decision", self._decide)
+        app.router.add_post("/carnet/erasures", self._erasures)
         return app
 
     @web.middleware
@@ -55,6 +57,12 @@ class SignalingServer:
             raise CallerError("body-invalid", "a purpose is an IRI or null")
         decided = await decide_request(self.context, request.match_info["id"], purpose)
         return web.Response(body=msgspec.json.encode(decided), content_type="application/json")
+
+    async def _erasures(self, request: web.Request) -> web.Response:
+        """What is to be erased at a buyer, whose consents were withdrawn; idempotent by its id."""
+        duties = await erasing.ordered(self.context, await read_body(request, erasing.Order))
+        told = [{"id": duty.id, "state": duty.state, "dueAt": duty.due_at, "toldAt": duty.told_at} for duty in duties]
+        return web.Response(body=orjson.dumps({"duties": told}), content_type="application/json")
 
     async def _report(self, request: web.Request) -> web.Response:
         report = await _object(request)

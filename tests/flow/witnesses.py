@@ -98,9 +98,11 @@ async def started(street: Street, offer: Document | None = None, sink: str | Non
     return ours, theirs
 
 
-async def fetched(street: Street, witnesses: Witnesses, **otherwise: Any) -> tuple[Process, Process]:
+async def fetched(
+    street: Street, witnesses: Witnesses, *, offer: Document | None = None, **otherwise: Any
+) -> tuple[Process, Process]:
     """The consumer's data plane has reported what it got; the provider's has the same on record, but for ``otherwise``."""
-    ours, theirs = await started(street)
+    ours, theirs = await started(street, offer)
     record = {name: REPORT[name] for name in ("bytes", "sha256", "rows", "rowsDigest", "planDigest", "ledger")}
     parties = {"transfer": ours.id, "agreementId": ours.subject, "counterparty": "did:web:consumer"}
     witnesses.records[ours.id] = {

@@ -1,0 +1,192 @@
+"""The statement of an agreement: what is owed for what was used, from receipts signed by both and the meters of the data plane.
+
+The provider reads its meters; the consumer has none of the agreement's, and counts what the provider has countersigned. What was
+used without a receipt that both have signed is listed beside the lines, as its amount may be disputed. Nothing is paid here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import quote
+
+import orjson
+
+from connector.flow.context import Context
+from connector.flow.envelope import instant as told
+from connector.identity.gate import base64url
+from connector.protocol.errors import CallerError, NotFound
+from connector.protocol.messages import Document
+from connector.protocol.states import Role
+from connector.store.evidence import EvidenceStore, Receipt
+from connector.store.rows import Agreement
+from policies import dsp, pricing
+from policies.model import Lit, Policy
+from policies.terms.values import instant
+
+PAGE: Final = 1000
+MAX_RECEIPTS: Final = 100_000
+Marked = Literal["countersigned", "disputed", "unverified", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One delivery that was used: when its first byte left (ms), what it was metered with, and how its receipt stands."""
+
+    transfer: str
+    at_ms: int
+    calls: int
+    rows: int
+    bytes: int
+    vehicles: int
+    receipt: Marked
+
+
+async def statement(context: Context, agreement_id: str, counterparty: str | None = None) -> Document:
+    """What is owed under an agreement so far. Raises NotFound, and Unavailable where the data plane has to be asked and is
+    away."""
+    found = [each for each in await context.store.agreements_by_id(agreement_id) if counterparty in (None, each.counterparty)]
+    if not found:
+        raise NotFound("agreement-unknown", "there is no such agreement")
+    agreement, now = found[0], context.now_ms()
+    policy: Policy = dsp.read(orjson.loads(agreement.document))
+    receipts = await _receipts(context, agreement)
+    meters = await _meters(context, agreement) if agreement.role == Role.PROVIDER.value else None
+    uses = uses_of(receipts.values()) if meters is None else metered(meters, receipts)
+    made = instant(Lit(str(orjson.loads(agreement.document).get("timestamp")))) or agreement.created_at
+    lines = pricing.statement(policy, readings(policy, uses, made, now, _distinct(meters)))
+    return {
+        "agreement": agreement.id,
+        "counterparty": agreement.counterparty,
+        "role": agreement.role,
+        "at": told(now),
+        "lines": [_line(each, uses) for each in lines],
+        "totals": {currency: str(total) for currency, total in sorted(pricing.totals(lines).items())},
+        "deliveries": len(uses),
+        "unsettled": [{"transfer": each.transfer, "receipt": each.receipt} for each in uses if each.receipt != "countersigned"],
+    }
+
+
+async def _receipts(context: Context, agreement: Agreement) -> dict[str, Receipt]:
+    """All receipts of an agreement by our own transfer."""
+    store, after = EvidenceStore(context.store.engine), (0, "")
+    found: dict[str, Receipt] = {}
+    while len(found) < MAX_RECEIPTS:
+        page = await store.receipts(after=after, limit=PAGE, agreement=agreement.id, counterparty=agreement.counterparty)
+        found |= {each.transfer: each for each in page if each.role == agreement.role}
+        if len(page) < PAGE:
+            break
+        after = (page[-1].created_at, page[-1].transfer)
+    return found
+
+
+async def _meters(context: Context, agreement: Agreement) -> Document:
+    """What our data plane has counted."""
+    asked = f"agreement={quote(agreement.id, safe='')}&counterparty={quote(agreement.counterparty, safe='')}"
+    try:
+        return await context.seals.ask("GET", f"/carnet/meters?{asked}", None)
+    except CallerError:
+        # A data plane of another make that counts nothing: what is left are the receipts.
+        return {}
+
+
+def metered(meters: Document, receipts: Mapping[str, Receipt]) -> list[Use]:
+    """The deliveries that the data plane has metered, each with how its receipt stands. No I/O."""
+    found = []
+    for each in meters.get("deliveries", []):
+        at, read = each.get("firstByteAt"), each.get("meters") or {}
+        if at is not None:
+            receipt = receipts.get(each["transfer"])
+            found.append(_use(each["transfer"], int(at), read, _standing(receipt)))
+    return found
+
+
+def uses_of(receipts: Iterable[Receipt]) -> list[Use]:
+    """What a consumer knows: what it has signed, with the provider's readings where that has answered. No I/O."""
+    found = []
+    for receipt in receipts:
+        content, read = orjson.loads(receipt.content), _answered(receipt)
+        own = {"rows": content.get("rows"), "bytes": content.get("bytes")}
+        found.append(_use(receipt.transfer, receipt.created_at, {"calls": 1, **own, **read}, _standing(receipt)))
+    return found
+
+
+def _answered(receipt: Receipt) -> dict[str, Any]:
+    """The meters in a countersigned answer, whose signature was verified."""
+    if receipt.state != "countersigned" or not receipt.answer:
+        return {}
+    payload = receipt.answer.split(".")[1]
+    record = orjson.loads(base64url(payload)).get("record")
+    read = record.get("meters") if isinstance(record, dict) else None
+    return read if isinstance(read, dict) else {}
+
+
+def _use(transfer: str, at_ms: int, read: Mapping[str, Any], receipt: Marked) -> Use:
+    numbers = {name: read.get(name) for name in ("calls", "rows", "bytes", "vehicles")}
+    whole = {name: value if isinstance(value, int) and value >= 0 else 0 for name, value in numbers.items()}
+    return Use(transfer=transfer, at_ms=at_ms, receipt=receipt, **whole)
+
+
+def _standing(receipt: Receipt | None) -> Marked:
+    if receipt is None or receipt.state == "invalid":
+        return "missing"
+    if receipt.state in ("countersigned", "disputed"):
+        return "countersigned" if receipt.state == "countersigned" else "disputed"
+    return "unverified"
+
+
+def _distinct(meters: Document | None) -> int | None:
+    """The distinct vehicles of the whole agreement, as the data plane has counted them."""
+    found = [each.get("vehicles") for each in (meters or {}).get("periods", []) if each.get("period") == "all"]
+    return found[0] if found and isinstance(found[0], int) else None
+
+
+def readings(policy: Policy, uses: list[Use], made: int, now: int, distinct: int | None) -> pricing.Readings:
+    """The uses in all and by each interval that the policy counts in. No I/O.
+
+    Vehicles are distinct over the whole agreement; within an interval of several deliveries they are counted in each.
+    """
+    whole = _sum(uses, made, now)
+    if distinct is not None:
+        whole = pricing.Used(whole.begin_ms, whole.end_ms, distinct, whole.calls, whole.rows, whole.bytes)
+    found = {
+        interval: tuple(_sum(uses, begin, end) for begin, end in pricing.periods(interval, made, now))
+        for interval in pricing.intervals(policy)
+    }
+    return pricing.Readings(whole, found)
+
+
+def _sum(uses: list[Use], begin: int, end: int) -> pricing.Used:
+    inside = [use for use in uses if begin <= use.at_ms < end]
+    return pricing.Used(
+        begin,
+        end,
+        vehicles=sum(use.vehicles for use in inside),
+        calls=sum(use.calls for use in inside),
+        rows=sum(use.rows for use in inside),
+        bytes=sum(use.bytes for use in inside),
+    )
+
+
+def _line(line: pricing.Line, uses: list[Use]) -> Document:
+    """A line as JSON, with the receipts of its interval that are missing or disputed."""
+    inside = [use for use in uses if line.begin_ms <= use.at_ms < line.end_ms]
+    several = line.unit == pricing.VEHICLE and len(inside) > 1
+    return {
+        "path": line.path,
+        "from": told(line.begin_ms),
+        "to": told(line.end_ms),
+        "unit": line.unit,
+        "quantity": str(line.quantity),
+        "price": None if line.price is None else str(line.price),
+        "amount": None if line.amount is None else str(line.amount),
+        "currency": line.currency,
+        "bound": line.bound,
+        "basis": line.basis,
+        "note": line.note or ("vehicles of several deliveries; at most so many are distinct" if several else None),
+        "receipts": {
+            mark: sum(use.receipt == mark for use in inside) for mark in ("countersigned", "disputed", "unverified", "missing")
+        },
+        "settled": all(use.receipt == "countersigned" for use in inside),
+    }
