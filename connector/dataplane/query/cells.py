@@ -63,17 +63,11 @@ def speed_band(speed: Any, band: str) -> Any:
     }[band]
 
 
-def known(value: Any) -> Any:
-    """A number, or null where it is none."""
-    number = value.cast("float64")
-    return (number.isnan() | number.isinf()).ifelse(ibis.null("float64"), number)
-
-
 def parts(rows: Any, plan: Plan, table: Table, released: Sequence[Released]) -> Any:
     """First stage: a row for each cell, step and vehicle, with the vehicle's own means; nothing that was released before."""
     level, step_s = plan.cell_level or 0, plan.step_s or 1
     lat, lon = rows[LATITUDE], rows[LONGITUDE]
-    rows = rows.filter(grid.on_earth(lat, lon))
+    rows = rows.filter(grid.placed(lat, lon))
     rows = rows.mutate(row=grid.row_of(rows[LATITUDE], level), step=(rows.at / step_s).floor().cast("int64") * step_s)
     rows = rows.mutate(col=grid.column_of(rows[LONGITUDE], rows.row, level))
     means = {name: _own(rows, name) for name in averaged(plan, table)}
@@ -86,10 +80,10 @@ def parts(rows: Any, plan: Plan, table: Table, released: Sequence[Released]) -> 
 
 def _own(rows: Any, name: str) -> Any:
     if name in share_names():
-        speed = known(rows[SPEED])
+        speed = rows[SPEED]
         inside = speed_band(speed, name.removeprefix("share "))
         return inside.ifelse(1.0, 0.0).mean(where=speed.notnull())
-    return known(rows[name]).mean()
+    return rows[name].cast("float64").mean()
 
 
 def _inside(found: Any, plan: Plan, level: int) -> Any:

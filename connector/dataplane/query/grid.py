@@ -46,9 +46,9 @@ def centre_lon(row: Any, col: Any, level: int) -> Any:
     return ((col + 0.5) * width_of(row, level)).round(CENTRE_DIGITS)
 
 
-def on_earth(lat: Any, lon: Any) -> Any:
-    """Whether it is a position at all: not null, not a number that no place has."""
-    return lat.between(-90, 90) & lon.between(-180, 180)
+def placed(lat: Any, lon: Any) -> Any:
+    """Whether it is a position at all: tables have none but those on earth."""
+    return lat.notnull() & lon.notnull()
 
 
 def within(lat: Any, lon: Any, boxes: tuple[Box, ...]) -> Any:
@@ -67,10 +67,13 @@ def any_of(conditions: list[Any]) -> Any:
     return conditions[0]
 
 
-def apart(lat: Any, lon: Any, at_lat: Any, at_lon: Any, metres: float) -> Any:
-    """Whether a position is at least so many metres from a point, in a straight line; null where either is unknown."""
+def apart(lat: Any, lon: Any, at_lat: Any, at_lon: Any, cos: Any, metres: float) -> Any:
+    """Whether a position is at least so many metres from a point, in a straight line; null where either is unknown.
+
+    ``cos`` is the cosine of the point's latitude.
+    """
     step = (lon - at_lon).abs()
-    east = ibis.least(step, 360 - step) * at_lat.radians().cos()
+    east = ibis.least(step, 360 - step) * cos
     north = lat - at_lat
     reach = metres * MARGIN / ARC_M
     return (east * east + north * north) >= reach * reach
@@ -83,4 +86,5 @@ def near(lat: Any, lon: Any, place: Circle) -> Any:
     box = lat.between(place.lat - reach, place.lat + reach)
     if reach / cos < 180 - abs(place.lon):
         box &= lon.between(place.lon - reach / cos, place.lon + reach / cos)
-    return box & ~apart(lat, lon, ibis.literal(place.lat), ibis.literal(place.lon), place.radius_m)
+    own = math.cos(math.radians(place.lat))
+    return box & ~apart(lat, lon, ibis.literal(place.lat), ibis.literal(place.lon), ibis.literal(own), place.radius_m)

@@ -19,6 +19,7 @@ import duckdb
 import numpy
 import pyarrow
 import pyarrow.ipc
+import pyarrow.parquet
 
 from connector.dataplane.plan.model import Format
 from connector.dataplane.query.engine import batches, quoted, text
@@ -35,7 +36,8 @@ NULL: Final = 0x6E756C6C
 _CSV: Final = "header=true, auto_detect=false, delim=',', quote='\"', escape='\"', nullstr='', allow_quoted_nulls=false"
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 _FIRST, _SECOND, _THIRD = (numpy.uint64(n) for n in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0x9E3779B97F4A7C15))
-_SHIFTS: Final = tuple(numpy.uint64(n) for n in (30, 27, 31, 29))
+_SHIFTS: Final = tuple(numpy.uint64(n) for n in (30, 27, 31))
+_HALF: Final = numpy.uint64(32)
 
 
 def write(backend: Any, sql: str, columns: Sequence[str], path: str, kind: Format) -> None:
@@ -73,8 +75,8 @@ def digest_of_file(path: str | Path, kind: Format) -> tuple[int, str]:
     1. A value is 64 bits: of a number those of its IEEE 754 double (-0 as 0), of a null ``NULL``, of a text the first 8 bytes
        of its SHA-256 (UTF-8) as a little-endian integer, of an instant its seconds since 1970 as a double. Truth is the text
        ``true`` or ``false``. See ``NAMES`` for texts that look like numbers.
-    2. Each value is mixed (``_mixed``), and the values of a row are folded in order of columns into two words (``_folded``).
-    3. Of all rows the words are mixed and added modulo 2**64. The digest is the SHA-256 of the text
+    2. The values of a row are folded, in order of columns, into two words, which are then mixed (``_folded``, ``_mixed``).
+    3. The words of all rows are added modulo 2**64. The digest is the SHA-256 of the text
        ``carnet-rows-1|<rows>|<first sum>|<second sum>|<names of columns, as a JSON array>``, cut to 32 hex digits; of no rows
        without the names, since NDJSON has none then.
 
@@ -96,7 +98,7 @@ def digest(connection: Any, path: str, kind: Format, seen: set[Any] | None = Non
     with numpy.errstate(over="ignore"):
         for batch in stream:
             if seen is not None and key in names:
-                seen.update(batch.column(names.index(key)).dictionary_encode().dictionary.to_pylist())
+                seen.update(_coded(batch.column(names.index(key))).dictionary.to_pylist())
             one, other = _folded([_bits(name, column, texts) for name, column in zip(names, batch.columns, strict=True)])
             first, second, rows = first + one, second + other, rows + len(batch)
     said = json.dumps(names, ensure_ascii=False, separators=(",", ":")) if rows else "[]"
@@ -106,40 +108,39 @@ def digest(connection: Any, path: str, kind: Format, seen: set[Any] | None = Non
 
 def _folded(columns: list[Any]) -> tuple[Any, Any]:
     size = len(columns[0]) if columns else 0
-    one, other = numpy.zeros(size, numpy.uint64), numpy.zeros(size, numpy.uint64)
-    for bits in columns:
-        value = _mixed(bits)
-        one += value
-        one *= _THIRD
-        one ^= one >> _SHIFTS[3]
-        other ^= value
-        other *= _FIRST
-        other ^= other >> _SHIFTS[2]
-    return _mixed(one).sum(dtype=numpy.uint64), _mixed(other).sum(dtype=numpy.uint64)
+    words = []
+    for factor in (_FIRST, _SECOND):
+        word = numpy.full(size, _THIRD)
+        for bits in columns:
+            word ^= bits
+            word *= factor
+            word ^= word >> _HALF
+        words.append(_mixed(word).sum(dtype=numpy.uint64))
+    return words[0], words[1]
 
 
-def _mixed(bits: Any) -> Any:
-    """The finaliser of SplitMix64."""
-    bits = (bits + _THIRD) ^ ((bits + _THIRD) >> _SHIFTS[0])
-    bits *= _FIRST
-    bits ^= bits >> _SHIFTS[1]
-    bits *= _SECOND
-    bits ^= bits >> _SHIFTS[2]
-    return bits
+def _mixed(word: Any) -> Any:
+    """The finaliser of SplitMix64, in place."""
+    word ^= word >> _SHIFTS[0]
+    word *= _FIRST
+    word ^= word >> _SHIFTS[1]
+    word *= _SECOND
+    word ^= word >> _SHIFTS[2]
+    return word
 
 
 def _bits(name: str, column: Any, texts: dict[str, int]) -> Any:
-    if pyarrow.types.is_string(column.type):
+    if pyarrow.types.is_string(column.type) or pyarrow.types.is_dictionary(column.type):
         return _text_bits(column, texts, numbers=name not in NAMES)
     found = (column.fill_null(0) if column.null_count else column).to_numpy(zero_copy_only=False)
-    bits = (found.astype(numpy.float64) + 0.0).view(numpy.uint64)
+    bits = (found.astype(numpy.float64, copy=False) + 0.0).view(numpy.uint64)
     if column.null_count:
         bits[~column.is_valid().to_numpy(zero_copy_only=False)] = NULL
     return bits
 
 
 def _text_bits(column: Any, texts: dict[str, int], *, numbers: bool) -> Any:
-    coded = column.dictionary_encode()
+    coded = _coded(column)
     words = coded.dictionary.to_pylist()
     if len(texts) > BATCH_ROWS * 4:
         texts.clear()
@@ -148,6 +149,10 @@ def _text_bits(column: Any, texts: dict[str, int], *, numbers: bool) -> Any:
     if column.null_count:
         bits[~column.is_valid().to_numpy(zero_copy_only=False)] = NULL
     return bits
+
+
+def _coded(column: Any) -> Any:
+    return column if pyarrow.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
 def _word(word: str, texts: dict[str, int], *, numbers: bool) -> int:
@@ -164,10 +169,8 @@ def _opened(connection: Any, path: str, kind: Format) -> tuple[list[str], Iterat
     if kind == "arrow":
         return _opened_arrow(path)
     if kind == "parquet":
-        source = f"read_parquet({text(path)})"
-        types = {name: str(type_) for name, type_, *_ in connection.sql(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608
-        columns = [_of_type(name, type_) for name, type_ in types.items()]
-    elif kind == "csv":
+        return _opened_parquet(path)
+    if kind == "csv":
         with open(path, newline="", encoding="utf-8") as file:
             names = next(csv.reader([file.readline(HEADER_BYTES)]), [])
         types = dict.fromkeys(names, "VARCHAR")
@@ -189,6 +192,18 @@ def _struct(names: list[str], type_: str) -> str:
     return "{" + ", ".join(f"{text(name)}: '{type_}'" for name in names) + "}"
 
 
+def _opened_parquet(path: str) -> tuple[list[str], Iterator[Any]]:
+    schema = pyarrow.parquet.read_schema(path)
+    texts = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+
+    def stream() -> Iterator[Any]:
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file:
+            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+                yield pyarrow.record_batch([_plain(column) for column in batch.columns], names=batch.schema.names)
+
+    return list(schema.names), stream()
+
+
 def _opened_arrow(path: str) -> tuple[list[str], Iterator[Any]]:
     def stream() -> Iterator[Any]:
         with pyarrow.OSFile(path, "rb") as source:
@@ -206,12 +221,6 @@ def _plain(column: Any) -> Any:
     if pyarrow.types.is_timestamp(column.type):
         return column.cast(pyarrow.timestamp("s", "UTC")).cast(pyarrow.int64())
     return column.cast(pyarrow.string()) if pyarrow.types.is_boolean(column.type) else column
-
-
-def _of_type(name: str, type_: str) -> str:
-    if type_.startswith("TIMESTAMP"):
-        return f"(epoch_us({quoted(name)}) // 1000000)::DOUBLE"
-    return f"{quoted(name)}::VARCHAR" if type_ in ("VARCHAR", "BOOLEAN") else f"{quoted(name)}::DOUBLE"
 
 
 def _of_text(name: str) -> str:

@@ -26,10 +26,16 @@ PSEUDONYM_DIGITS: Final = 32
 _ALLOWED: Final = pyarrow.schema([("vehicle", pyarrow.string()), ("ordinal", pyarrow.int64()), ("ok", pyarrow.bool_())])
 _REFERENCES: Final = pyarrow.schema([("ordinal", pyarrow.int64()), ("reference", pyarrow.string())])
 _EPOCHS: Final = {
-    "day": "strftime(make_date(1970, 1, 1) + epoch::INTEGER, '%Y-%m-%d')",
-    "month": "printf('%04d-%02d', epoch // 12, epoch % 12 + 1)",
-    "year": "printf('%04d', epoch)",
+    # How the number of an epoch is found from an instant, its text, and its first second.
+    "day": ("floor({second} / 86400)::BIGINT", "strftime(make_date(1970, 1, 1) + ({n})::INTEGER, '%Y-%m-%d')", "({n}) * 86400"),
+    "month": (
+        "(year({when}) * 12 + month({when}) - 1)::BIGINT",
+        "printf('%04d-%02d', ({n}) // 12, ({n}) % 12 + 1)",
+        "epoch_us(make_timestamp(({n}) // 12, ({n}) % 12 + 1, 1, 0, 0, 0)) // 1000000",
+    ),
+    "year": ("year({when})::BIGINT", "printf('%04d', {n})", "epoch_us(make_timestamp({n}, 1, 1, 0, 0, 0)) // 1000000"),
 }
+"""UTC calendar."""
 
 
 def needed(job: Job) -> bool:
@@ -208,11 +214,11 @@ def _members_sql(plan: Plan, columns: Any, *, strict: bool) -> str:
     source = "carnet_ends"
     whose, epoch = "vehicle", ""
     if plan.epoch is not None:
-        source = (
-            f"(SELECT *, unnest(range({_epoch(first, plan.epoch)}, {_epoch(last, plan.epoch)} + 1)) AS epoch "  # noqa: S608
-            "FROM carnet_ends)"
-        )
-        whose, epoch = f"{_EPOCHS[plan.epoch]} || '|' || vehicle", "epoch, "
+        number, name, start = _EPOCHS[plan.epoch]
+        begin, end = (number.format(second=at, when=f"make_timestamp(({at}) * 1000000)") for at in (first, last))
+        source = f"(SELECT *, unnest(range({begin}, {end} + 1)) AS epoch FROM carnet_ends)"  # noqa: S608 - names of our own
+        whose = f"{name.format(n='epoch')} || '|' || vehicle"
+        epoch = f"epoch, {start.format(n='epoch')} AS epoch_from_s, {start.format(n='epoch + 1')} AS epoch_to_s, "
     whole_trip = _hmac("'trip|' || vehicle || '|' || trip")
     trip = f", {whole_trip} AS trip_pseudonym" if "trip" in columns else ""
     kept = ", ".join(name for name in columns if name not in {"vehicle", "trip"} and shape.is_cut(plan))
@@ -228,14 +234,6 @@ def _clamped(name: str, plan: Plan) -> str:
     if name == "first_s":
         return name if plan.after_s is None else f"greatest({name}, {int(plan.after_s)})"
     return name if plan.before_s is None else f"least({name}, {int(plan.before_s) - 1})"
-
-
-def _epoch(second: str, epoch: str) -> str:
-    """The same numbers as ``shape.epoch_of``."""
-    when = f"make_timestamp(({second}) * 1000000)"
-    if epoch == "day":
-        return f"floor(({second}) / 86400)::BIGINT"
-    return f"(year({when}) * 12 + month({when}) - 1)::BIGINT" if epoch == "month" else f"year({when})::BIGINT"
 
 
 def remove(job: Job) -> None:

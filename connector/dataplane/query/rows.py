@@ -9,7 +9,7 @@ import ibis
 
 from connector.dataplane.plan.model import BANDS, Plan
 from connector.dataplane.query import grid
-from connector.dataplane.query.cells import known, speed_band
+from connector.dataplane.query.cells import speed_band
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, SPEED, Table
 
 CONTROLS = "".join(map(chr, range(32))) + "\x7f"
@@ -35,7 +35,7 @@ def projected(rows: Any, plan: Plan, table: Table) -> Any:
 
 
 def signal(rows: Any, path: str, plan: Plan, table: Table) -> Any:
-    """One signal as it leaves: numbers that are numbers, texts without controls, speed as a band where the plan says so."""
+    """One signal as it leaves: numbers, texts without controls, speed as a band where the plan says so."""
     column = table.column(path)
     kind = "number" if column is None else column.type
     if path == SPEED and plan.bands:
@@ -44,14 +44,13 @@ def signal(rows: Any, path: str, plan: Plan, table: Table) -> Any:
         return rows[path].cast("string").translate(CONTROLS, "")
     if kind == "flag":
         return rows[path].cast("boolean")
-    return rows[path].cast("int64") if kind == "integer" else known(rows[path])
+    return rows[path].cast("int64" if kind == "integer" else "float64")
 
 
 def banded(speed: Any) -> Any:
     """A speed as the name of its band."""
-    value = known(speed)
     return functools.reduce(
-        lambda rest, band: speed_band(value, band).ifelse(ibis.literal(band), rest), BANDS, ibis.null("string")
+        lambda rest, band: speed_band(speed, band).ifelse(ibis.literal(band), rest), BANDS, ibis.null("string")
     )
 
 
@@ -61,7 +60,7 @@ def _placed(rows: Any, plan: Plan) -> dict[str, Any]:
         return {}
     level = plan.cell_level
     lat, lon = rows[LATITUDE], rows[LONGITUDE]
-    valid = grid.on_earth(lat, lon)
+    valid = grid.placed(lat, lon)
     row = grid.row_of(lat, level)
     col = grid.column_of(lon, row, level)
     none = ibis.null("float64")

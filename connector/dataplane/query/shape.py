@@ -22,9 +22,9 @@ DEGREE: Final = 10_000_000
 HALF: Final = 2**32
 TIE: Final = 2**20
 OURS: Final = frozenset({
-    "vehicle", "trip", "at", "local", "epoch", "ordinal", "pseudonym", "trip_pseudonym", "reference", "time", "cell",
-    "first_s", "last_s", "first_lat", "first_lon", "last_lat", "last_lon", "latitude", "longitude", "vehicles",
-    "row", "col", "step", "slot", "spot",
+    "vehicle", "trip", "at", "local", "epoch", "epoch_from_s", "epoch_to_s", "ordinal", "pseudonym", "trip_pseudonym",
+    "reference", "time", "cell", "month", "first_s", "last_s", "first_lat", "first_lon", "first_cos", "last_lat", "last_lon",
+    "last_cos", "latitude", "longitude", "vehicles", "row", "col", "step", "slot", "spot", "first_of",
 })  # fmt: skip
 """Names that columns of our own have: no signal may have one of them."""
 
@@ -62,14 +62,19 @@ def ends(rows: Any, plan: Plan) -> Any:
         return rows.group_by(keys).aggregate(**found)
     lat, lon = rows[LATITUDE], rows[LONGITUDE]
     whole = ((lat + 90) * DEGREE).round().cast("int64") * HALF + ((lon + 180) * DEGREE).round().cast("int64")
-    rows = rows.mutate(spot=grid.on_earth(lat, lon).ifelse(whole, ibis.null("int64")))
+    rows = rows.mutate(spot=whole)
     order = rows.at * TIE + rows.spot % TIE
     spots = rows.group_by(keys).aggregate(first_spot=rows.spot.argmin(order), last_spot=rows.spot.argmax(order), **found)
-    return spots.select(
+    found = spots.select(
         *keys, "first_s", "last_s",
         first_lat=_lat(spots.first_spot), first_lon=_lon(spots.first_spot),
         last_lat=_lat(spots.last_spot), last_lon=_lon(spots.last_spot),
     )  # fmt: skip
+    return found.mutate(first_cos=_cos(found.first_lat), last_cos=_cos(found.last_lat))
+
+
+def _cos(lat: Any) -> Any:
+    return lat.radians().cos()
 
 
 def _lat(spot: Any) -> Any:
@@ -89,14 +94,6 @@ def in_period(rows: Any, plan: Plan) -> Any:
     return rows
 
 
-def epoch_of(at: Any, epoch: str) -> Any:
-    """The number of the UTC day, month or year of an instant: days since 1970, months and years since year 0."""
-    if epoch == "day":
-        return (at / 86_400).floor().cast("int64")
-    when = at.as_timestamp("s")
-    return when.year() * 12 + when.month() - 1 if epoch == "month" else when.year()
-
-
 def shaped(rows: Any, plan: Plan, table: Table, members: Any | None) -> Any:
     """Steps 2 to 6: the rows that take part, with the columns of their member. ``members`` is None where none are needed."""
     rows = in_period(rows, plan)
@@ -114,10 +111,10 @@ def shaped(rows: Any, plan: Plan, table: Table, members: Any | None) -> Any:
 
 def _joined(rows: Any, plan: Plan, members: Any) -> Any:
     keys = ["vehicle", "trip"] if by_trip(plan) else ["vehicle"]
-    if "epoch" in members.columns and plan.epoch is not None:
-        rows = rows.mutate(epoch=epoch_of(rows.at, plan.epoch))
-        keys.append("epoch")
-    return rows.inner_join(members, keys)
+    rows = rows.inner_join(members, keys)
+    if "epoch" in members.columns:
+        rows = rows.filter(rows.at >= rows.epoch_from_s, rows.at < rows.epoch_to_s)
+    return rows
 
 
 def _cut(rows: Any, plan: Plan) -> Any:
@@ -127,9 +124,9 @@ def _cut(rows: Any, plan: Plan) -> Any:
     if plan.cut_m > 0:
         lat, lon = rows[LATITUDE], rows[LONGITUDE]
         rows = rows.filter(
-            grid.on_earth(lat, lon),
-            grid.apart(lat, lon, rows.first_lat, rows.first_lon, plan.cut_m),
-            grid.apart(lat, lon, rows.last_lat, rows.last_lon, plan.cut_m),
+            grid.placed(lat, lon),
+            grid.apart(lat, lon, rows.first_lat, rows.first_lon, rows.first_cos, plan.cut_m),
+            grid.apart(lat, lon, rows.last_lat, rows.last_lon, rows.last_cos, plan.cut_m),
         )
     return rows
 
