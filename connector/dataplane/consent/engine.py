@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import duckdb
 
@@ -18,6 +19,9 @@ from connector.dataplane.problems import Refusal
 
 MEMORY_BYTES: Final = 256 * 1024 * 1024
 THREADS: Final = 2
+OWN: Final = "the ledger's own files"
+P = ParamSpec("P")
+T = TypeVar("T")
 _LINE: Final = re.compile(r"\bLine: (\d{1,18})\b")
 
 
@@ -32,27 +36,38 @@ def opened(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    with guarded("the ledger's own files"), duckdb.connect(config=config) as connection:
+    with duckdb.connect(config=config) as connection:
         yield connection
 
 
-@contextmanager
-def guarded(what: str) -> Iterator[None]:
-    """Makes every error of the engine a Refusal that says ``what`` was read and quotes nothing of it."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException:
-        refusal = Refusal(409, "out-of-memory", f"{what}: it takes more memory and scratch space than there is; free some disk")
-    except (duckdb.IOException, duckdb.FatalException):
-        refusal = Refusal(409, "disk-failed", f"{what}: a file cannot be read or written; look at the disk and its free space")
-    except duckdb.Error as error:
-        line = _LINE.search(str(error))
-        where = f" at line {line.group(1)}" if line else ""
-        refusal = Refusal(400, "consents-file", f"{what} cannot be read{where}; write it anew, as UTF-8 and with all columns")
-    else:
-        return
-    # Outside of the handlers: the engine's words must not hang on as a context either.
-    raise refusal
+def guarded(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Makes every error of the engine in a function a Refusal that says ``what`` was read and quotes nothing of it."""
+
+    def guard(work: Callable[P, T]) -> Callable[P, T]:
+        @wraps(work)
+        def guarded_work(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return work(*args, **kwargs)
+            except duckdb.Error as error:
+                refusal = _refusal(what, error)
+            # Outside of the handler: the engine's words must not hang on as a context either.
+            raise refusal
+
+        return guarded_work
+
+    return guard
+
+
+def _refusal(what: str, error: duckdb.Error) -> Refusal:
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return Refusal(409, "out-of-memory", f"{what}: it takes more memory and scratch space than there is; free some disk")
+    if isinstance(error, duckdb.IOException | duckdb.FatalException):
+        return Refusal(409, "disk-failed", f"{what}: a file cannot be read or written; look at the disk and its free space")
+    if what == OWN:
+        return Refusal(503, "ledger-files", f"{what} cannot be read; restore the ledger's folder from a backup")
+    line = _LINE.search(str(error))
+    where = f" at line {line.group(1)}" if line else ""
+    return Refusal(400, "consents-file", f"{what} cannot be read{where}; write it anew, as UTF-8 and with all columns")
 
 
 def literal(path: Path) -> str:

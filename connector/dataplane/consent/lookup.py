@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from connector.dataplane.consent.engine import exact, literal, opened, settle_file
+from connector.dataplane.consent.engine import OWN, exact, guarded, literal, opened, settle_file
 from connector.dataplane.consent.model import DECIDERS, Key, Noted
 
 
+@guarded(OWN)
 def find(files: Sequence[Path], vehicles: Sequence[str], scratch: Path) -> dict[str, int]:
     """The ordinals of vehicles."""
     with opened(scratch) as connection:
@@ -23,6 +24,7 @@ def find(files: Sequence[Path], vehicles: Sequence[str], scratch: Path) -> dict[
     return {str(vehicle): int(ordinal) for vehicle, ordinal in rows}
 
 
+@guarded(OWN)
 def names(files: Sequence[Path], ordinals: Iterable[int], scratch: Path) -> dict[int, str]:
     """The vehicles of ordinals."""
     chosen = sorted(set(ordinals))
@@ -35,6 +37,7 @@ def names(files: Sequence[Path], ordinals: Iterable[int], scratch: Path) -> dict
     return {int(ordinal): str(vehicle) for ordinal, vehicle in rows}
 
 
+@guarded(OWN)
 def imported(files: Sequence[Path], ordinal: int, keys: Mapping[int, Key], limit: int, scratch: Path) -> list[Noted]:
     """What earlier imports said about a vehicle, newest first."""
     with opened(scratch) as connection:
@@ -56,6 +59,7 @@ def imported(files: Sequence[Path], ordinal: int, keys: Mapping[int, Key], limit
     ]
 
 
+@guarded(OWN)
 def withdrawals(files: Sequence[Path], ordinals: Iterable[int], scratch: Path) -> dict[tuple[int, int], int]:
     """When earlier imports last withdrew each key (id) of these vehicles."""
     chosen = sorted(set(ordinals))
@@ -68,6 +72,7 @@ def withdrawals(files: Sequence[Path], ordinals: Iterable[int], scratch: Path) -
     return {(int(key_id), int(ordinal)): int(at_ms) for key_id, ordinal, at_ms in rows}
 
 
+@guarded(OWN)
 def write_vehicles(path: Path, recent: Sequence[tuple[str, int]], merged: Sequence[Path], scratch: Path) -> int:
     """A file of vehicles from those in none and those of other files; gives how many."""
     with opened(scratch) as connection:

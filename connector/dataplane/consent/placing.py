@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connector.dataplane.consent.bits import MAX_ORDINAL, Bytes, Whole, count, load, store, with_bits, without_bits
-from connector.dataplane.consent.engine import exact, literal, opened, settle_file
+from connector.dataplane.consent.engine import OWN, exact, guarded, literal, opened, settle_file
 from connector.dataplane.consent.model import BASIS_IRIS, CATEGORIES, PURPOSE_IRIS, Key
 from connector.dataplane.consent.records import Bitmap
 from connector.dataplane.consent.staging import Staged
@@ -63,6 +63,7 @@ class Placed:
     late: int = 0
 
 
+@guarded(OWN)
 def place(work: Placing) -> Placed:
     """Write the files of an import. Raises Refusal."""
     with opened(work.scratch) as connection:

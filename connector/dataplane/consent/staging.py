@@ -51,24 +51,29 @@ class Staged:
     keys: tuple[Key, ...]
 
 
+@guarded(_WHAT)
 def stage(source: Path, folder: Path, now_ms: int) -> Staged:
     """Read and check a CSV or Parquet file into ``folder``. Raises Refusal."""
-    try:
-        descriptor = open_file(source)
-    except OSError:
-        raise Refusal(400, "source_path", "not a readable regular file") from None
+    descriptor = _opened(source)
     try:
         before = os.fstat(descriptor)
         disk = os.statvfs(folder)
         if disk.f_bavail * disk.f_frsize < SPACE * before.st_size:
             raise Refusal(409, "disk-full", f"importing needs {SPACE} times the size of the file free on the ledger's disk")
-        with opened(folder) as connection, guarded(_WHAT):
+        with opened(folder) as connection:
             staged = _stage(connection, descriptor, folder / "staged.parquet", now_ms)
         if identity_of(os.fstat(descriptor)) != identity_of(before):
             raise Refusal(409, "source_changing", "the file changed while it was read; import it when it is complete")
         return staged
     finally:
         os.close(descriptor)
+
+
+def _opened(source: Path) -> int:
+    try:
+        return open_file(source)
+    except OSError:
+        raise Refusal(400, "source_path", "not a readable regular file") from None
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, descriptor: int, file: Path, now_ms: int) -> Staged:
@@ -83,6 +88,8 @@ def _stage(connection: duckdb.DuckDBPyConnection, descriptor: int, file: Path, n
     entries, *whole = found or (0,)
     if any(count != entries for count in whole):
         raise _wrong(connection, rows, now_ms)
+    if not entries:
+        raise Refusal(400, "consents-empty", "the file has no rows; nothing was imported")
     keys = connection.execute(
         "SELECT c.name, p.name, recipient, b.name FROM"
         f" (SELECT DISTINCT category, purpose, recipient, basis FROM read_parquet(?) LIMIT {MAX_KEYS + 1}) AS s"
