@@ -17,9 +17,9 @@ from connector.client.local import Document, LocalClient
 from connector.demo.houses import free_ports
 from connector.settings import load
 from connector.settings.model import DEVELOPMENT_KEY
-from tests.acceptance.seven import OFFERS
+from tests.acceptance.goods import source_of, stock
 
-STEP_S: Final = 30.0
+STEP_S: Final = 60.0
 SELLER, CITY, INSURER = "did:web:oem.example", "did:web:city.example", "did:web:insurer.example"
 CLAIMS: Final[dict[str, Document]] = {CITY: {"kind": "public-body"}, INSURER: {"kind": "company", "gatekeeper": True}}
 
@@ -59,10 +59,10 @@ class Market:
     insurer: House
 
     async def publish(self, dataset: str, **more: Any) -> Document:
-        """Put a small file on offer."""
-        source = self.seller.folder / "data.csv"
+        """Put what stands behind a dataset on offer, to be delivered as the contract says."""
+        file, table = source_of(dataset)
         async with self.seller.owner() as owner:
-            return await owner.publish(dataset, str(source), **{"title": dataset, **more})
+            return await owner.publish(dataset, str(self.seller.folder / file), **{"title": dataset, "table": table, **more})
 
     async def offered(self, buyer: House, dataset: str) -> list[Document]:
         """The offers of a dataset that a buyer sees in the catalogue."""
@@ -98,17 +98,14 @@ def _furnish(house: House, others: list[House]) -> None:
         "data.public_port": str(house.public_port),
         "client.allow": json.dumps([f"127.0.0.1:{port}" for each in others for port in (each.protocol_port, each.public_port)]),
     }
-    if house.id == SELLER:
-        settings["data.declares"] = json.dumps(sorted({iri for offered in OFFERS for iri in offered.enforced}))
     peers = "".join(
         f'\n[[peers]]\nid = "{each.id}"\naddresses = ["{each.address}"]\n'
         f'inbound_token = "{_token(each, house)}"\noutbound_token = "{_token(house, each)}"\n'
         for each in others
     )
     make_house(house.folder, house.id, settings, f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\n{peers}')
-    source = house.folder / "data.csv"
-    source.write_text("vehicle,metres\n1,1000\n", encoding="utf-8")
-    source.chmod(0o600)
+    if house.id == SELLER:
+        stock(house.folder)
 
 
 def _token(caller: House, called: House) -> str:
