@@ -1,0 +1,117 @@
+"""`carnet consents` and `carnet enrol` as a person types them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from click.testing import CliRunner
+
+from connector.cli import channel
+from connector.cli.main import cli
+from connector.client.local import LocalClient
+from connector.dataplane.consent.routes import ConsentRoutes
+from connector.dataplane.problems import Refusal
+from connector.flow.plane import Plane
+from connector.http import problems
+from connector.http.client import EgressPolicy, GuardedClient, parse_target
+from connector.http.local_consents import LocalConsents
+from connector.protocol.errors import CarnetError
+from connector.settings.secret import Secret
+from tests.dataplane.consent.ledgers import INSURER, TEXT, VIN, ledger_in, row, write_csv
+
+Type = Callable[..., Awaitable[str]]
+ABOUT = ("--category", "mileage", "--purpose", "vdx:Insurance", "--recipient", INSURER)
+
+
+@web.middleware
+async def refusals(request: web.Request, handler: Any) -> web.StreamResponse:
+    try:
+        return await handler(request)  # type: ignore[no-any-return]  # a handler
+    except Refusal as refusal:
+        return refusal.response()
+    except CarnetError as error:
+        return problems.problem_answer(error)
+
+
+def served(routes: list[web.RouteDef]) -> TestServer:
+    app = web.Application(middlewares=[refusals])
+    app.add_routes(routes)
+    return TestServer(app)
+
+
+@pytest.fixture
+async def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Type]:
+    """What a command says; ``code`` is what it must end with, ``stdin`` what is typed into it."""
+    async with ledger_in(tmp_path / "own") as ledger, served(ConsentRoutes(ledger, (tmp_path,)).routes()) as behind:
+        base = str(behind.make_url("")).rstrip("/")
+        async with GuardedClient(EgressPolicy(allow=frozenset({parse_target(base).authority}), https_only=False)) as http:
+            plane = Plane(http, Secret("token"))
+            plane.came(base)
+            async with served(LocalConsents(plane).routes()) as front:
+                where = str(front.make_url("")).rstrip("/")
+
+                def once(_: object, work: Callable[[LocalClient], Awaitable[Any]]) -> Any:
+                    async def run() -> Any:
+                        async with LocalClient(url=where) as client:
+                            return await work(client)
+
+                    return asyncio.run(run())
+
+                monkeypatch.setattr(channel, "once", once)
+                monkeypatch.setattr(channel, "read_settings", lambda _: None)
+
+                async def type_in(*words: str | Path, code: int = 0, stdin: str = "") -> str:
+                    result = await asyncio.to_thread(CliRunner().invoke, cli, list(map(str, words)), input=stdin)
+                    assert result.exit_code == code, result.output
+                    return result.output
+
+                yield type_in
+
+
+async def test_grant_show_enrol_withdraw(typed: Type, tmp_path: Path) -> None:
+    assert "nobody agreed to anything yet" in await typed("consents", "list")
+    text = tmp_path / "text.txt"
+    await asyncio.to_thread(text.write_text, "You agree.")
+    said = await typed("consents", "grant", VIN, "other", *ABOUT, "--text", text, "--by", "owner")
+    assert said == "noted for 2 vehicles, ledger number 1\n"
+    assert f"2  mileage for vdx:Insurance to {INSURER} on dpv:Consent" in await typed("consents", "list")
+    shown = json.loads(await typed("consents", "show", "-", "--json", stdin=f"{VIN}\n"))
+    assert shown["entries"][0]["textSha256"] == hashlib.sha256(b"You agree.").hexdigest()
+    said = await typed("enrol", VIN, "--recipient", INSURER, "--reference", "contract 7", "--text", TEXT)
+    assert said == "enrolled, ledger number 2\n"
+    said = await typed("consents", "withdraw", VIN, "--recipient", INSURER)
+    assert said == f"withdrawn: mileage for vdx:Insurance to {INSURER} on dpv:Consent\nledger number 3\n"
+    assert "nothing was left to withdraw" in await typed("consents", "withdraw", VIN)
+    said = await typed("consents", "show", VIN)
+    assert "agrees to\n  nothing\n" in said
+    assert "given by the owner: mileage for vdx:Insurance" in said
+
+
+async def test_import(typed: Type, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "in.csv", [row(), row("other")])
+    assert (await typed("consents", "import", path)).startswith(
+        "2 decisions, 2 vehicles are new\n0 withdrawn, 0 grants overtaken"
+    )
+    write_csv(path, [row(), row("other", category="secret")])
+    said = await typed("consents", "import", path, code=1)
+    assert said.startswith("Error: row 2: category must be one of location, driving-behaviour,")
+    assert "[consents-row]" in said
+    assert "secret" not in said
+
+
+async def test_what_is_wrong_is_said_with_a_remedy(typed: Type, tmp_path: Path) -> None:
+    said = await typed("consents", "grant", VIN, *ABOUT, "--text", tmp_path / "none", code=1)
+    assert "--text names neither a file that can be read nor a SHA-256" in said
+    said = await typed("consents", "grant", VIN, *ABOUT, "--purpose", "vdx:No", "--text", TEXT, code=1)
+    assert "entry 1: purpose must be a purpose of the tree" in said
+    said = await typed("consents", "withdraw", VIN, code=1)
+    assert "the ledger does not know this vehicle; look at how it is written [vehicle-unknown]" in said
+    assert VIN not in said
