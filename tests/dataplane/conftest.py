@@ -73,6 +73,7 @@ class Control:
     decision: dict[str, Any] = field(default_factory=lambda: permitted(agreement()))
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     away: bool = False
+    deaf: bool = False
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     erasures: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
 
@@ -97,6 +98,8 @@ class Control:
         return web.json_response(self.decisions.get(request.match_info["id"], self.decision))
 
     async def erase(self, request: web.Request) -> web.Response:
+        if self.deaf:
+            return web.Response(status=503)
         await self.erasures.put(await request.json())
         return web.Response()
 
@@ -291,7 +294,8 @@ async def make_plane(tmp_path: Path, control: Control, http: aiohttp.ClientSessi
 async def pair(make_plane: MakePlane) -> tuple[Plane, Plane]:
     """A provider that delivers at about 1 MiB/s, and a consumer."""
     provider = await make_plane(stream_bytes_per_s=1024 * 1024)
-    consumer = await make_plane(provider.public_url.removeprefix("http://"))
+    # A provider that was killed is away for as long as a loaded machine takes to start it.
+    consumer = await make_plane(provider.public_url.removeprefix("http://"), download_attempts=200)
     return provider, consumer
 
 

@@ -134,10 +134,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """SHA-256 of the plan, in hex: what receipts name."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(_as_read(self), order="sorted")).hexdigest()
 
     @property
     def grid(self) -> str:
         """What must stay the same for one buyer of one table, or its aggregates could be subtracted from each other."""
-        shape = (self.cell_level, self.step_s, self.least, self.bands, self.sensitive, self.cut_m, self.cut_s, self.sample_s)
+        plan = _as_read(self)
+        shape = (plan.cell_level, plan.step_s, plan.least, plan.bands, plan.sensitive, plan.cut_m, plan.cut_s, plan.sample_s)
         return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()
+
+
+def _as_read(plan: Plan) -> Plan:
+    """The plan as it comes out of JSON: there 300 and 300.0 metres are one number, and so they have one digest."""
+    return msgspec.json.decode(msgspec.json.encode(plan), type=Plan)
