@@ -1,0 +1,125 @@
+"""The data plane and the reference say the same of random small tables, agreements and people."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+
+from connector.dataplane.query.job import Made
+from connector.dataplane.query.run import run
+from tests.governed.drawn import Drawn, job_of, worlds
+from tests.governed.opened import read
+from tests.governed.reference import Row, deliver, secret
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+MANY = "1" in (os.environ.get("CARNET_FULL"), os.environ.get("CARNET_REQUIRE_ALL"))
+EXAMPLES = settings(max_examples=150 if MANY else 15, deadline=None, suppress_health_check=SLOW)
+pytestmark = pytest.mark.timeout(1_800 if MANY else 300)
+KEYS = {"cells": ("cell", "time"), "features": ("pseudonym", "month"), "score": ("pseudonym",)}
+
+
+def made_of(world: Drawn) -> tuple[Made, list[Row], set[int]]:
+    """What the data plane makes of a world: its answer, the rows, and the ordinals in its index."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = job_of(world, Path(folder))
+        made = run(job)
+        assert isinstance(made, Made), made
+        table = read(Path(job.output))
+        assert table.column_names == list(made.columns)
+        if "time" in table.column_names:
+            at = table.column("time").cast(pa.timestamp("s", "UTC")).cast(pa.int64())
+            table = table.set_column(table.column_names.index("time"), "time", at)
+        index = Path(job.index).read_bytes()
+        ordinals = [int.from_bytes(index[n : n + 4], "little") for n in range(0, len(index), 4)]
+        assert ordinals == sorted(set(ordinals))
+        assert not list(Path(job.scratch).iterdir())
+        return made, table.to_pylist(), set(ordinals)
+
+
+def same(found: list[Row], expected: list[Row], keys: tuple[str, ...]) -> None:
+    """Rows with the same keys have the same columns and nearly the same figures: sums depend on the order of adding."""
+    by_key = [{tuple(row[key] for key in keys): row for row in rows} for rows in (found, expected)]
+    assert by_key[0].keys() == by_key[1].keys()
+    assert len(found) == len(expected) == len(by_key[0])
+    for key, row in by_key[0].items():
+        assert list(row) == list(by_key[1][key])
+        assert row == {name: value if name in keys else near(value) for name, value in by_key[1][key].items()}
+
+
+def near(value: Any) -> Any:
+    return pytest.approx(value, rel=1e-6, abs=6e-4) if isinstance(value, float) else value
+
+
+@EXAMPLES
+@given(worlds("rows"))
+def test_rows_are_those_of_the_reference(world: Drawn) -> None:
+    made, found, ordinals = made_of(world)
+    expected = deliver(world.rows, world.agreed, world.people)
+    note(f"{len(expected)} rows expected, {len(found)} made")
+    assert made.rows == len(found)
+    assert exact(found) == exact(expected)
+    assert ordinals == behind(world, found)
+
+
+def exact(rows: list[Row]) -> Counter[tuple[tuple[str, Any], ...]]:
+    """Rows as a bag: which there are, and how often."""
+    return Counter(tuple((name, as_said(value)) for name, value in row.items()) for row in rows)
+
+
+def as_said(value: Any) -> Any:
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def behind(world: Drawn, found: list[Row]) -> set[int]:
+    """The ordinals of the vehicles in rows, found by the names of their trips."""
+    names = {row["trip"] for row in found}
+    vehicles = {row["vehicle"] for row in world.rows if secret(world.people, f"trip|{row['vehicle']}|{row['trip']}") in names}
+    return {world.ordinals[vehicle] for vehicle in vehicles if vehicle in world.ordinals}
+
+
+@EXAMPLES
+@given(worlds("cells"))
+def test_cells_are_those_of_the_reference(world: Drawn) -> None:
+    made, found, ordinals = made_of(world)
+    expected = deliver(world.rows, world.agreed, world.people)
+    same(found, expected, KEYS["cells"])
+    all_cells = deliver(world.rows, replaced(world, least=1), world.people)
+    assert (made.cells, made.suppressed) == (len(expected), len(all_cells) - len(expected))
+    assert not ordinals
+
+
+def replaced(world: Drawn, **fields: Any) -> Any:
+    return type(world.agreed)(**{**vars(world.agreed), **fields})
+
+
+@EXAMPLES
+@given(worlds("features"))
+def test_features_are_those_of_the_reference(world: Drawn) -> None:
+    made, found, _ = made_of(world)
+    expected = deliver(world.rows, world.agreed, world.people)
+    assert made.rows == len(expected)
+    same(found, expected, KEYS["features"])
+
+
+@EXAMPLES
+@given(worlds("score"), st.integers(60, 600))
+def test_scores_are_those_of_the_reference(world: Drawn, slower: int) -> None:
+    """Of drives of many hours a second: distances for which there is a score."""
+    rows = [{**row, "Vehicle.Speed": row["Vehicle.Speed"] and row["Vehicle.Speed"] * slower} for row in world.rows]
+    world = Drawn(rows, world.agreed, world.people, world.ordinals, world.zone, world.format)
+    _, found, _ = made_of(world)
+    expected = deliver(world.rows, world.agreed, world.people)
+    for row in found:
+        match = next(other for other in expected if other["pseudonym"] == row["pseudonym"])
+        assert (row["score"] is None) == (match["score"] is None)
+        if row["score"] is not None and abs(row["score"] - match["score"]) < 0.051:
+            match["score"] = row["score"]
+    same(found, expected, KEYS["score"])
