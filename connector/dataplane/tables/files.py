@@ -30,7 +30,7 @@ MAX_FOOTER_BYTES: Final = 8 * 1024 * 1024
 """What stands at the end of a Parquet file is not longer."""
 MAX_CHUNK_BYTES: Final = 2 * 1024 * 1024 * 1024
 """No column of one row group of Parquet says that it is larger, unpacked."""
-MAX_ROWS_PER_BYTE: Final = 1_000
+MAX_ROWS_PER_BYTE: Final = 100
 """A Parquet file that says it holds more rows is not what somebody measured."""
 READ_BYTES: Final = 1024 * 1024
 _DELIMITERS: Final = (",", ";", "\t", "|")

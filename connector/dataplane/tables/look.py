@@ -134,7 +134,10 @@ def _snapshot(files: Sequence[str]) -> str:
 
 def _meaning(raw: Raw, headers: Headers, given: Mapping | None) -> tuple[Mapping, Found]:
     """The mapping that was given, or the one that is recognised. Raises TableRefused."""
-    found = Found(mapping=given) if given is not None else recognise(headers, raw.samples(SAMPLE_ROWS))
+    samples = {} if given is not None else raw.samples(SAMPLE_ROWS)
+    if given is None and not any(samples.values()):
+        raise TableRefused("table-empty", "the table has no rows")
+    found = Found(mapping=given) if given is not None else recognise(headers, samples)
     mapping = found.mapping
     if mapping is None:
         raise TableRefused("column-missing", f"not recognised: {', '.join(found.missing)}; say it in a mapping", found.missing[0])

@@ -42,6 +42,7 @@ _SINCE: Final = "clock since"
 _FIRST_S: Final = 31_536_000
 _LAST_S: Final = 7_258_118_400
 _EXACT: Final = 2**53
+_NOTHING: Final = ("", "NaN", "nan")
 
 # What the engine has and Ibis has no word for; the name alone is untyped.
 _builtin: Callable[..., Callable[[Callable[..., Any]], Callable[..., Any]]] = ibis.udf.scalar.builtin
@@ -153,12 +154,11 @@ def _parsed(connection: Backend, table: Table, paths: frozenset[str] | None) -> 
     """Vehicle, trip, the columns of ``_clock`` and the signals."""
     dialect, mapping = Dialect(table.encoding, table.delimiter), table.mapping
     raw = Raw(connection, table.files, table.format, table.headers, dialect)
-    text = _field if table.format == "csv" else _text
-    vehicle = ibis.literal(mapping.one_vehicle) if mapping.vehicle is None else text(raw[mapping.vehicle])
+    vehicle = ibis.literal(mapping.one_vehicle) if mapping.vehicle is None else _text(raw[mapping.vehicle])
     if mapping.trip is None:
         trip = ibis.literal("")
     else:
-        trip = _stem(raw.file, True) if raw.by_file(mapping.trip) else text(raw[mapping.trip])
+        trip = _stem(raw.file, True) if raw.by_file(mapping.trip) else _text(raw[mapping.trip])
     signals = {column.path: _signal(raw[column.header], column) for column in _asked(table, paths)}
     return raw.rows.select(**{VEHICLE: vehicle, TRIP: trip, **_clock(raw, mapping.time), **signals})
 
@@ -196,10 +196,13 @@ class Raw:
             hive_partitioning=False,
             null_padding=False,
             ignore_errors=False,
+            nullstr=list(_NOTHING),
         )
 
     def __getitem__(self, header: str) -> Expression:
-        return self.rows[self._names[header]]
+        values = self.rows[self._names[header]]
+        # Also so that there is no bare cast of a column: DuckDB 2.0 has the CSV reader make such a TRY_CAST, and it fails.
+        return values.nullif("") if values.type().is_string() else values
 
     @property
     def file(self) -> Expression:
@@ -217,16 +220,11 @@ class Raw:
 
 
 def _text(values: Expression) -> Expression:
-    """Text without blanks around it; null where nothing is said. What Parquet calls text is taken as it is."""
+    """Text as it is; null where nothing is said."""
     type_ = values.type()
     if type_.is_floating():
         return ibis.ifelse(_finite(values.cast("float64")), values.cast("string"), ibis.null("string"))
-    return values.cast("string").nullif("")
-
-
-def _field(values: Expression) -> Expression:
-    """A field of CSV as text; null where nothing is said."""
-    return values.strip().nullif("").nullif("NaN").nullif("nan")
+    return values.cast("string")
 
 
 def _number(values: Expression) -> Expression:
@@ -256,7 +254,7 @@ def _flag(values: Expression) -> Expression:
 def _signal(values: Expression, column: Column) -> Expression:
     """A column's values as its mapping says, in its unit."""
     if column.type == "text":
-        return _field(values) if values.type().is_string() else _text(values)
+        return _text(values)
     if column.type == "flag":
         return _flag(values)
     if column.path in (LATITUDE, LONGITUDE):
