@@ -196,6 +196,22 @@ async def test_a_hundred_greetings_are_not_a_hundred_answers(target: Target, lia
     await target.alive()
 
 
+async def test_a_message_of_a_newer_peer_is_refused_with_what_is_known(target: Target) -> None:
+    answer = await target.callers[LIAR].post("/carnet/messages", greeting(messageId="1") | {"@type": "CheckpointWitness"})
+    assert (answer.status, answer.json["code"]) == (400, "message-unknown")
+    assert "ErasureNotice" in str(answer.json["reason"])
+    await target.alive()
+
+
+@pytest.mark.parametrize("signed", ["", "a.b", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "a" * 300_000, 7, {"payload": "e30"}])
+@pytest.mark.parametrize("kind", ["Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation"])
+async def test_what_only_looks_signed_is_refused(target: Target, kind: str, signed: object) -> None:
+    lie = greeting(messageId="1") | {"@type": kind, "signed": signed}
+    answer = await target.callers[LIAR].post("/carnet/messages", lie)
+    assert answer.status in (400, 413)
+    assert (await target.count("receipt"), await target.count("duty")) == (0, 0)
+
+
 @pytest.mark.parametrize("token", [b"\xff\xfe", b"\xc3\x28", b"x" * 7000, "ключ".encode()])
 async def test_a_token_of_odd_bytes_is_unknown(target: Target, token: bytes) -> None:
     host, _, port = target.running.protocol_url.split("/")[2].partition(":")

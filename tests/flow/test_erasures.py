@@ -122,13 +122,20 @@ async def test_many_values_become_several_notices(street: Street, witnesses: Wit
     assert [(await duty(street.provider, number)).state for number in range(2)] == ["fulfilled", "fulfilled"]
 
 
-@pytest.mark.parametrize("wrong", [{"counterparty": "did:web:other"}, {"agreement_id": "urn:other"}, {"deliveries": []}])
+@pytest.mark.parametrize("wrong", [{"counterparty": "did:web:other"}, {"agreement_id": "urn:other"}])
 async def test_an_order_about_what_was_not_delivered_to_the_buyer_is_refused(
     street: Street, witnesses: Witnesses, wrong: Document
 ) -> None:
     ours, _ = await fetched(street, witnesses)
     with pytest.raises(CallerError):
         await erasing.ordered(street.provider.context, order(ours, **wrong))
+    assert await EvidenceStore(street.provider.store.engine).duties() == []
+
+
+async def test_an_order_that_names_nobody_asks_for_nothing(street: Street, witnesses: Witnesses) -> None:
+    ours, _ = await fetched(street, witnesses)
+    nobody = order(ours, deliveries=[erasing.Delivery(transfer=ours.id)])
+    assert await erasing.ordered(street.provider.context, nobody) == []
     assert await EvidenceStore(street.provider.store.engine).duties() == []
 
 
