@@ -34,6 +34,7 @@ def write_config(settings: Settings, control_url: str) -> Path:
         "control_token_file": str(data.token_file),
         "control_url": control_url,
         "sink_dir": str(data.sink_dir),
+        "spool_dir": str(data.spool_dir),
         "source_roots": [str(root) for root in data.source_roots],
         "signaling_host": data.signaling_host,
         "signaling_port": data.signaling_port,

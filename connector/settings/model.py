@@ -149,6 +149,10 @@ class DataSettings(Struct, frozen=True, kw_only=True):
     tls_key: Annotated[Path | None, Meta(description=_TLS_KEY)] = None
     behind_proxy: Annotated[bool, Meta(description=_BEHIND_PROXY)] = False
     sink_dir: Annotated[Path, Meta(description="folder for data that is received, relative to `data_dir`")] = Path("received")
+    spool_dir: Annotated[
+        Path,
+        Meta(description="folder for files that are made for buyers; beside it stand the consents; relative to `data_dir`"),
+    ] = Path("spool")
     declares: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=2048)], ...],
         Meta(max_length=256, description="IRIs of the terms that a data plane of another make enforces; ours says so itself"),
