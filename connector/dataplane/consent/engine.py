@@ -37,6 +37,8 @@ def opened(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         "autoload_known_extensions": "false",
     }
     with duckdb.connect(config=config) as connection:
+        # It would be drawn on standard output.
+        connection.execute("SET enable_progress_bar = false")
         yield connection
 
 
