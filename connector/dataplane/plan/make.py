@@ -3,7 +3,7 @@
 - Rows about single vehicles of people leave by consent, unless another basis is allowed and on record.
 - No level said: pseudonymised rows, or aggregates where a group size is asked. Aggregates are of cells of level 7 or coarser and
   of whole hours of at least 5 vehicles where nothing else is said.
-- Where a position leaves precisely, speed leaves in bands, or there is no plan. That is judged by all that is agreed, not by what
+- Where a position leaves precisely, speed leaves in bands, or there is no plan. That is judged by all that applies, not by what
   one request asks for: two requests together would give what one must not.
 - A request only narrows. Where positions leave rounded or not at all, it may not choose an area, and where times leave in steps
   or months, it gets whole ones: else it could ask for what was rounded away.
@@ -60,9 +60,11 @@ class Who:
 def make(delivery: Delivery, table: Table, ask: Ask, who: Who, now_ms: int, places: Places) -> Plan:
     """The plan of the first permission of ``delivery`` that can carry ``ask``. Raises PlanRefused with the reasons of all."""
     refusals: list[PlanRefused] = []
-    for index in delivery.permissions:
+    alone = [delivery.under((index,)) for index in delivery.permissions]
+    located = any(_locates(one, table, places) for one in alone)
+    for one in alone:
         try:
-            return _made(delivery.under((index,)), table, ask, who, now_ms, places)
+            return _made(one, table, ask, who, now_ms, places, located)
         except PlanRefused as refused:
             refusals.append(refused)
     if not refusals:
@@ -72,7 +74,17 @@ def make(delivery: Delivery, table: Table, ask: Ask, who: Who, now_ms: int, plac
     raise PlanRefused(first.code, first.path, "; ".join(reasons), first.remedy)
 
 
-def _made(delivery: Delivery, table: Table, ask: Ask, who: Who, now_ms: int, places: Places) -> Plan:
+def _locates(delivery: Delivery, table: Table, places: Places) -> bool:
+    """Whether rows with a precise position leave under one permission."""
+    try:
+        terms = agreed(delivery, places)
+        precise = terms.cell_level is None or terms.cell_level > COARSE_LEVEL
+        return precise and _form(terms, table) == "rows" and not _POSITION.isdisjoint(_columns(terms, table))
+    except PlanRefused:
+        return False
+
+
+def _made(delivery: Delivery, table: Table, ask: Ask, who: Who, now_ms: int, places: Places, located: bool) -> Plan:
     if delivery.problems:
         problem = delivery.problems[0]
         raise PlanRefused(problem.code, problem.path, problem.sentence, problem.remedy)
@@ -82,7 +94,7 @@ def _made(delivery: Delivery, table: Table, ask: Ask, who: Who, now_ms: int, pla
             raise not_enforceable(item.path, f"{item.term} cannot be kept of this table")
     terms = agreed(delivery, places)
     form = _form(terms, table)
-    return _Making(table, ask, who, now_ms, terms, form, _level(terms, form, table)).plan()
+    return _Making(table, ask, who, now_ms, terms, form, _level(terms, form, table), located).plan()
 
 
 def _form(terms: Agreed, table: Table) -> Form:
@@ -154,7 +166,8 @@ def _columns(terms: Agreed, table: Table) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """One plan in the making: what was agreed, in which form, of which table, for which request."""
+    """One plan in the making: what was agreed, in which form, of which table, for which request. ``located``: rows with a precise
+    position leave under a permission that applies; those of another have the same pseudonyms and would be joined."""
 
     table: Table
     ask: Ask
@@ -163,6 +176,7 @@ class _Making:
     terms: Agreed
     form: Form
     level: Level
+    located: bool
 
     def plan(self) -> Plan:
         """The whole. Raises PlanRefused."""
@@ -224,13 +238,11 @@ class _Making:
 
     def _bands(self) -> bool:
         """Whether speed leaves in bands; there is no plan where it would have to, and the terms do not say so."""
-        level = self._cell_level()
-        if self.form in ("features", "score") or (level is not None and level <= COARSE_LEVEL):
-            return False
         agreed_columns = set(_columns(self.terms, self.table))
         if self.form == "cells":
-            return self.terms.no_offences and SPEED in agreed_columns
-        if not (agreed_columns & self._speeds() and agreed_columns & _POSITION):
+            level = self._cell_level() or 0
+            return self.terms.no_offences and SPEED in agreed_columns and level > COARSE_LEVEL
+        if not (self.form == "rows" and self.located and agreed_columns & self._speeds()):
             return False
         if not self.terms.no_offences:
             said = "instant speed would leave together with a precise position"

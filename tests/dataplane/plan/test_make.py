@@ -238,6 +238,17 @@ def test_the_first_permission_that_can_carry_the_request_makes_the_plan() -> Non
         make(both.under(()), TABLE, Ask(), WHO, NOW_MS, PLACES)
 
 
+def test_speed_of_one_permission_is_not_joined_with_the_position_of_another() -> None:
+    where = permission(term("columns", "isAnyOf", LATITUDE, LONGITUDE))
+    fast, banded = permission(term("columns", "eq", SPEED)), permission(ROUND, term("offenceData", "eq", "false"))
+    assert make(delivery(where, banded), TABLE, Ask(columns=(SPEED,)), WHO, NOW_MS, PLACES).bands
+    assert not make(delivery(banded), TABLE, Ask(columns=(SPEED,)), WHO, NOW_MS, PLACES).bands
+    with pytest.raises(PlanRefused, match="precise position"):
+        make(delivery(where, fast), TABLE, Ask(columns=(SPEED,)), WHO, NOW_MS, PLACES)
+    unknown = permission(term("columns", "eq", "Vehicle.Mood"))
+    assert make(delivery(unknown, fast), TABLE, Ask(), WHO, NOW_MS, PLACES).columns == (SPEED,)
+
+
 def test_an_agreement_with_problems_has_no_plan() -> None:
     with pytest.raises(PlanRefused, match="is not known here"):
         planned(term("odrl:nobodyKnows", "eq", 1))
