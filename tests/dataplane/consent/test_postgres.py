@@ -1,0 +1,48 @@
+"""The ledger's SQL in the other dialect: the same story with the same end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connector.dataplane.consent.ledger import Ledger
+from connector.dataplane.consent.model import Enrolment
+from connector.dataplane.problems import Refusal
+from connector.dataplane.process import MIGRATIONS
+from connector.store.migrate import migrate
+from connector.store.postgres import PostgresEngine
+from tests.dataplane.consent.ledgers import INSURER, NOW, TEXT, VIN, asked, entry, let_through, row, write_csv
+
+
+@pytest.mark.postgres
+async def test_a_ledger_on_postgresql(tmp_path: Path, postgres_dsn: str) -> None:
+    engine = await PostgresEngine.open(postgres_dsn)
+    await migrate(engine, MIGRATIONS, 1)
+    first, second = (Ledger(engine, tmp_path / "ledger", lambda: NOW, tail=2, recent=1) for _ in range(2))
+    await first.open()
+    await second.open()
+    assert await first.import_file(write_csv(tmp_path / "in.csv", [row("A"), row("B"), row("C")]))
+    assert await second.decide([entry(VIN), entry("A", given=False), entry("D")]) == 2
+    assert await first.enrol([Enrolment(vehicle="B", recipient=INSURER, reference="7", text_sha256=TEXT)]) == 3
+    assert await second.references(INSURER) == ((1, "7"),)
+    done = await second.withdraw("B")
+    assert (done.number, len(done.affected), await first.references(INSURER)) == (4, 1, ())
+    with pytest.raises(Refusal, match="grant-late"):
+        await first.decide([entry("B", at_ms=NOW)])
+    again = await first.import_file(tmp_path / "in.csv")
+    assert (again.late, again.number) == (2, 5)
+    names = ["A", "B", "C", "D", VIN]
+    seen = [await let_through(second, asked(), names, number, tmp_path) for number in range(6)]
+    assert seen == [set(), {"A", "B", "C"}, {"B", "C", "D", VIN}, {"B", "C", "D", VIN}, {"C", "D", VIN}, {"C", "D", VIN}]
+    assert await second.withdrawn_since(0) == [(2, 0), (4, 1)]
+    assert [each.vehicles for each in await first.counts()] == [3]
+    assert [each.number for each in await first.vehicle("A")] == [5, 2, 1]
+    key = await first.pseudonym_key(INSURER, "urn:agreement:1")
+    assert await second.pseudonym_key(INSURER, "urn:agreement:1") == key
+    await second.forget_key(INSURER, "urn:agreement:1")
+    with pytest.raises(Refusal, match="key-forgotten"):
+        await first.pseudonym_key(INSURER, "urn:agreement:1")
+    await first.close()
+    await second.close()
+    await engine.close()
