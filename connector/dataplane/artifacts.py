@@ -21,6 +21,7 @@ from connector.dataplane.deliveries import Artifact, Asked, Deliveries, Held
 from connector.dataplane.plan.model import Plan
 from connector.dataplane.problems import Refusal
 from connector.dataplane.query.job import Failed, Job, Limits, Made, Population
+from connector.dataplane.query.workers import Busy
 from connector.dataplane.readings import Readings, while_started
 from connector.dataplane.seams import Clock, Ledger, Workers
 from connector.dataplane.settings import DataPlaneBounds
@@ -32,6 +33,8 @@ from connector.store.engine import LostRace, StoreUnavailable
 
 log = logging.getLogger("carnet.dataplane")
 
+PAUSE_S: Final = 10
+"""After a failure that may pass, so many seconds are asked for (s)."""
 INTERNAL: Final = Failed("internal", "the file could not be made; the provider's log says why")
 
 
@@ -235,6 +238,8 @@ class Artifacts:
             if isinstance(outcome, Made) and outcome.bytes > self._bounds.max_artifact_bytes:
                 outcome = Failed("plan-impossible", "the file would be larger than this provider makes; ask for less at once")
             await self._settle(artifact, outcome)
+        except Busy:
+            await self._deliveries.commit([sql.failed_artifact(artifact, "busy", "too many files wait to be made", None)])
         except StoreUnavailable:
             # Nothing can be recorded; after a restart it is made anew.
             log.exception("artifact of flow %s: the database failed", artifact.flow_id)
@@ -304,4 +309,4 @@ def _failure(artifact: Artifact) -> Refusal | SchemaChanged:
         return SchemaChanged(reason, artifact.culprit)
     if code == "plan-impossible":
         return Refusal(409, code, reason)
-    return Refusal(503, code, reason)
+    return Refusal(503, code, reason, retry_s=PAUSE_S)

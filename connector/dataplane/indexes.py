@@ -6,7 +6,7 @@ May import numpy, the consent ledger's sets and the form of a population.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,8 @@ from connector.dataplane.query.job import Population
 
 Whole = npt.NDArray[np.uint32]
 WIDTH_BYTES: Final = 4
+FEW: Final = 256
+"""So many vehicles are looked up one by one; of more, the whole index is read."""
 _FORM: Final = np.dtype("<u4")
 
 
@@ -61,9 +63,13 @@ def used_up(paths: Iterable[str], most: int) -> tuple[int, ...]:
     return tuple(ordinals[times >= most].tolist())
 
 
-def among(path: str, ordinals: Iterable[int]) -> tuple[int, ...]:
-    """Those of ``ordinals`` that a delivery held. Raises OSError."""
-    return tuple(ordinal for ordinal in ordinals if holds(path, ordinal))
+def among(path: str, ordinals: Collection[int]) -> tuple[int, ...]:
+    """Those of ``ordinals`` that a delivery held; none if its index is gone. Raises OSError."""
+    if len(ordinals) <= FEW:
+        return tuple(ordinal for ordinal in ordinals if holds(path, ordinal))
+    if not os.path.exists(path):
+        return ()
+    return tuple(np.intersect1d(read(path), np.fromiter(ordinals, np.uint32)).tolist())
 
 
 def without(candidates: Iterable[int], population: Population, *, enrolled: bool) -> tuple[int, ...]:
