@@ -154,6 +154,26 @@ def test_contracts_are_listed_and_shown(two: Two, agreement: str) -> None:
     assert '"permission"' in two.carnet("consumer", "contracts", "show", agreement).stdout
 
 
+def test_a_delivery_is_signed_by_both_and_stated(two: Two, agreement: str) -> None:
+    transfer = two.json("consumer", "transfer", agreement, "--to", "signed.csv")
+    own = {"consumer": transfer["id"], "provider": transfer["providerPid"]}
+    for who in ("provider", "consumer"):
+        for _ in range(ASKED):
+            rows = {row["id"]: row for row in two.json(who, "receipts", "--agreement", agreement)}
+            if own[who] in rows and rows[own[who]]["state"] == "countersigned":
+                break
+        else:
+            pytest.fail(f"not countersigned: {rows}, {two.provider.log.read_text()[-3000:]}")
+        assert (rows[own[who]]["differences"], rows[own[who]]["content"]["bytes"]) == ([], transfer["received"]["bytes"])
+        assert own[who] in two.carnet(who, "receipts").stdout
+        stated = two.json(who, "statement", agreement)
+        assert own[who] not in [each["transfer"] for each in stated["unsettled"]]
+        assert stated["deliveries"] >= 1
+        assert "deliveries, as of" in two.carnet(who, "statement", agreement).stdout
+        assert two.json(who, "duties") == []
+        assert two.carnet(who, "duties", "--overdue").stdout == "no overdue duty\n"
+
+
 def test_a_transfer_says_what_came_and_where_it_is(two: Two, agreement: str) -> None:
     result = two.carnet("consumer", "transfer", agreement, "--to", "came.csv")
     assert result.exit_code == 0, result.output
