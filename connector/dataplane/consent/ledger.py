@@ -289,7 +289,7 @@ class Ledger(Readings):
         now: int,
     ) -> int:
         number = head.number + 1
-        withdrawn = any(not each.given for each in decisions)
+        withdrawn = bool(ended) or any(not each.given for each in decisions)
         commit = rec.insert_commit(number, "decisions", entries=len(decisions), withdrawn=withdrawn, vehicles=vehicles, at=now)
         ends = [rec.end_enrolment(each, number) for each in ended]
         await self._records.commit([commit, *before, *rec.insert_decisions(number, decisions), *ends])

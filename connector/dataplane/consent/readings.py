@@ -99,10 +99,11 @@ class Readings:
         return found
 
     async def withdrawn_since(self, number: int) -> list[tuple[int, int]]:
-        """Number and vehicle (ordinal) of the withdrawals with a higher number, oldest first."""
+        """Number and vehicle (ordinal) of the withdrawals with a higher number, oldest first; an enrolment that ended is one."""
         found: list[tuple[int, int]] = []
         for at, _ in await self._records.withdrawing(number):
             ordinals = {ordinal for told in await self._withdrawn_in(at) for ordinal in told.ordinals}
+            ordinals.update(await self._records.ended_in(at))
             found += [(at, ordinal) for ordinal in sorted(ordinals)]
         return found
 

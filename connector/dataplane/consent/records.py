@@ -225,6 +225,11 @@ class ConsentRecords:
         )
         return [_enrolled(row) for row in rows]
 
+    async def ended_in(self, number: int) -> list[int]:
+        """The vehicles (ordinals) whose enrolments a commit ended."""
+        rows = await self._all("SELECT DISTINCT ordinal FROM consent_enrolment WHERE ended = ? ORDER BY ordinal", number)
+        return [_int(row[0]) for row in rows]
+
     async def references(self, recipient: str, number: int) -> list[tuple[int, str]]:
         rows = await self._all(
             "SELECT ordinal, reference FROM consent_enrolment WHERE recipient = ? AND number <= ?"

@@ -77,6 +77,8 @@ CREATE UNIQUE INDEX consent_enrolled ON consent_enrolment (recipient, ordinal) W
 
 CREATE INDEX consent_enrolment_of ON consent_enrolment (ordinal);
 
+CREATE INDEX consent_enrolment_ended ON consent_enrolment (ended) WHERE ended IS NOT NULL;
+
 -- Keys of pseudonyms. One that was destroyed stays NULL and is never made again.
 CREATE TABLE pseudonym_key (
     recipient TEXT NOT NULL,

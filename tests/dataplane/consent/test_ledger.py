@@ -186,6 +186,7 @@ async def test_a_vehicle_without_consents_leaves_its_buyer_by_name(tmp_path: Pat
         done = await ledger.withdraw(VIN, recipient=INSURER)
         assert (done.number, done.affected) == (2, ())
         assert await ledger.references(INSURER) == ()
+        assert await ledger.withdrawn_since(0) == [(2, 0)]
 
 
 async def test_a_key_is_made_once_and_never_again(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ async def test_a_ledger_on_postgresql(tmp_path: Path, postgres_dsn: str) -> None
     first, second = (Ledger(engine, tmp_path / "ledger", lambda: NOW, tail=2, recent=1) for _ in range(2))
     await first.open()
     await second.open()
-    assert await first.import_file(write_csv(tmp_path / "in.csv", [row("A"), row("B"), row("C")]))
+    assert (await first.import_file(write_csv(tmp_path / "in.csv", [row("A"), row("B"), row("C")]))).number == 1
     assert await second.decide([entry(VIN), entry("A", given=False), entry("D")]) == 2
     assert await first.enrol([Enrolment(vehicle="B", recipient=INSURER, reference="7", text_sha256=TEXT)]) == 3
     assert await second.references(INSURER) == ((1, "7"),)
