@@ -27,7 +27,11 @@ class Aside:
 
     async def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Begin a piece of work as soon as there is a place."""
-        await self._places.acquire()
+        try:
+            await self._places.acquire()
+        except BaseException:
+            work.close()
+            raise
         task = asyncio.create_task(self._supervised(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
