@@ -63,15 +63,14 @@ def tables(draw: st.DrawFn, zone: str) -> list[Row]:
     """Up to five vehicles with up to two trips; no second twice in a trip."""
     rows: list[Row] = []
     shown = ZoneInfo(zone)
-    for vehicle in draw(st.lists(st.sampled_from(VEHICLES), min_size=1, unique=True)):
+    for vehicle in draw(st.lists(st.sampled_from(VEHICLES), min_size=2, unique=True)):
         for trip in range(draw(st.integers(1, 2))):
-            at = EVENING + draw(st.integers(0, 7_200))
-            for gap in draw(st.lists(st.sampled_from((1, 1, 1, 2, 5, 6, 60, 900)), min_size=1, max_size=12)):
+            at = EVENING + draw(st.sampled_from((0, 0, 600, 5_000)))
+            for gap in draw(st.lists(st.sampled_from((1, 1, 1, 2, 5, 6, 60, 900)), min_size=4, max_size=14)):
                 at += gap
                 offset = datetime.fromtimestamp(at, shown).utcoffset()
                 assert offset is not None
-                where = draw(st.none() | st.tuples(st.sampled_from(LATS), st.sampled_from(LONS)))
-                lat, lon = where or (None, None)
+                lat, lon = draw(st.sampled_from((*product(LATS, LONS), (None, None))))
                 rows.append({
                     "vehicle": vehicle, "trip": f"{trip}", "at": at, "local": at + int(offset.total_seconds()),
                     LAT: lat, LON: lon,
@@ -83,13 +82,18 @@ def tables(draw: st.DrawFn, zone: str) -> list[Row]:
     return rows
 
 
+def pairs(values: tuple[float, ...]) -> st.SearchStrategy[list[float]]:
+    """Two different ones, in order."""
+    return st.lists(st.sampled_from(values), min_size=2, max_size=2, unique=True).map(sorted)
+
+
 @st.composite
 def boxes(draw: st.DrawFn) -> tuple[tuple[float, float, float, float], ...]:
     """An area of one or two boxes, whose edges are places where vehicles are."""
     found = []
     for _ in range(draw(st.integers(1, 2))):
-        west, east = sorted(draw(st.lists(st.sampled_from((7.9, *LONS, 8.2)), min_size=2, max_size=2, unique=True)))
-        south, north = sorted(draw(st.lists(st.sampled_from((47.9, *LATS, 48.2)), min_size=2, max_size=2, unique=True)))
+        west, east = draw(pairs((7.9, *LONS[:2], LONS[-1], 8.2)))
+        south, north = draw(pairs((47.9, *LATS[:2], LATS[-1], 48.2)))
         found.append((west, south, east, north))
     return tuple(found)
 
@@ -99,8 +103,8 @@ def agreements(draw: st.DrawFn, form: str) -> Agreed:
     """Terms that can stand beside each other in one plan of that form."""
     step_s = draw(st.sampled_from((900, 3_600))) if form == "cells" else draw(st.sampled_from((None, None, 60, 900)))
     edge = step_s or 1
-    after_s = draw(st.none() | st.integers(0, 4_000).map(lambda s: (EVENING + s) // edge * edge))
-    before_s = draw(st.none() | st.integers(3_000, 9_000).map(lambda s: (EVENING + s) // edge * edge))
+    after_s = draw(st.none() | st.integers(0, 1_500).map(lambda s: (EVENING + s) // edge * edge))
+    before_s = draw(st.none() | st.integers(2_500, 12_000).map(lambda s: (EVENING + s) // edge * edge))
     level = "L3" if form == "cells" else draw(st.sampled_from(("L1", "L2"))) if form == "rows" else "L1"
     chosen = draw(st.lists(st.sampled_from((SPEED, RPM, NOTE, BELT)), unique=True))
     if form == "cells":
@@ -110,7 +114,7 @@ def agreements(draw: st.DrawFn, form: str) -> Agreed:
         form=form,
         level=level,
         columns=columns if form in ("rows", "cells") else (),
-        cut_m=draw(st.sampled_from((0, 0, *CUTS_M))),
+        cut_m=draw(st.sampled_from((0, 0, 0, *CUTS_M))),
         cut_s=draw(st.sampled_from((0, 0, 1, 60, 120))),
         after_s=after_s,
         before_s=before_s,
@@ -119,8 +123,8 @@ def agreements(draw: st.DrawFn, form: str) -> Agreed:
         places=tuple(
             draw(st.lists(st.tuples(st.sampled_from(LATS), st.sampled_from(LONS), st.sampled_from(RADII_M)), max_size=2))
         ),
-        enrolled=form != "cells" and draw(st.booleans()) and draw(st.booleans()),
-        sample_s=draw(st.sampled_from((None, None, 1, 5, 60))),
+        enrolled=form != "cells" and draw(st.booleans()),
+        sample_s=draw(st.sampled_from((None, None, None, 1, 5, 60))),
         epoch=draw(st.sampled_from((None, "day", "month", "year"))) if level == "L1" else None,
         step_s=step_s,
         cell_level=draw(st.sampled_from((5, 6, 7))) if form == "cells" else draw(st.sampled_from((None, 6, 8))),
@@ -132,13 +136,12 @@ def agreements(draw: st.DrawFn, form: str) -> Agreed:
 @st.composite
 def peoples(draw: st.DrawFn) -> tuple[People, dict[str, int]]:
     """Consents of vehicles that the ledger knows, for up to two categories with up to two sets each."""
-    known = draw(st.permutations(VEHICLES))[: draw(st.integers(0, 5))]
+    known = draw(st.permutations(VEHICLES))[: draw(st.integers(2, 5))]
     ordinals = {vehicle: draw(st.integers(0, 3)) + 20 * n for n, vehicle in enumerate(known)}
-    some = st.frozensets(st.sampled_from(known)) if known else st.just(frozenset[str]())
+    some = st.frozensets(st.sampled_from(known), max_size=3)
     most = some.map(lambda few: frozenset(known) - few)
-    granted = draw(
-        st.none() | st.lists(st.lists(some | most, min_size=1, max_size=2).map(tuple), min_size=1, max_size=2).map(tuple)
-    )
+    category = st.lists(some | most | st.just(frozenset(known)), min_size=1, max_size=2).map(tuple)
+    granted = draw(st.none() | st.lists(category, min_size=1, max_size=2).map(tuple))
     references = {vehicle: f"contract-{vehicle}" for vehicle in sorted(draw(most))}
     left_out = draw(some) if draw(st.booleans()) else frozenset()
     return People(draw(st.binary(min_size=32, max_size=32)), granted, left_out, references), ordinals

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from connector.dataplane.query.job import Made
@@ -56,6 +56,24 @@ def same(found: list[Row], expected: list[Row], keys: tuple[str, ...]) -> None:
 
 def near(value: Any) -> Any:
     return pytest.approx(value, rel=1e-6, abs=6e-4) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("form", ["rows", "cells", "features", "score"])
+def test_what_is_drawn_is_worth_comparing(form: str) -> None:
+    """Of the worlds at least a quarter deliver something, and of what shapes a delivery each part is among them."""
+    delivering: list[Drawn] = []
+
+    @settings(max_examples=100, derandomize=True, phases=[Phase.generate], database=None, suppress_health_check=SLOW)
+    @given(worlds(form))
+    def draw(world: Drawn) -> None:
+        if deliver(world.rows, world.agreed, world.people):
+            delivering.append(world)
+
+    draw()
+    assert len(delivering) >= 25
+    for part in ("cut_m", "cut_s", "areas", "sample_s"):
+        assert any(getattr(world.agreed, part) for world in delivering), part
+    assert any(world.people.granted is not None for world in delivering)
 
 
 @EXAMPLES
