@@ -193,7 +193,9 @@ class Artifacts:
         day, version = None, 0
         if order.per_vehicle_day is not None:
             day, version, left_out = await self._used_up(order)
-            population = msgspec.structs.replace(population, left_out=left_out)
+            # Who has no number in the ledger could not be counted, and so is in no delivery of which vehicles are counted.
+            granted = () if population.granted is None and plan.personal else population.granted
+            population = msgspec.structs.replace(population, left_out=left_out, granted=granted)
         artifact = Artifact(
             flow_id=asked.flow_id,
             generation=generation,

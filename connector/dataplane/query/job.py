@@ -26,9 +26,10 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     """Who may be in a delivery, and under which name.
 
     ``ordinals``: Parquet files (vehicle, ordinal) with the vehicles that the ledger knows; ``recent``: those it learned since.
-    ``granted``: for each category the sets of which a vehicle must be in one; None where no consent is needed. ``left_out``:
-    ordinals that have used up what they may be asked for. ``references``: the buyer's own reference of each enrolled ordinal, or
-    None. ``key``: hex, 32 bytes, of HMAC-SHA-256, cut to 128 bits: of ``vehicle``, of ``epoch|vehicle`` or of
+    ``granted``: for each category the sets of which a vehicle must be in one; of no category: every vehicle that the ledger
+    knows; None where no consent is needed. ``left_out``: ordinals that have used up what they may be asked for. ``references``:
+    the buyer's own reference of each enrolled ordinal, or None. ``key``: hex, 32 bytes, of HMAC-SHA-256, cut to 128 bits: of
+    ``vehicle``, of ``epoch|vehicle`` or of
     ``trip|vehicle|trip``.
     """
 

@@ -77,7 +77,7 @@ def allowed(people: Population) -> tuple[Any, bool] | None:
     if people.references is not None:
         sets.append(_of(tuple(ordinal for ordinal, _ in people.references)))
     if not sets:
-        size = max(people.left_out) // 8 + 1
+        size = max(people.left_out, default=0) // 8 + 1
         bits, others = numpy.full(size, 255, numpy.uint8), True
     else:
         size = min(len(found) for found in sets)
