@@ -16,7 +16,7 @@ from policies.model import DPV
 
 TRIPS: Final = "trips.parquet"
 FILE: Final = "data.csv"
-VEHICLES, DAYS, SEED = 40, 2, 7
+VEHICLES, DAYS, SEED = 120, 2, 7
 TOWN: Final[Profile] = replace(
     KIT, region=Region(43.61, 3.89), towns=1, spread_km=2.0, trip_km=(2.0, 3.0, 4.0, 6.0, 9.0), motorway_km=50.0
 )
