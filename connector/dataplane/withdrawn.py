@@ -64,25 +64,23 @@ class Withdrawals:
                 await self._hold(number, waiting[number])
 
     async def _hold(self, number: int, ordinals: Collection[int]) -> None:
-        writes: list[Statement] = []
-        cut: list[str] = []
+        """Cut first, then write down what is owed and that it was done: who dies in between does both again."""
         notices: dict[tuple[str, str], dict[str, set[int]]] = {}
         for artifact in await self._deliveries.artifacts(_LIVE, number):
             found = await self._ended(artifact, number, ordinals)
             if not found:
                 continue
             if artifact.state == "ready":
-                writes.append(sql.stale_artifact(artifact.flow_id, artifact.generation))
-                cut.append(artifact.flow_id)
+                await self._deliveries.commit([sql.stale_artifact(artifact.flow_id, artifact.generation)])
+                await self._streams.abort(artifact.flow_id)
             asked = await self._deliveries.asked(artifact.flow_id)
             if asked is not None:
                 per_flow = notices.setdefault((asked.agreement_id, asked.counterparty), {})
                 per_flow.setdefault(artifact.flow_id, set()).update(found)
+        writes: list[Statement] = []
         for (agreement_id, counterparty), flows in notices.items():
             writes += await self._notice(agreement_id, counterparty, flows, number)
         await self._deliveries.commit([*writes, sql.hold_against(number)])
-        for flow_id in cut:
-            await self._streams.abort(flow_id)
         if notices:
             log.info("withdrawals of ledger number %d: %d notices to buyers", number, len(notices))
             self._notifier.wake()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 
 from .conftest import BUYER, Control, MakePlane, Plane, token_of, when
-from .drives import COARSE, RESEARCH_ONLY, Shop, drives, files_in
+from .drives import COARSE, RESEARCH_ONLY, START, Shop, drives, files_in
 
 ROWS = [RESEARCH_ONLY, *COARSE]
 MANY = 4_000
@@ -88,6 +89,38 @@ async def test_an_earlier_delivery_is_named_with_the_pseudonym_that_it_had(shop:
     assert names - {row["pseudonym"] for row in left.rows} == set(delivery["pseudonyms"])
     assert (await shop.record("f1"))["erased"] == 1
     assert shop.control.erasures.empty()
+
+
+async def test_an_enrolled_vehicle_is_named_by_the_reference_of_its_buyer(shop: Shop) -> None:
+    shop.agree([*ROWS, when("https://w3id.org/carnet/terms#enrolment", "eq", "true")])
+    await shop.publish(drives(3))
+    await shop.consent(0, 1, 2)
+    enrolments = [
+        {"vehicle": f"CAR{number:04}", "recipient": BUYER, "reference": f"contract-{number}", "text_sha256": "0" * 64}
+        for number in (0, 1)
+    ]
+    await shop.plane.done("POST", "/carnet/enrolments", {"enrolments": enrolments})
+    got = await shop.fetch("f1")
+    assert {row["reference"] for row in got.rows} == {"contract-0", "contract-1"}
+    await shop.plane.change("f1", "completed", "done")
+    await shop.consent(1, given=False)
+    (delivery,) = (await erasure(shop.control))["deliveries"]
+    assert delivery["references"] == ["contract-1"]
+    assert len(delivery["pseudonyms"]) == 1
+
+
+async def test_pseudonyms_of_an_epoch_are_named_each(shop: Shop) -> None:
+    shop.agree([*ROWS, when("https://w3id.org/carnet/terms#pseudonymEpoch", "eq", "P1D")])
+    later = START + timedelta(days=1)
+    await shop.publish(drives(2) + "".join(drives(2, start=later).splitlines(keepends=True)[1:]))
+    await shop.consent(0, 1)
+    got = await shop.fetch("f1")
+    names = {row["pseudonym"] for row in got.rows}
+    assert len(names) == 4, got.body[:500]
+    await shop.consent(1, given=False)
+    (delivery,) = (await erasure(shop.control))["deliveries"]
+    assert len(delivery["pseudonyms"]) == 2
+    assert set(delivery["pseudonyms"]) < names
 
 
 async def test_a_notice_outlives_the_process(shop: Shop) -> None:
