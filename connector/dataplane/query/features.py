@@ -60,7 +60,8 @@ def features(rows: Any, plan: Plan) -> Any:
         hours=(months.seconds / _HOUR_S).round(4),
         trips=months.trips,
         days=months.days,
-        harsh_brakings=months.brakings,
+        # DuckDB sums whole numbers to 128 bits, which Parquet has not; Ibis takes them for 64 and would leave a plain cast away.
+        harsh_brakings=months.brakings.cast("float64").cast("int64"),
         harsh_braking_per_100km=(months.brakings * per_100km).round(3),
         harsh_acceleration_per_100km=(months.accelerations * per_100km).round(3),
         night_km_share=(months.night_km / months.km.nullif(0)).round(5),

@@ -148,6 +148,14 @@ def test_a_reference_leaves_only_with_an_enrolment() -> None:
         assert SPEED not in row
 
 
+def test_counts_are_whole_numbers_in_the_file(tmp_path: Path) -> None:
+    connection = ibis.duckdb.connect()
+    written = tmp_path / "out.parquet"
+    connection.to_parquet(features(table(drive([90, 70, 50])), plan()), written)
+    types = {field.name: str(field.type) for field in parquet.read_schema(written)}
+    assert {types[name] for name in ("trips", "days", "harsh_brakings")} == {"int64"}
+
+
 def test_a_sampled_plan_gives_the_same() -> None:
     rows = drive([50, 90, 70, 60, 20] * 50)
     assert made(rows, sample_s=1) == made(rows)
