@@ -164,7 +164,8 @@ class Desk:
             draft = Asked(flow.id, flow.agreement_id, decided.counterparty, flow.dataset_id, "table", ask, None, alike, 0, 0)
             await self._reserving.check(draft, Right(terms, alike))
         asked = await self._fixed(flow, asked, ask, decided, "table", alike)
-        right = Right(terms, tuple(index for index in alike if index in asked.permissions))
+        # Of permissions that once came to one plan, those that still do.
+        right = Right(terms, tuple(index for index in alike if index in asked.permissions) or alike)
         order = Order(asked, plan, table, per_vehicle_day(terms.under(right.permissions)))
         artifact = await self._leaving(flow, order, right)
         return await self._opened(flow, artifact)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from urllib.parse import quote
 
 from .conftest import Control, MakePlane, Plane, content, first_message, owner_only, token_of
 
@@ -103,6 +104,9 @@ async def test_a_killed_provider_keeps_its_tokens(pair: tuple[Plane, Plane], con
     await provider.kill()
     await provider.start()
     await expect_complete(control, consumer, body)
+    record = await provider.done("GET", f"/carnet/deliveries/{quote(FLOW, safe='')}")
+    assert record["meters"] == {"calls": 1, "rows": 0, "bytes": len(body), "vehicles": 0}
+    assert record["sha256"] == hashlib.sha256(body).hexdigest()
 
 
 async def test_termination_discards_what_was_received_and_frees_the_name(pair: tuple[Plane, Plane]) -> None:
