@@ -20,6 +20,8 @@ import ibis
 
 from connector.dataplane.query.job import Failed, Limits
 
+COUNTED: Final = 0.75
+"""The engine counts its buffers; states of aggregates and results on their way come on top, by about a third."""
 WATCH_S: Final = 0.25
 """How often the room on the disk is looked at while a query runs."""
 
@@ -76,7 +78,7 @@ def open_engine(limits: Limits, scratch: str, readable: Sequence[str], writable:
     if spill <= 0:
         raise Refused(DISK_FULL)
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{limits.memory_bytes}B",
+        "memory_limit": f"{int(limits.memory_bytes * COUNTED)}B",
         "threads": str(limits.threads),
         "temp_directory": os.path.join(scratch, "spill"),
         "max_temp_directory_size": f"{spill}B",
