@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 
-from connector.demo import attacks, meeting, scenes, terms
+from connector.demo import attacks, governed, meeting, scenes, terms
 from connector.demo.houses import House, make_houses
 from connector.demo.servers import serving
 from connector.demo.stage import Stage, Stopwatch
@@ -65,6 +65,12 @@ async def _play(stage: Stage) -> tuple[Path, str]:
     await attacks.steal(stage)
     await attacks.shut_out(stage, agreement, source)
     await scenes.timeline(stage, negotiation)
+    contracts = await governed.stock(stage)
+    await governed.flow(stage)
+    landed = await governed.features(stage, contracts)
+    await governed.withdraw(stage, landed, contracts)
+    await governed.beside(stage)
+    await governed.account(stage, landed)
     return received, agreement
 
 
