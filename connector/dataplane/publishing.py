@@ -108,12 +108,14 @@ class Publishing:
     async def _publish(self, request: web.Request) -> web.Response:
         message = decode(await request.read(), SourceMessage)
         dataset_id = request.match_info["id"]
+        understood: dict[str, Any] = {}
         if message.table is None:
             source = await self._file(dataset_id, message.path)
         else:
-            source = await self._table(dataset_id, message.path, message.table)
+            source, seen = await self._table(dataset_id, message.path, message.table)
+            understood = {"guessed": list(seen.guessed), "ignored": list(seen.ignored)}
         await self._records.commit([rec.put_source(source)])
-        return _json(_answer(source))
+        return _json(_answer(source) | understood)
 
     async def _withdraw(self, request: web.Request) -> web.Response:
         await self._records.commit([rec.delete_source(request.match_info["id"])])
@@ -127,7 +129,7 @@ class Publishing:
             dataset_id, source.path, source.bytes, source.sha256, source.identity, declares=tuple(sorted(declared_for_file()))
         )
 
-    async def _table(self, dataset_id: str, path: str, wish: Wish) -> Source:
+    async def _table(self, dataset_id: str, path: str, wish: Wish) -> tuple[Source, Seen]:
         real = await settle(locate, path, self._settings.source_roots)
         look = Look(path=str(real), mapping=wish.mapping, personal=wish.personal, bases=wish.bases, sensitive=wish.sensitive)
         try:
@@ -140,16 +142,8 @@ class Publishing:
             raise Refusal(503, seen.code, f"the table could not be looked at: {seen.reason}")
         table = seen.table
         size = await settle(_inside, table.files, self._settings.source_roots)
-        return Source(
-            dataset_id,
-            str(real),
-            size,
-            table.snapshot,
-            table.snapshot,
-            "table",
-            tuple(sorted(declared(table))),
-            table,
-        )
+        declares = tuple(sorted(declared(table)))
+        return Source(dataset_id, str(real), size, table.snapshot, table.snapshot, "table", declares, table), seen
 
     async def _releases(self, request: web.Request) -> web.Response:
         message = decode(await request.read(), ReleasesMessage)
