@@ -44,6 +44,7 @@ from connector.http.quota import Quota
 from connector.http.signaling import SignalingServer
 from connector.http.tls import contexts
 from connector.identity.assembly import Recognition, recognition
+from connector.identity.assertions import Assertions
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
@@ -85,6 +86,7 @@ class Running:
     metrics: Metrics
     watch: Watch
     reload_keys: Callable[[], Awaitable[None]]
+    assertions: Assertions
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -172,7 +174,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     context = _context(settings, store, origin, who, owner, dispatcher, clock, entered, plane, aside)
     caller = Caller(client, who.outbound)
     browser = Browser(context, caller, settings.client.max_answer_bytes)
-    running = Running(settings, context, plane, browser, metrics, watch, who.reload_keys)
+    running = Running(settings, context, plane, browser, metrics, watch, who.reload_keys, who.assertions)
     await _hold_from_the_start(settings, context)
     await _take_over(engine, context)
 
@@ -319,6 +321,7 @@ def _context(
         timer_set=clock.set,
         wake=dispatcher.wake,
         declared=plane.declared,
+        renews=who.renews,
         seals=Seals(
             own=who.sign_with,
             key_of=who.signers.key,
@@ -346,7 +349,7 @@ async def _hold_from_the_start(settings: Settings, context: Context) -> None:
 
 async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, parts: Parts, running: Running) -> None:
     """The listener for reports, and our own data plane or the one that runs elsewhere."""
-    signaling = SignalingServer(running.context, running.plane.token)
+    signaling = SignalingServer(running.context, running.plane.token, running.assertions)
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     # A fixed port is ours again at once after a kill, whatever connections of the last life still linger.
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -384,7 +387,7 @@ async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Runni
     parts = (running.context, running.browser, running.plane, running.metrics, running.watch)
     if local.socket is not None:
         local.socket.unlink(missing_ok=True)
-        runner = await _runner(stack, LocalServer(*parts, token=None, keys=keys).application())
+        runner = await _runner(stack, LocalServer(*parts, token=None, keys=keys, assertions=running.assertions).application())
         await web.UnixSite(runner, str(local.socket)).start()
         local.socket.chmod(0o600)
     if local.host:
@@ -392,7 +395,7 @@ async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Runni
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((local.host, local.port))
-        await _site(stack, LocalServer(*parts, token=token, keys=keys).application(), listening)
+        await _site(stack, LocalServer(*parts, token=token, keys=keys, assertions=running.assertions).application(), listening)
 
 
 async def _site(

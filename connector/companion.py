@@ -48,7 +48,8 @@ def write_config(settings: Settings, control_url: str) -> Path:
     files = {"tls_certificate": data.tls_certificate, "tls_key": data.tls_key, "ca_file": settings.client.ca_file}
     values |= {name: str(path) for name, path in files.items() if path is not None}
     path = settings.data_dir / "data-plane.toml"
-    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+    bounds = f"[bounds]\ntoken_life_s = {data.token_life_s}\n"
+    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()) + bounds)
     return path
 
 

@@ -195,6 +195,10 @@ class LocalClient:
         """Approve, reject, accept, agree, verify, finalize, offer, start, suspend, resume, complete or terminate."""
         return dict(await self._call("POST", f"/processes/{_safe(process_id)}/{_safe(name)}", _given(content)))
 
+    async def assertion(self, process_id: str, token: str) -> str:
+        """What renews the token of a transfer's data address at its ``refreshEndpoint``; good once, for a minute."""
+        return str((await self._call("POST", f"/transfers/{_safe(process_id)}/assertion", {"token": token}))["assertion"])
+
     async def data_address(self, process_id: str) -> Document:
         """Where and with which token a started transfer's data can be fetched."""
         return dict(await self._call("GET", f"/transfers/{_safe(process_id)}/data-address"))

@@ -16,17 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from yarl import URL
 
 from connector.dataplane import records as rec
 from connector.dataplane.callbacks import Notifier, backoff_s
-from connector.dataplane.landing.announced import REFUSAL_BYTES, announced, refusal
+from connector.dataplane.landing.announced import REFUSAL_BYTES, announced, expired, refusal
 from connector.dataplane.landing.offload import Offload
 from connector.dataplane.landing.records import Landing, landing_of, note_announced, note_digest
 from connector.dataplane.messages import DataAddress
 from connector.dataplane.part import Part, part_path, place
 from connector.dataplane.records import Download, Flow, Records
+from connector.dataplane.renewing import NotRenewed, Renewer
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.states import Operation, State, next_state
 from connector.dataplane.threads import settle
@@ -51,6 +51,10 @@ class _Interrupted(Exception):
     """This attempt brought no end; another may."""
 
 
+class _Expired(_Interrupted):
+    """The provider takes the token no more; another may do."""
+
+
 class _Restarted(_Interrupted):
     """What was received is worth nothing: the next attempt begins at byte 0."""
 
@@ -73,9 +77,11 @@ class Downloader:
         notifier: Notifier,
         settings: DataPlaneSettings,
         now_ms: Callable[[], int],
+        renewer: Renewer,
     ) -> None:
         self._records = records
         self._client = client
+        self._renewer = renewer
         self._notifier = notifier
         self._settings = settings
         self._bounds = settings.bounds
@@ -185,9 +191,12 @@ class Downloader:
         resumed_at = part.size
         landing = await self._landing(flow.id)
         if download.total is None or part.size != download.total:
-            address = msgspec.json.decode(flow.address or "", type=DataAddress)
+            address = await self._address(flow.id)
             try:
                 download, landing = await self._fetch(address, download, landing, part)
+            except _Expired as reason:
+                await self._address(flow.id, refused=address.get("authorization"))
+                raise _Interrupted(str(reason)) from None
             except PeerUnreachable as error:
                 if not error.retry:
                     raise
@@ -208,6 +217,16 @@ class Downloader:
         await self._check_rows(landing, part)
         verified = replace(download, phase="placing", bytes=part.size, sha256=sha256)
         await self._records.commit([rec.update_download(verified, before="running"), note_digest(flow.id, sha256)])
+
+    async def _address(self, flow_id: str, *, refused: str | None = None) -> DataAddress:
+        """The address with a token that is good now, ``refused`` being none. Raises _Interrupted or _Failed."""
+        try:
+            address = await self._renewer.address(flow_id, refused=refused)
+        except NotRenewed as reason:
+            raise (_Interrupted(str(reason)) if reason.passing else _Failed(str(reason))) from None
+        if address is None:
+            raise _Interrupted("the flow does not run any more")
+        return address
 
     async def _landing(self, flow_id: str) -> Landing:
         return await landing_of(self._records.engine, flow_id) or Landing(flow_id, {}, "")
@@ -258,7 +277,10 @@ class Downloader:
             asked = incoming.headers.get("Retry-After", "")
             raise _NotMade(min(float(asked) if re.fullmatch(r"\d{1,4}", asked) else 1.0, self._bounds.backoff_max_s))
         if status != 200:
-            said, passing = refusal(status, await _beginning(incoming))
+            beginning = await _beginning(incoming)
+            said, passing = refusal(status, beginning)
+            if expired(status, beginning):
+                raise _Expired(said)
             raise _Interrupted(said) if passing else _Failed(said)
         await settle(part.truncate)
         length = incoming.headers.get("Content-Length", "")

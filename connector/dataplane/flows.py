@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,15 +18,16 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from connector.dataplane import pairs
 from connector.dataplane import records as rec
 from connector.dataplane.landing.records import insert_landing, wanted
-from connector.dataplane.messages import HTTP_PULL, ChangeMessage, DataAddress, FlowMessage, Property, StatusMessage, encode
+from connector.dataplane.messages import HTTP_PULL, ChangeMessage, DataAddress, FlowMessage, StatusMessage, encode
 from connector.dataplane.problems import Refusal
 from connector.dataplane.records import Flow, Records
+from connector.dataplane.renewing import note_received
 from connector.dataplane.states import Operation, Role, State, next_state
 from connector.store.engine import LostRace, Statement
 
-TOKEN_BYTES = 32
 MAX_RACES = 8
 # A name, or a folder and a name.
 _SINK_NAME = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -76,16 +76,23 @@ def sink_name(message: FlowMessage) -> str | None:
 
 
 class Flows:
-    """The state of every flow. ``now_ms`` gives milliseconds since the epoch."""
+    """The state of every flow. ``now_ms`` gives milliseconds since the epoch; ``token_life_s`` is how long a token lives."""
 
     def __init__(
-        self, records: Records, streams: Streams, making: Making, downloads: Downloads, now_ms: Callable[[], int]
+        self,
+        records: Records,
+        streams: Streams,
+        making: Making,
+        downloads: Downloads,
+        now_ms: Callable[[], int],
+        token_life_s: int,
     ) -> None:
         self._records = records
         self._streams = streams
         self._making = making
         self._downloads = downloads
         self._now_ms = now_ms
+        self._token_life_s = token_life_s
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.public_url = ""
 
@@ -145,6 +152,8 @@ class Flows:
             if role is Role.PROVIDER and await self._records.source(message.dataset_id) is None:
                 raise Refusal(404, "dataset_unknown", f"no source is published for dataset {message.dataset_id}")
             flow = Flow(flow_id, role, state, 1, message.dataset_id, message.agreement_id, sink, None, None)
+            # To who cannot renew a token one is given for as long as the transfer runs.
+            flow = replace(flow, renews=message.metadata.get("tokens") != "transfer")
             address, writes = self._address_for(flow)
             if sink is not None:
                 writes.append(insert_landing(wanted(flow_id, message.metadata)))
@@ -202,19 +211,16 @@ class Flows:
         if not address.endpoint:
             raise Refusal(400, "data_address", "the data address has no endpoint")
         writes = [rec.begin_download(flow.id)] if flow.sink is not None else []
+        writes.append(note_received(flow.id, address, self._now_ms()))
         return replace(flow, address=encode(address), error=None), writes
 
     def _address_for(self, flow: Flow) -> tuple[DataAddress | None, list[Statement]]:
         """A fresh token and its address; nothing for a consumer."""
         if flow.role is Role.CONSUMER:
             return None, []
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        address = DataAddress(
-            HTTP_PULL,
-            f"{self.public_url}/public/{quote(flow.id, safe='')}",
-            (Property("authorization", token), Property("authType", "bearer")),
-        )
-        return address, [rec.kill_tokens(flow.id), rec.insert_token(token, flow.id)]
+        made = pairs.make(self._token_life_s if flow.renews else None, self._now_ms())
+        address = pairs.address_of(f"{self.public_url}/public/{quote(flow.id, safe='')}", made)
+        return address, [rec.kill_tokens(flow.id), pairs.insert(made, flow.id, used=True)]
 
     async def _act(self, flow: Flow) -> None:
         """Make what runs agree with what is committed."""

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
+from connector.dataplane.asserting import Asserter
 from connector.dataplane.callbacks import Notifier
 from connector.dataplane.deciding import Decider
 from connector.dataplane.downloads import Downloader
@@ -27,8 +28,10 @@ from connector.dataplane.governed import Governed
 from connector.dataplane.landing.erasing import Eraser
 from connector.dataplane.public import PublicData, StreamTable
 from connector.dataplane.records import Records
+from connector.dataplane.renewing import Renewer
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.signaling import Signaling
+from connector.dataplane.tokens import Tokens
 from connector.http.client import EgressPolicy, GuardedClient, parse_target
 from connector.http.tls import client_context, server_context
 from connector.store.migrate import migrate
@@ -58,18 +61,21 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         records = Records(engine)
         client = await stack.enter_async_context(GuardedClient(_egress(settings), tls=trust))
         notifier = Notifier(records, client, settings, now_ms)
-        downloads = Downloader(records, client, notifier, settings, now_ms)
+        asserter = Asserter(records, client, settings)
+        renewer = Renewer(records, client, asserter, settings.bounds.renewal_timeout_s, now_ms)
+        downloads = Downloader(records, client, notifier, settings, now_ms, renewer)
         stack.push_async_callback(downloads.close)
         streams = StreamTable(settings.bounds.max_streams)
         house = await Governed.open(stack, records, Decider(records, client, settings), notifier, streams, settings, now_ms)
-        flows = Flows(records, streams, house.artifacts, downloads, now_ms)
-        public = PublicData(records, streams, settings.bounds, house.desk, house.on_changed)
+        flows = Flows(records, streams, house.artifacts, downloads, now_ms, settings.bounds.token_life_s)
+        tokens = Tokens(records, asserter, settings.bounds.token_life_s, now_ms)
+        public = PublicData(records, streams, settings.bounds, house.desk, house.on_changed, tokens)
         public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port, tls)
         flows.public_url = settings.public_url or public_url
         stack.push_async_callback(streams.abort_all)
         await downloads.resume_all()
         eraser = Eraser(records, settings.sink_dir, settings.bounds.landing_total_s, now_ms)
-        signaling = Signaling(records, flows, downloads, settings, [*eraser.routes(), *house.routes()]).application()
+        signaling = Signaling(records, flows, downloads, renewer, settings, [*eraser.routes(), *house.routes()]).application()
         signaling_url = await _listen(stack, signaling, settings.signaling_host, settings.signaling_port)
         _announce(signaling_url, flows.public_url)
         async with asyncio.TaskGroup() as tasks:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hmac
 import logging
 import os
 import re
@@ -22,16 +21,15 @@ from aiohttp import web
 
 from connector.dataplane.desk import Desk, Outgoing
 from connector.dataplane.problems import Refusal
-from connector.dataplane.records import Flow, Records, hash_token
+from connector.dataplane.records import Flow, Records
 from connector.dataplane.seams import OnChanged
 from connector.dataplane.settings import DataPlaneBounds
 from connector.dataplane.sources import Source, SourceChanged, read_piece
-from connector.dataplane.states import ENDED, State
 from connector.dataplane.threads import settle
+from connector.dataplane.tokens import MAX_FORM_BYTES, MAX_TOKEN_CHARS, Tokens
 
 log = logging.getLogger("carnet.dataplane")
 
-MAX_TOKEN_CHARS = 4096
 _RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-(?P<suffix>\d{1,18}))")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -136,17 +134,20 @@ class PublicData:
         bounds: DataPlaneBounds,
         desk: Desk,
         on_changed: OnChanged,
+        tokens: Tokens,
     ) -> None:
         self._records = records
+        self._tokens = tokens
         self._streams = streams
         self._bounds = bounds
         self._desk = desk
         self._on_changed = on_changed
 
     def application(self) -> web.Application:
-        """The listener's only route."""
-        app = web.Application(client_max_size=1024)
+        """The data of a flow, and what renews the token that opens them."""
+        app = web.Application(client_max_size=MAX_FORM_BYTES)
         app.router.add_get("/public/{flow_id}", self._handle)
+        app.router.add_post("/public/{flow_id}/token", self._renew)
         return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -163,22 +164,12 @@ class PublicData:
         except Refusal as refusal:
             return refusal.response()
 
+    async def _renew(self, request: web.Request) -> web.Response:
+        return await self._tokens.handle(request)
+
     async def _authorize(self, flow_id: str, token: str) -> tuple[Flow, Source]:
         """Token, then flow, then state, then source; each failure has its own code."""
-        digest = hash_token(token)
-        known = await self._records.token(digest)
-        if known is None:
-            raise Refusal(403, "token_unknown", "this token opens nothing")
-        owner, dead = known
-        flow = await self._records.flow(flow_id)
-        if flow is None or not hmac.compare_digest(owner.encode(), flow_id.encode("utf-8", "surrogateescape")):
-            raise Refusal(404, "flow_unknown", "this token belongs to no such transfer")
-        if flow.state in ENDED:
-            raise Refusal(410, "flow_ended", f"the transfer is {flow.state}")
-        if flow.state is not State.STARTED:
-            raise Refusal(403, "flow_suspended", f"the transfer is {flow.state}")
-        if dead:
-            raise Refusal(403, "token_revoked", "the transfer has a newer token")
+        flow = await self._tokens.admitted(flow_id, token)
         source = await self._records.source(flow.dataset_id)
         if source is None:
             raise Refusal(404, "dataset_unknown", f"dataset {flow.dataset_id} is not published any more")

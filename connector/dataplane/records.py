@@ -20,7 +20,8 @@ MAX_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A data flow. ``address`` is JSON: the one given out (provider) or received (consumer)."""
+    """A data flow. ``address`` is JSON: the one given out (provider) or received (consumer). ``renews``: who
+    consumes from a provider's flow can renew tokens."""
 
     id: str
     role: Role
@@ -31,6 +32,7 @@ class Flow:
     sink: str | None
     address: str | None
     error: str | None
+    renews: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,6 @@ class Records:
     async def sink_taken(self, name: str) -> bool:
         return await self._one("SELECT id FROM flow WHERE sink = ? AND state <> 'TERMINATED'", name) is not None
 
-    async def token(self, digest: bytes) -> tuple[str, bool] | None:
-        """The flow of a token and whether it is dead."""
-        row = await self._one("SELECT flow_id, dead FROM token WHERE sha256 = ?", digest)
-        return (str(row[0]), bool(row[1])) if row else None
-
     async def answered(self, message_id: str) -> Answered | None:
         row = await self._one("SELECT operation, flow_id, body FROM answered WHERE message_id = ?", message_id)
         return Answered(str(row[0]), str(row[1]), str(row[2])) if row else None
@@ -142,7 +139,7 @@ class Records:
 
 
 _SOURCE = "path, bytes, sha256, identity, kind, declares, described, changed, changed_column, measured_vehicles, measured_unique"
-_FLOW = "id, role, state, version, dataset_id, agreement_id, sink, address, error"
+_FLOW = "id, role, state, version, dataset_id, agreement_id, sink, address, error, renews"
 
 
 def _flow(row: Row) -> Flow:
@@ -153,7 +150,10 @@ def _flow(row: Row) -> Flow:
         int(row[3] or 0),
         str(row[4]),
         str(row[5]),
-        *(None if value is None else str(value) for value in row[6:9]),
+        None if row[6] is None else str(row[6]),
+        None if row[7] is None else str(row[7]),
+        None if row[8] is None else str(row[8]),
+        bool(row[9]),
     )
 
 
@@ -176,7 +176,7 @@ def _source(dataset_id: str, row: Row) -> Source:
 
 def insert_flow(flow: Flow, now_ms: int) -> Statement:
     return Statement(
-        f"INSERT INTO flow ({_FLOW}, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constant columns
+        f"INSERT INTO flow ({_FLOW}, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constant columns
         (
             flow.id,
             flow.role.value,
@@ -187,6 +187,7 @@ def insert_flow(flow: Flow, now_ms: int) -> Statement:
             flow.sink,
             flow.address,
             flow.error,
+            int(flow.renews),
             now_ms,
             now_ms,
         ),
@@ -199,10 +200,6 @@ def update_flow(flow: Flow, now_ms: int) -> Statement:
         "UPDATE flow SET state = ?, address = ?, error = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
         (flow.state.value, flow.address, flow.error, flow.version, now_ms, flow.id, flow.version - 1),
     )
-
-
-def insert_token(token: str, flow_id: str) -> Statement:
-    return Statement("INSERT INTO token (sha256, flow_id, dead) VALUES (?, ?, 0)", (hash_token(token), flow_id))
 
 
 def kill_tokens(flow_id: str) -> Statement:

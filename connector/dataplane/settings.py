@@ -37,6 +37,10 @@ class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     callback_timeout_s: float = 10.0
     backoff_first_s: float = 0.2
     backoff_max_s: float = 60.0
+    # How long a token opens the data of a transfer, before its holder must have renewed it.
+    token_life_s: int = 300
+    # How long a provider may take to renew a token of ours.
+    renewal_timeout_s: float = 20.0
     # How long the control plane may take to decide on a data request.
     decision_timeout_s: float = 10.0
     # How long a request waits for its file to be made before it is told to come again.

@@ -15,10 +15,11 @@ from aiohttp import web
 from connector.dataplane import records as rec
 from connector.dataplane.downloads import Downloader
 from connector.dataplane.flows import Flows, status_of
-from connector.dataplane.messages import ChangeMessage, ControlPlane, FlowMessage, decode
+from connector.dataplane.messages import ChangeMessage, ControlPlane, FlowMessage, decode, encode
 from connector.dataplane.part import received_bytes
 from connector.dataplane.problems import Refusal
 from connector.dataplane.records import Records
+from connector.dataplane.renewing import NotRenewed, Renewer
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.states import Operation, Role, State
 from connector.dataplane.threads import settle
@@ -45,12 +46,14 @@ class Signaling:
         records: Records,
         flows: Flows,
         downloads: Downloader,
+        renewer: Renewer,
         settings: DataPlaneSettings,
         more: Sequence[web.RouteDef] = (),
     ) -> None:
         self._records = records
         self._flows = flows
         self._downloads = downloads
+        self._renewer = renewer
         self._settings = settings
         self._more = more
 
@@ -142,7 +145,13 @@ class Signaling:
             raise Refusal(404, "no_address", "this flow has no address to hand out")
         if flow.state is not State.STARTED:
             raise Refusal(409, "state", f"the transfer is {flow.state}")
-        return _text(flow.address)
+        try:
+            address = await self._renewer.address(flow.id)
+        except NotRenewed as reason:
+            raise Refusal(503, "token_not_renewed", str(reason)) from None
+        if address is None:
+            raise Refusal(409, "state", "the transfer does not run any more")
+        return _text(encode(address))
 
 
 def _text(body: str) -> web.Response:

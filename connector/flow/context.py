@@ -80,7 +80,8 @@ class Context:
 
     ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
     ``sight`` remembers who sees which offers.
-    ``declared``: IRIs of the terms that the data plane declares to enforce.
+    ``declared``: IRIs of the terms that the data plane declares to enforce. ``renews``: whether a participant has a key to renew
+    the token of a transfer with.
     """
 
     participant_id: str
@@ -105,6 +106,7 @@ class Context:
     sight: Sight = field(default_factory=Sight)
     declared: frozenset[str] = frozenset()
     seals: Seals = field(default_factory=Seals)
+    renews: Callable[[str], bool] = lambda _: True
 
     async def able(self, dataset_id: str) -> Capabilities:
         """What our data plane said when the dataset was published that it can do with it; nothing, if it never said so."""
@@ -303,6 +305,11 @@ def _landing(detail: Detail) -> Document:
     return {name: value for name, value in found.items() if value}
 
 
+def _tokens(context: Context, process: Process) -> Document:
+    """How a provider's data plane is to give tokens: who cannot renew one gets one for as long as the transfer runs."""
+    return {} if context.renews(process.counterparty) else {"tokens": "transfer"}
+
+
 def flow_message(context: Context, process: Process, effect: Flow) -> Outgoing | None:
     """A Data Plane Signaling message, in the flow's own lane. None for a consumer that fetches by itself."""
     if process.role is Role.CONSUMER and process.detail.sink is None:
@@ -321,7 +328,7 @@ def flow_message(context: Context, process: Process, effect: Flow) -> Outgoing |
             "datasetId": process.detail.dataset or "",
             "profile": "https://w3id.org/dspace-sig/profile/http-pull",
             "claims": {},
-            "metadata": _landing(process.detail),
+            "metadata": _landing(process.detail) if process.role is Role.CONSUMER else _tokens(context, process),
         }
     elif effect.data_address is not None:
         body["dataAddress"] = effect.data_address

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
 from aiohttp import web
 
-from connector.flow import acts, begin, deciding, letters, peer, publish
+from connector.flow import acts, begin, deciding, letters, peer, publish, renewals
 from connector.flow.browse import Browser
 from connector.flow.context import Context
 from connector.flow.described import TemplateAnswers
@@ -27,8 +27,9 @@ from connector.http.local_evidence import LocalEvidence
 from connector.http.local_keys import LocalKeys
 from connector.http.local_peers import LocalPeers
 from connector.http.local_terms import LocalTerms
+from connector.identity.assertions import Assertions
 from connector.metrics import CONTENT_TYPE, Metrics
-from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound
+from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound, Unavailable
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind
@@ -55,6 +56,12 @@ class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     template: str | None = None
     answers: TemplateAnswers | None = None
     table: Document | None = None
+
+
+class AssertionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Renew the token of a data address: ``token`` is its ``authorization``."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
 class CatalogRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,6 +117,7 @@ class LocalServer:
     watch: Watch
     token: Secret | None
     keys: LocalKeys | None = None
+    assertions: Assertions | None = None
 
     def application(self) -> web.Application:
         """All routes; every one needs the token where there is one."""
@@ -127,6 +135,8 @@ class LocalServer:
         add.add_post(f"{base}/transfers", self._transfer)
         for kind, name in ((Kind.NEGOTIATION, "negotiations"), (Kind.TRANSFER, "transfers")):
             add.add_get(f"{base}/{name}", self._processes(kind))
+        # Before the acts, of which it is none.
+        add.add_post(f"{base}/transfers/{{id}}/assertion", self._assertion)
         # An owner who has an id only finds the process under the third name.
         for name in ("negotiations", "transfers", "processes"):
             add.add_get(f"{base}/{name}/{{id}}", self._process)
@@ -298,6 +308,14 @@ class LocalServer:
         if process.state.on_wire != "STARTED" or process.detail.data_address is None:
             raise NotFound("data-address-none", f"the transfer is {process.state.on_wire}; a started one has a data address")
         return json_answer(process.detail.data_address)
+
+    async def _assertion(self, request: web.Request) -> web.Response:
+        """For who fetches by itself: what renews the token of the data address at its ``refreshEndpoint``."""
+        if self.assertions is None:
+            raise Unavailable("signing-key-missing", "there is no key to sign with")
+        wanted = await read_body(request, AssertionRequest)
+        made = await renewals.assertion(self.context, self.assertions, request.match_info["id"], wanted.token)
+        return json_answer({"assertion": made})
 
     # -- agreements, letters, peers -----------------------------------------------------------------------------------
 

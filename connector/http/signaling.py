@@ -10,18 +10,21 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from connector.flow import acts, answers, erasing
+from connector.flow import acts, answers, erasing, renewals
 from connector.flow.context import Context
 from connector.flow.data_requests import decide_request
 from connector.http import problems
 from connector.http.bodies import read_body
 from connector.http.local import check_token
-from connector.protocol.errors import CallerError
+from connector.identity.assertions import Assertions
+from connector.protocol.errors import CallerError, Conflict, NotAuthenticated, NotFound
 from connector.settings.secret import Secret
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY_BYTES: Final = 4_194_304
 PURPOSE_CHARS: Final = 2048
+TOKEN_CHARS: Final = 4096
+ASSERTION_CHARS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class SignalingServer:
 
     context: Context
     token: Secret
+    assertions: Assertions
 
     def application(self) -> web.Application:
         """Reports about a flow, and the agreement behind it."""
@@ -37,6 +41,8 @@ class SignalingServer:
         app.router.add_post("/transfers/{id}/dataflow/{event:prepared|started|completed|errored}", self._report)
         app.router.add_get("/transfers/{id}/agreement", self._agreement)
         app.router.add_post("/transfers/{id}/decision", self._decide)
+        app.router.add_post("/transfers/{id}/assertion", self._assertion)
+        app.router.add_post("/transfers/{id}/assertion/check", self._check)
         app.router.add_post("/carnet/erasures", self._erasures)
         return app
 
@@ -57,6 +63,24 @@ class SignalingServer:
             raise CallerError("body-invalid", "a purpose is an IRI or null")
         decided = await decide_request(self.context, request.match_info["id"], purpose)
         return web.Response(body=msgspec.json.encode(decided), content_type="application/json")
+
+    async def _assertion(self, request: web.Request) -> web.Response:
+        """What renews a token of ours as consumer: ``{"token": access token}`` in, ``{"assertion": JWT}`` out."""
+        token = _text(await _object(request), "token", TOKEN_CHARS)
+        made = await renewals.assertion(self.context, self.assertions, request.match_info["id"], token)
+        return web.Response(body=orjson.dumps({"assertion": made}), content_type="application/json")
+
+    async def _check(self, request: web.Request) -> web.Response:
+        """Whether an assertion renews a token: ``{"assertion", "tokenSha256"}`` (hex, of the access token) in, ``{"ok":
+        true}`` or ``{"ok": false, "code", "reason"}`` out. It is used up thereby."""
+        body = await _object(request)
+        shown, digest = _text(body, "assertion", ASSERTION_CHARS), _text(body, "tokenSha256", 64)
+        answer: dict[str, Any] = {"ok": True}
+        try:
+            await renewals.check(self.context, self.assertions, request.match_info["id"], shown, digest)
+        except (Conflict, NotAuthenticated, NotFound) as refused:
+            answer = {"ok": False, "code": refused.code, "reason": refused.reason}
+        return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
     async def _erasures(self, request: web.Request) -> web.Response:
         """What is to be erased at a buyer, whose consents were withdrawn; idempotent by its id."""
@@ -86,3 +110,11 @@ async def _object(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise CallerError("body-invalid", "a message of the data plane is an object")
     return body
+
+
+def _text(body: dict[str, Any], member: str, most: int) -> str:
+    """A member that must be a text. Raises CallerError."""
+    found = body.get(member)
+    if not isinstance(found, str) or not 0 < len(found) <= most:
+        raise CallerError("body-invalid", f"{member} is a text of at most {most} characters")
+    return found

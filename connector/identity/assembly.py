@@ -18,6 +18,7 @@ from aiohttp import web
 from connector.http import oauth as pages
 from connector.http.client import GuardedClient
 from connector.identity import did
+from connector.identity.assertions import Assertions
 from connector.identity.authority import Authority
 from connector.identity.choice import Choice
 from connector.identity.clients import ClientKeys, Newcomers
@@ -47,7 +48,8 @@ OAUTH_AUTH: Final = {"protocol": "OAuth", "version": "2", "profile": ["client_cr
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """Everything of identity that the rest of the connector needs."""
+    """Everything of identity that the rest of the connector needs. ``renews``: whether a participant has a key that we can know,
+    so that it can renew the token of a transfer."""
 
     registry: Registry
     directory: Directory
@@ -59,6 +61,8 @@ class Recognition:
     reload_keys: Callable[[], Awaitable[None]]
     sign_with: Callable[[], tuple[SigningKey, str]]
     signers: Signers
+    assertions: Assertions
+    renews: Callable[[str], bool]
     close: Callable[[], Awaitable[None]]
 
 
@@ -90,6 +94,7 @@ async def recognition(
 
     entrances = tuple(_entrance(path, auth, parts, pinned) for path, auth in settings.protocol.paths)
     main = {auth: f"{origin}{path}" for path, auth in reversed(settings.protocol.paths)}
+    spoken_for = frozenset(each for issuer in settings.issuers for each in issuer.participants)
     return Recognition(
         registry=registry,
         directory=Directory(registry, parts.resolve),
@@ -101,6 +106,8 @@ async def recognition(
         reload_keys=reload_keys,
         sign_with=partial(parts.signing, Use.AGREEMENT),
         signers=Signers(registry, parts.fetcher, http_loopback=settings.development.http_dids),
+        assertions=parts.assertions(),
+        renews=lambda peer: not pinned.speaks_to(peer) and (peer.startswith(did.METHOD) or peer not in spoken_for),
         close=close,
     )
 
@@ -189,6 +196,12 @@ class _Parts:
         issuers, made = self.settings.issuers, (self.registry, self.fetcher, client)
         us = self.settings.participant_id
         return OAuthClient(us, partial(self.signing, Use.OAUTH), *made, issuers, now_ms=self.now_ms, new_id=self.new_id)
+
+    def assertions(self) -> Assertions:
+        """What shows a provider that it is us who renew a token, and checks what consumers show us."""
+        us, leeway_s = self.settings.participant_id, self.settings.oauth.leeway_s
+        made = (us, partial(self.signing, Use.OAUTH), self.clients, self.registry, leeway_s)
+        return Assertions(*made, now_ms=self.now_ms, new_id=self.new_id)
 
     def signing(self, use: Use) -> tuple[SigningKey, str]:
         """Our key of now for a use, and its full name."""

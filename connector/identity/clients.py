@@ -126,14 +126,15 @@ class ClientKeys:
         self._http_loopback = http_loopback
         self._now_ms = now_ms
 
-    async def key(self, participant_id: str, kid: str | None, asked_by: str | None) -> ClientKey:
+    async def key(self, participant_id: str, kid: str | None, asked_by: str | None, *, elsewhere: bool = False) -> ClientKey:
         """The key that ``kid`` names, pinned or in the DID document's ``authentication``.
 
-        ``asked_by`` is the address of the caller, whom nobody has recognised yet. Raises TokenRefused (nobody known, or no such
-        key), Unavailable (its document cannot be had now) or TooMany.
+        ``asked_by`` is the address of the caller, whom nobody has recognised yet. ``elsewhere``: also of a participant that gets
+        its tokens from an authorization server of others. Raises TokenRefused (nobody known, or no such key), Unavailable (its
+        document cannot be had now) or TooMany.
         """
         entry = await self._registry.find(participant_id)
-        if entry is not None and entry.profile.issuer is not None:
+        if entry is not None and entry.profile.issuer is not None and not elsewhere:
             raise TokenRefused(
                 "client-elsewhere", "another authorization server speaks for this participant; get the token there"
             )

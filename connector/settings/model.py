@@ -157,6 +157,10 @@ class DataSettings(Struct, frozen=True, kw_only=True):
         tuple[Annotated[str, Meta(min_length=1, max_length=2048)], ...],
         Meta(max_length=256, description="IRIs of the terms that a data plane of another make enforces; ours says so itself"),
     ] = ()
+    token_life_s: Annotated[
+        int,
+        Meta(ge=10, le=86_400, description="how long a consumer's token opens the data before it must be renewed, in seconds"),
+    ] = 300
     erasure_deadline_s: Annotated[
         int,
         Meta(

@@ -92,9 +92,9 @@ def applications(settings: Settings) -> Iterator[tuple[str, web.Application]]:
         ).application(),
     )
     yield "local", LocalServer(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, token).application()
-    yield "control", SignalingServer(NOBODY, token).application()
-    yield "data plane", Signaling(NOBODY, NOBODY, NOBODY, plane).application()
-    yield "public", PublicData(NOBODY, NOBODY, plane.bounds, NOBODY).application()
+    yield "control", SignalingServer(NOBODY, token, NOBODY).application()
+    yield "data plane", Signaling(NOBODY, NOBODY, NOBODY, NOBODY, plane).application()
+    yield "public", PublicData(NOBODY, NOBODY, plane.bounds, NOBODY, NOBODY, NOBODY).application()
 
 
 def routes(settings: Settings) -> Iterator[tuple[str, str, str]]:

@@ -58,6 +58,18 @@ def refusal(status: int, body: bytes) -> tuple[str, bool]:
     return text, passing
 
 
+def expired(status: int, body: bytes) -> bool:
+    """Whether a refusal means that another token may do: it says so, or is of a provider of another make that says nothing."""
+    if status not in (401, 403):
+        return False
+    try:
+        problem: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    code = problem.get("code") if isinstance(problem, dict) else None
+    return not isinstance(code, str) or code == "token_expired"
+
+
 def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and _WHOLE.fullmatch(text) else None
 
