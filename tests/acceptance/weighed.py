@@ -60,7 +60,7 @@ def _value(written: str) -> Value:
     prefix = written.partition(":")[0]
     if prefix in ("vdx", "dpv"):
         return Ref(_full(written))
-    return Ref(written) if prefix in ("did", "urn") else Lit(written)
+    return Ref(written) if prefix in ("did", "urn", "http") else Lit(written)
 
 
 ROWS: Final = (
