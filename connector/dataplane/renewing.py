@@ -149,7 +149,7 @@ class Renewer:
         except EgressRefused as error:
             raise NotRenewed(str(error), passing=False) from None
         except PeerUnreachable as error:
-            raise NotRenewed(str(error), passing=True) from None
+            raise NotRenewed(str(error), passing=error.retry) from None
         if answer.status != 200:
             raise NotRenewed(f"the provider answered {answer.status} when the token was to be renewed", passing=True)
         return _with(address, _object(answer.body))

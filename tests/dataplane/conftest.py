@@ -75,6 +75,8 @@ class Control:
     away: bool = False
     deaf: bool = False
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+    made: int = 0
+    shown: set[str] = field(default_factory=set)
     erasures: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -96,6 +98,26 @@ class Control:
         if self.away:
             return web.Response(status=503)
         return web.json_response(self.decisions.get(request.match_info["id"], self.decision))
+
+    def assertion(self, token: str) -> str:
+        """What stands for a signed assertion about a token; good once."""
+        self.made += 1
+        return f"made.{hashlib.sha256(token.encode()).hexdigest()}.{self.made}"
+
+    async def assert_(self, request: web.Request) -> web.Response:
+        """As a control plane answers ``POST /transfers/{id}/assertion`` and ``.../check``."""
+        if request.headers["Authorization"] != f"Bearer {CONTROL_TOKEN}":
+            return web.Response(status=401)
+        if self.away:
+            return web.Response(status=503)
+        body = await request.json()
+        if request.path.endswith("/assertion"):
+            return web.json_response({"assertion": self.assertion(body["token"])})
+        shown = body["assertion"]
+        code = "token-other" if shown.split(".")[1] != body["tokenSha256"] else ""
+        code = code or ("assertion-replayed" if shown in self.shown else "")
+        self.shown.add(shown)
+        return web.json_response({"ok": not code, "code": code, "reason": "made up"})
 
     async def erase(self, request: web.Request) -> web.Response:
         if self.deaf:
@@ -261,6 +283,8 @@ async def control() -> AsyncIterator[Control]:
     app = web.Application()
     app.router.add_post("/transfers/{id}/dataflow/{event}", here.handle)
     app.router.add_post("/transfers/{id}/decision", here.decide)
+    app.router.add_post("/transfers/{id}/assertion", here.assert_)
+    app.router.add_post("/transfers/{id}/assertion/check", here.assert_)
     app.router.add_post("/carnet/erasures", here.erase)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
