@@ -25,7 +25,7 @@ from policies.terms import (
     purpose,
     time,
 )
-from policies.terms.term import Bucket, Language, Term
+from policies.terms.term import Bucket, Language, Point, Term
 
 FAMILIES: Final[Mapping[str, tuple[Term, ...]]] = MappingProxyType(
     {
@@ -45,6 +45,21 @@ FAMILIES: Final[Mapping[str, tuple[Term, ...]]] = MappingProxyType(
     }
 )
 """The terms that come with the product, by module."""
+
+SHOWN: Final[Mapping[Point, str]] = MappingProxyType(
+    {
+        Point.CATALOGUE: "test_enforcement.py::test_an_offer_is_not_shown",
+        Point.NEGOTIATION: "test_enforcement.py::test_a_negotiation_is_refused",
+        Point.PUBLICATION: "test_enforcement.py::test_a_publication_is_refused",
+        Point.AGREEMENT: "test_enforcement.py::test_an_agreement_is_refused",
+        Point.TRANSFER: "test_enforcement.py::test_a_transfer_is_refused",
+        Point.CLOCK: "test_enforcement.py::test_a_running_transfer_is_ended",
+        Point.DATA_REQUEST: "test_enforcement_on_requests.py::test_a_request_is_refused",
+        Point.QUERY: "test_enforcement_on_data.py::test_what_is_delivered_is_as_agreed",
+        Point.METER: "test_enforcement_on_requests.py::test_no_more_leaves_than_the_limit_allows",
+    }
+)
+"""By point: the test, run for every term that is enforced there, which fails without the term and without its enforcement."""
 
 _terms: Final[dict[str, Term]] = {found.iri: found for terms in FAMILIES.values() for found in terms}
 REGISTRY: Final[Mapping[str, Term]] = MappingProxyType(_terms)
@@ -101,9 +116,14 @@ def kept(found: Term) -> str:
 
 
 def table() -> str:
-    """The terms that come with the product, as a table in Markdown: what each is, how it is kept, and the test that shows it."""
+    """The terms that come with the product, as a table in Markdown: what each is, how it is kept, and the test that shows it.
+
+    Below it, by point: the test that fails where a term is not enforced there any more.
+    """
     lines = ["| term | kind | kept | compiles to | test |", "| --- | --- | --- | --- | --- |"]
     for family, terms in FAMILIES.items():
         test = f"`tests/policies/test_terms.py::test_{family}`"
         lines += [f"| `{found.iri}` | {found.kind} | {kept(found)} | {found.bucket.value} | {test} |" for found in terms]
+    lines += ["", "| enforced at | test |", "| --- | --- |"]
+    lines += [f"| {point.value} | `tests/acceptance/{test}` |" for point, test in SHOWN.items()]
     return "\n".join(lines)

@@ -20,7 +20,7 @@ from policies.terms.time import DELAY_PERIOD
 from tests.acceptance import depot
 from tests.acceptance.weighed import Row
 from tests.governed import checks
-from tests.governed.opened import LAT, LON, Opened
+from tests.governed.opened import LAT, LON, Opened, height
 
 AGREEMENT: Final = "urn:agreement:shaped"
 Check = Callable[[Opened, bytes], None]
@@ -59,6 +59,8 @@ class Shaped(NamedTuple):
 
 MANY: Final = 1_000
 """So many rows at least are in a file of rows."""
+ALL: Final = 7_214
+"""As many as the vehicles that consented have."""
 MONTPELLIER: Final = ((3.8, 43.56, 3.95, 43.66),)
 DELAYED_S: Final = int(datetime(2026, 1, 15, 10, 5, tzinfo=UTC).timestamp())
 """25 days, 13 hours and 55 minutes before now: in the middle of the second day's drives."""
@@ -74,9 +76,10 @@ BARE: Final = {"form": "rows", "level": "L1", "step_s": None, "cell_level": None
 """A plan of rows as they are."""
 
 
-def group(opened: Opened, least: int) -> None:
-    """Cells of level 7 and hours of so many vehicles."""
-    checks.no_cell_under(opened, least, cell_level=7, step_s=3_600, consented=depot.CONSENTED, least=4)
+def group(opened: Opened, least: int, **other: Any) -> None:
+    """Cells and steps of so many vehicles: where nothing else is said, of level 7 and of an hour."""
+    wanted = {"cell_level": 7, "step_s": 3_600, **other}
+    checks.no_cell_under(opened, least, consented=depot.CONSENTED, least=2, **wanted)
 
 
 def group_away_from_home(opened: Opened, key: bytes) -> None:
@@ -87,11 +90,40 @@ def group_away_from_home(opened: Opened, key: bytes) -> None:
     group(opened, 5)
 
 
+def coarse_at_home(opened: Opened, key: bytes) -> None:
+    """No row is missing, and what lies near the sensitive place is the centre of a cell of level 5."""
+    assert opened.rows == ALL, f"{opened.rows} rows are there, and nothing was to be left out"
+    high = height(5)
+    precise = opened.one(
+        """SELECT count(*) FROM out WHERE metres(o_lat, o_lon, ?, ?) < ? AND (abs(o_lat - middle_of(o_lat, ?)) < 1.1e-5
+            AND abs(o_lon - centre_of(o_lat, o_lon, ?)) < 1.1e-5) IS NOT TRUE""",
+        *depot.HOME,
+        high,
+        high,
+    )
+    assert precise == 0, f"{precise} positions near a sensitive place are precise"
+
+
+def nothing_in_montpellier(opened: Opened, key: bytes) -> None:
+    """All rows lie outside of the box around the town."""
+    opened.at_least(100)
+    west, south, east, north = MONTPELLIER[0]
+    inside = opened.one(
+        "SELECT count(*) FROM out WHERE o_lat >= ? AND o_lat < ? AND o_lon >= ? AND o_lon < ?", south, north, west, east
+    )
+    assert inside == 0, f"{inside} rows lie within the area"
+
+
 def one_row_in_a_slot(opened: Opened, key: bytes) -> None:
     """Of each trip at most one row in five seconds."""
     opened.at_least(MANY)
     twice = opened.one("SELECT count(*) FROM (SELECT 1 FROM out GROUP BY trip, at_s // 5 HAVING count(*) > 1)")
     assert twice == 0, f"{twice} times there are several rows of a trip in 5 s"
+
+
+def named_for(epoch: str) -> Check:
+    """Each pseudonym is that of a vehicle in its month, or year."""
+    return lambda opened, key: checks.no_vehicle_without_consent(opened, depot.CONSENTED, key=key, epoch=epoch, least=MANY)
 
 
 def named_for_a_day(opened: Opened, key: bytes) -> None:
@@ -105,6 +137,11 @@ def enrolled(opened: Opened, key: bytes) -> None:
     """Only vehicles that the buyer enrolled, under its own references."""
     checks.no_reference_without_consent(opened, depot.REFERENCES, depot.CONSENTED, least=MANY)
     checks.no_vehicle_without_consent(opened, set(depot.REFERENCES) & set(depot.CONSENTED), key=key, least=MANY)
+
+
+def cells_of(**wanted: Any) -> Check:
+    """Cells and steps of at least five vehicles."""
+    return lambda opened, key: group(opened, 5, **wanted)
 
 
 def of(*cars: str) -> Check:
@@ -137,7 +174,12 @@ ROUNDED: Final = Row("vdx:spatialResolution", "lteq", "7")
 NO_OFFENCES: Final = Row("vdx:offenceData", "eq", "false")
 CONSENT_OR_CONTRACT: Final = Row("vdx:legalBasis", "isAnyOf", ("dpv:Consent", "dpv:Contract"))
 EVERYBODY: Final = {"granted": None, "consent": None}
-BLIND_TO_BANDS: Final = tuple(Step(cells, name, {"bands": False}) for name in ("parts", "counted", "together", "projected"))
+
+
+def in_cells(**seen: Any) -> tuple[Step, ...]:
+    """All that makes cells is blind to something."""
+    return tuple(Step(cells, name, seen) for name in ("parts", "counted", "together", "projected"))
+
 
 SHAPES: Final = (
     Shaped(
@@ -164,7 +206,7 @@ SHAPES: Final = (
         only("trip", "time", LAT, LON, depot.RPM, least=MANY),
         (Step(rows, "projected", {"level": "L1"}),),
     ),
-    Shaped(_vdx("releaseLevel"), (LEVEL_3, BY_CONSENT), lambda opened, key: group(opened, 5), (Step(run, "_run", BARE),)),
+    Shaped(_vdx("releaseLevel"), (LEVEL_3, BY_CONSENT), cells_of(), (Step(run, "_run", BARE),)),
     Shaped(
         _vdx("minGroupSize"),
         (LEVEL_3, BY_CONSENT, Row("vdx:minGroupSize", "gteq", "6")),
@@ -222,7 +264,7 @@ SHAPES: Final = (
         _vdx("offenceData"),
         (LEVEL_3, Row("vdx:spatialResolution", "lteq", "8"), NO_OFFENCES),
         only(*CELL, depot.RPM, *SHARES, least=4),
-        BLIND_TO_BANDS,
+        in_cells(bands=False),
         fast=True,
     ),
     Shaped(
@@ -261,5 +303,57 @@ SHAPES: Final = (
         duty=OBTAIN_CONSENT,
         table={"bases": (depot.CONTRACT,)},
     ),
+    Shaped(
+        SPATIAL,
+        (Row("spatial", "isNoneOf", ("http://publications.europa.eu/resource/authority/place/FRA_MPL",)),),
+        nothing_in_montpellier,
+        (Step(shape, "shaped", {"areas": ()}),),
+    ),
+    Shaped(
+        _vdx("spatialResolution"),
+        (LEVEL_3, BY_CONSENT, Row("vdx:spatialResolution", "lteq", "6")),
+        cells_of(cell_level=6),
+        in_cells(cell_level=7),
+    ),
+    Shaped(
+        _vdx("temporalResolution"),
+        (LEVEL_3, BY_CONSENT, Row("vdx:temporalResolution", "gteq", "P1D")),
+        cells_of(step_s=86_400),
+        in_cells(step_s=3_600),
+    ),
+    Shaped(
+        _vdx("tripEndCut"),
+        (LEVEL_3, BY_CONSENT, Row("vdx:tripEndCut", "gteq", "2500")),
+        cells_of(cut_m=2_500),
+        (Step(shape, "_cut", {"cut_m": 0}),),
+    ),
+    Shaped(
+        _vdx("tripEndCutTime"),
+        (LEVEL_3, BY_CONSENT, Row("vdx:tripEndCutTime", "gteq", "PT2M")),
+        cells_of(cut_s=120),
+        (Step(shape, "_cut", {"cut_s": 0}),),
+    ),
+    *(
+        Shaped(
+            _vdx("pseudonymEpoch"),
+            (Row("vdx:pseudonymEpoch", "lteq", span),),
+            named_for(epoch),
+            (Step(population, "_members_sql", {"epoch": None}),),
+        )
+        for span, epoch in (("P1M", "month"), ("P1Y", "year"))
+    ),
+    Shaped(
+        _vdx("columns"),
+        (Row("vdx:columns", "isNoneOf", (depot.RPM,)),),
+        only(*NAMES, LAT, LON, least=MANY),
+        (Step(run, "paths_of", {"columns": (LAT, LON, depot.RPM)}), Step(rows, "projected", {"columns": (LAT, LON, depot.RPM)})),
+    ),
+    Shaped(
+        _vdx("sensitivePlaces"),
+        (Row("vdx:sensitivePlaces", "eq", "vdx:Coarsened"),),
+        coarse_at_home,
+        (Step(shape, "shaped", {"sensitive": "kept"}),),
+        table={"sensitive": (depot.HOME,)},
+    ),
 )
-"""In the order of the registry; a term may have several."""
+"""Each term of the plan once in the order of the registry, and then once more where it works in another way."""

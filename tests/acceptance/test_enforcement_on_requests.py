@@ -7,6 +7,7 @@ decision, and then the data do leave.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ from tests.acceptance.shop import AGREEMENT, Shop, open_shop
 from tests.acceptance.test_enforcement import satisfied, take_away_term
 from tests.acceptance.test_enforcement_on_data import of
 from tests.acceptance.test_enforcement_on_data import take_away_term as take_away_limit
-from tests.acceptance.weighed import POLICIES, Row, written
+from tests.acceptance.weighed import CLAIMS, POLICIES, Row, written
+from tests.acceptance.weighed import ROWS as WEIGHED
 
 CONTENT: Final = bytes(range(250)) * 4
 METERED: Final = "urn:agreement:metered"
@@ -94,6 +96,13 @@ LIMITS: Final = (
     Metered(Row("vdx:bytes", "lteq", "20000"), lambda left: bytes_in(left) <= 20_000, 0),
     Metered(Row("vdx:requestsPerVehicleDay", "lteq", "1"), each_once, 1),
 )
+GOOD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "vdx:consumerKind": {"kind": "public-body"},
+    "vdx:membership": {"membership": ("Catena-X",)},
+    "vdx:recipientCountry": {"country": "FR"},
+    "industry": {"sector": "insurance"},
+}
+"""Claims that satisfy what ``weighed.py`` asks for; those of its buyer do not."""
 limits = pytest.mark.parametrize("row", LIMITS, ids=lambda row: f"{row.limit.left}-{'file' if row.plain else 'table'}")
 gates = pytest.mark.parametrize("iri", GATES)
 
@@ -182,10 +191,18 @@ async def requested(shop: Shop, depot: Depot, iri: str) -> bytes:
 
 
 async def asked(depot: Depot, transfer: str) -> bytes:
-    """One request, for a purpose that no policy here is about."""
+    """The first request, for a purpose that no policy here is about."""
     source = of_file(depot.folder, CONTENT)
     path = await depot.delivered(source, AGREEMENT, flow=transfer, purpose=f"{CARNET}RoadSafety")
     return path.read_bytes()
+
+
+async def again(depot: Depot, transfer: str) -> None:
+    """Another request of a transfer that has had its file. Raises Refusal."""
+    flow = await depot.records.flow(transfer)
+    assert flow is not None
+    outgoing = await depot.desk.open(flow, of_file(depot.folder, CONTENT), ())
+    os.close(outgoing.descriptor)
 
 
 def decided_by(shop: Shop) -> Any:
@@ -204,6 +221,24 @@ async def test_a_request_is_refused(shop: Shop, depot: Depot, iri: str) -> None:
         await requested(shop, depot, iri)
     assert (why.value.status, why.value.code) == (403, "policy-denied")
     assert str(why.value)
+
+
+@pytest.mark.parametrize(("name", "good"), sorted(GOOD.items()))
+async def test_what_becomes_of_a_buyer_counts(
+    shop: Shop, depot: Depot, monkeypatch: pytest.MonkeyPatch, name: str, good: Any
+) -> None:
+    """A second request of the same transfer is refused, once the buyer is not any more what it was."""
+    (iri,) = (row.iri for row in WEIGHED if row.left == name)
+    known: dict[str, Any] = {**CLAIMS, **good}
+
+    async def verified(*_: Any) -> Mapping[str, Any]:
+        return known
+
+    monkeypatch.setattr(data_requests, "claims_of", verified)
+    assert await requested(shop, depot, iri) == CONTENT
+    known |= CLAIMS
+    with pytest.raises(Refusal, match="policy-denied"):
+        await again(depot, depot.begun[-1])
 
 
 @gates

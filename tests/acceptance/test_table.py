@@ -12,7 +12,9 @@ from typing import Final
 import pytest
 
 from connector.cli import term_table
-from policies.terms.registry import FAMILIES, table
+from policies.terms.registry import FAMILIES, SHOWN, table
+from policies.terms.term import Point
+from tests.acceptance.weighed import CONNECTOR, TESTS
 
 ROOT: Final = Path(__file__).parents[2]
 ARCHITECTURE: Final = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -27,8 +29,17 @@ def test_the_architecture_has_the_terms_of_today() -> None:
 @pytest.mark.parametrize("named", sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", table()))), ids="::".join)
 def test_the_tests_that_the_table_names_exist(named: tuple[str, str]) -> None:
     path, test = named
-    defined = {node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.FunctionDef)}
+    tree = ast.parse((ROOT / path).read_text())
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
     assert test in defined
+
+
+def test_every_point_has_its_test() -> None:
+    assert set(SHOWN) == set(Point)
+    assert {point: f"test_enforcement.py::{test}" for point, test in TESTS.items()} == {
+        point: test for point, test in SHOWN.items() if point in CONNECTOR
+    }
+    assert all(f"| {point.value} | `tests/acceptance/{test}` |" in ARCHITECTURE for point, test in SHOWN.items())
 
 
 def test_the_command_writes_a_table_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
