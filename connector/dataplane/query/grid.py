@@ -26,9 +26,15 @@ def row_of(lat: Any, level: int) -> Any:
     return (lat / height_of(level)).floor().cast("int64")
 
 
+def middle_of(number: Any) -> Any:
+    """The middle of a row or column, counted in rows or columns, as a double: an integer and a fraction would be a decimal of 38
+    digits, whose arithmetic takes the engine ten times as long."""
+    return number.cast("float64") + 0.5
+
+
 def width_of(row: Any, level: int) -> Any:
     """The width in degrees of the cells of a row."""
-    return height_of(level) / ((row + 0.5) * height_of(level)).radians().cos()
+    return height_of(level) / (middle_of(row) * height_of(level)).radians().cos()
 
 
 def column_of(lon: Any, row: Any, level: int) -> Any:
@@ -38,12 +44,12 @@ def column_of(lon: Any, row: Any, level: int) -> Any:
 
 def centre_lat(row: Any, level: int) -> Any:
     """The latitude of the middle of a row, in degrees, rounded."""
-    return ((row + 0.5) * height_of(level)).round(CENTRE_DIGITS)
+    return (middle_of(row) * height_of(level)).round(CENTRE_DIGITS)
 
 
 def centre_lon(row: Any, col: Any, level: int) -> Any:
     """The longitude of the middle of a cell, in degrees, rounded."""
-    return ((col + 0.5) * width_of(row, level)).round(CENTRE_DIGITS)
+    return (middle_of(col) * width_of(row, level)).round(CENTRE_DIGITS)
 
 
 def placed(lat: Any, lon: Any) -> Any:
