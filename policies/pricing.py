@@ -120,6 +120,11 @@ def intervals(policy: Policy) -> frozenset[str]:
     return frozenset(interval for path, duty, _ in _owed(policy, None) if (interval := _price(path, duty).interval) is not None)
 
 
+def counts(policy: Policy, unit: str) -> bool:
+    """Whether something is priced by this unit (IRI)."""
+    return any(_price(path, duty).unit == unit for path, duty, _ in _owed(policy, None))
+
+
 def periods(interval: str, agreed_at_ms: int, until_ms: int) -> tuple[tuple[int, int], ...]:
     """Begin and end of each interval that has begun by ``until_ms``, at most ``PERIODS_MOST``; by the calendar, in UTC."""
     length = duration(Lit(interval))

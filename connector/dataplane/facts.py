@@ -5,7 +5,8 @@ May import this package only.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -17,6 +18,8 @@ from connector.dataplane.problems import Refusal
 from connector.dataplane.readings import ALL, Readings
 from connector.dataplane.records import Records
 from connector.dataplane.threads import settle
+
+_MOMENT: Final = re.compile(r"[0-9]{1,16}")
 
 
 class Facts:
@@ -32,12 +35,18 @@ class Facts:
         return [web.get("/carnet/meters", self._meters), web.get("/carnet/deliveries/{flow}", self._delivery)]
 
     async def _meters(self, request: web.Request) -> web.Response:
-        """What an agreement has used: in all, by month and by day (UTC), with distinct vehicles, and its deliveries."""
+        """What an agreement has used: in all, by month and by day (UTC), with distinct vehicles, and its deliveries.
+
+        With ``from`` and ``to`` (ms since the epoch, half-open): the distinct vehicles of what left in between.
+        """
         agreement, counterparty = request.query.get("agreement", ""), request.query.get("counterparty", "")
         if not agreement or not counterparty:
             raise Refusal(400, "message_invalid", "agreement and counterparty are needed")
-        deliveries = [await self._seen(asked) for asked in await self._deliveries.under(agreement, counterparty)]
-        paths = {asked.flow_id: await self._index(asked) for asked in await self._deliveries.under(agreement, counterparty)}
+        under = await self._deliveries.under(agreement, counterparty)
+        if "from" in request.query or "to" in request.query:
+            return await self._between(under, *_span(request.query.get("from"), request.query.get("to")))
+        deliveries = [await self._seen(asked) for asked in under]
+        paths = {asked.flow_id: await self._index(asked) for asked in under}
         periods = [
             {
                 "period": reading.period,
@@ -52,6 +61,12 @@ class Facts:
         left = [delivery for delivery in deliveries if delivery["firstByteAt"] is not None]
         body = {"agreementId": agreement, "counterparty": counterparty, "periods": periods, "deliveries": left}
         return _json(body)
+
+    async def _between(self, under: list[Asked], begin_ms: int, end_ms: int) -> web.Response:
+        inside = [asked for asked in under if asked.reserved_at is not None and begin_ms <= asked.reserved_at < end_ms]
+        paths = [path for asked in inside if (path := await self._index(asked)) is not None]
+        vehicles = await settle(indexes.distinct, paths)
+        return _json({"from": begin_ms, "to": end_ms, "deliveries": len(inside), "vehicles": vehicles})
 
     async def _distinct(self, deliveries: list[dict[str, Any]], paths: dict[str, str | None], period: str) -> int:
         chosen = [
@@ -105,6 +120,13 @@ class Facts:
                 "sha256": None if whole is None else whole.sha256,
             }
         return seen | _made(artifact)
+
+
+def _span(begin: str | None, end: str | None) -> tuple[int, int]:
+    """An interval from a query. Raises Refusal."""
+    if begin is None or end is None or not _MOMENT.fullmatch(begin) or not _MOMENT.fullmatch(end) or int(begin) > int(end):
+        raise Refusal(400, "message_invalid", "from and to are moments in ms since the epoch, in this order")
+    return int(begin), int(end)
 
 
 def _made(artifact: Artifact) -> dict[str, Any]:

@@ -6,8 +6,9 @@ used without a receipt that both have signed is listed beside the lines, as its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
@@ -41,6 +42,12 @@ class Use:
     bytes: int
     vehicles: int
     receipt: Marked
+    permission: int | None = None
+    """Index of the one that it went under; None where that is not known."""
+
+
+Span = tuple[int, int]
+"""Begin and end of an interval, half-open (ms)."""
 
 
 async def statement(context: Context, agreement_id: str, counterparty: str | None = None) -> Document:
@@ -55,13 +62,15 @@ async def statement(context: Context, agreement_id: str, counterparty: str | Non
     meters = await _meters(context, agreement) if agreement.role == Role.PROVIDER.value else None
     uses = uses_of(receipts.values()) if meters is None else metered(meters, receipts)
     made = instant(Lit(str(orjson.loads(agreement.document).get("timestamp")))) or agreement.created_at
-    lines = pricing.statement(policy, readings(policy, uses, made, now, _distinct(meters)))
+    distinct = {} if meters is None else await _distinct(context, agreement, policy, uses, spans(policy, made, now))
+    found_readings = readings(policy, uses, made, now, distinct)
+    lines = pricing.statement(policy, found_readings, permissions_of(uses))
     return {
         "agreement": agreement.id,
         "counterparty": agreement.counterparty,
         "role": agreement.role,
         "at": told(now),
-        "lines": [_line(each, uses) for each in lines],
+        "lines": [_line(each, uses, distinct) for each in lines],
         "totals": {currency: str(total) for currency, total in sorted(pricing.totals(lines).items())},
         "deliveries": len(uses),
         "unsettled": [{"transfer": each.transfer, "receipt": each.receipt} for each in uses if each.receipt != "countersigned"],
@@ -98,7 +107,9 @@ def metered(meters: Document, receipts: Mapping[str, Receipt]) -> list[Use]:
         at, read = each.get("firstByteAt"), each.get("meters") or {}
         if at is not None:
             receipt = receipts.get(each["transfer"])
-            found.append(_use(each["transfer"], int(at), read, _standing(receipt)))
+            permission = each.get("permission")
+            use = _use(each["transfer"], int(at), read, _standing(receipt))
+            found.append(replace(use, permission=permission if isinstance(permission, int) else None))
     return found
 
 
@@ -136,25 +147,54 @@ def _standing(receipt: Receipt | None) -> Marked:
     return "unverified"
 
 
-def _distinct(meters: Document | None) -> int | None:
-    """The distinct vehicles of the whole agreement, as the data plane has counted them."""
-    found = [each.get("vehicles") for each in (meters or {}).get("periods", []) if each.get("period") == "all"]
-    return found[0] if found and isinstance(found[0], int) else None
+def permissions_of(uses: Iterable[Use]) -> frozenset[int] | None:
+    """The permissions under which the data were used; None, so all of them, where nothing was used or it is not known."""
+    found = frozenset(use.permission for use in uses)
+    known = frozenset(each for each in found if each is not None)
+    return known if known and known == found else None
 
 
-def readings(policy: Policy, uses: list[Use], made: int, now: int, distinct: int | None) -> pricing.Readings:
+def spans(policy: Policy, made: int, now: int) -> Iterator[Span]:
+    """The whole time of an agreement, then every interval that its prices count in. No I/O."""
+    yield made, now
+    for interval in sorted(pricing.intervals(policy)):
+        yield from pricing.periods(interval, made, now)
+
+
+async def _distinct(
+    context: Context, agreement: Agreement, policy: Policy, uses: list[Use], wanted: Iterable[Span]
+) -> dict[Span, int]:
+    """The distinct vehicles of each interval in which there are several deliveries, if the policy counts vehicles; the data
+    plane says how many of them are the same."""
+    found: dict[Span, int] = {}
+    if not pricing.counts(policy, pricing.VEHICLE):
+        return found
+    named = f"agreement={quote(agreement.id, safe='')}&counterparty={quote(agreement.counterparty, safe='')}"
+    for begin, end in wanted:
+        if sum(begin <= use.at_ms < end and use.vehicles > 0 for use in uses) > 1 and (begin, end) not in found:
+            answer = await context.seals.ask("GET", f"/carnet/meters?{named}&from={begin}&to={end}", None)
+            if isinstance(answer.get("vehicles"), int):
+                found[begin, end] = answer["vehicles"]
+    return found
+
+
+def readings(
+    policy: Policy, uses: list[Use], made: int, now: int, distinct: Mapping[Span, int] = MappingProxyType({})
+) -> pricing.Readings:
     """The uses in all and by each interval that the policy counts in. No I/O.
 
-    Vehicles are distinct over the whole agreement; within an interval of several deliveries they are counted in each.
+    ``distinct``: vehicles by interval; where it does not say, those of several deliveries are counted in each.
     """
-    whole = _sum(uses, made, now)
-    if distinct is not None:
-        whole = pricing.Used(whole.begin_ms, whole.end_ms, distinct, whole.calls, whole.rows, whole.bytes)
+
+    def used(begin: int, end: int) -> pricing.Used:
+        summed = _sum(uses, begin, end)
+        return replace(summed, vehicles=distinct.get((begin, end), summed.vehicles))
+
     found = {
-        interval: tuple(_sum(uses, begin, end) for begin, end in pricing.periods(interval, made, now))
+        interval: tuple(used(begin, end) for begin, end in pricing.periods(interval, made, now))
         for interval in pricing.intervals(policy)
     }
-    return pricing.Readings(whole, found)
+    return pricing.Readings(used(made, now), found)
 
 
 def _sum(uses: list[Use], begin: int, end: int) -> pricing.Used:
@@ -169,10 +209,11 @@ def _sum(uses: list[Use], begin: int, end: int) -> pricing.Used:
     )
 
 
-def _line(line: pricing.Line, uses: list[Use]) -> Document:
+def _line(line: pricing.Line, uses: list[Use], distinct: Mapping[Span, int]) -> Document:
     """A line as JSON, with the receipts of its interval that are missing or disputed."""
     inside = [use for use in uses if line.begin_ms <= use.at_ms < line.end_ms]
-    several = line.unit == pricing.VEHICLE and len(inside) > 1
+    counted = (line.begin_ms, line.end_ms) in distinct
+    several = line.unit == pricing.VEHICLE and sum(use.vehicles > 0 for use in inside) > 1 and not counted
     return {
         "path": line.path,
         "from": told(line.begin_ms),
