@@ -1,7 +1,7 @@
 """A data plane without its network: desk, plans, queries, meters and ledger as they run, the control plane a function.
 
-What the buyer gets is read from the descriptor that the desk gives out, and stands in a file for the checkers. The fleet: eight
-cars drive north side by side, on two days; the last two of those who consented turn back half way, and one never consented.
+What the buyer gets is read from the descriptor that the desk gives out, and stands in a file for the checkers. The fleet
+is that of ``tests/governed/cars.py``.
 """
 
 from __future__ import annotations
@@ -48,26 +48,14 @@ from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
 from policies import dsp
 from policies.model import DPV, Policy
+from tests.governed.cars import CONSENTED, EXPLICITLY, REFERENCES, RPM, drives
 from tests.governed.opened import LAT, LON, SPEED, Opened, Raw
 
 NOW_MS: Final = 1_770_681_600_000  # 2026-02-10T00:00:00Z
-FIRST_S: Final = 1_768_384_800  # 2026-01-14T10:00:00Z
-DAY_S: Final = 86_400
-DAYS_S: Final = (FIRST_S, FIRST_S + DAY_S)
-RPM: Final = "Vehicle.Powertrain.CombustionEngine.Speed"
 BUYER: Final = "did:web:buyer.example"
 DATASET: Final = "urn:dataset:drives"
 RESEARCH: Final = f"{DPV}ScientificResearch"
 CONSENT, EXPLICIT, CONTRACT = f"{DPV}Consent", f"{DPV}ExplicitConsent", f"{DPV}Contract"
-CARS: Final = tuple(f"CAR-{number}" for number in range(8))
-CONSENTED: Final = CARS[:7]
-EXPLICITLY: Final = CARS[:5]
-"""Those whose consent is explicit."""
-TURNING: Final = CARS[5:7]
-"""Those that drive half of the way: from there on five are left that consented."""
-REFERENCES: Final = {CARS[0]: "contract-0", CARS[3]: "contract-3", CARS[7]: "contract-7"}
-HOME: Final = (43.6, 3.86, 2_000.0)
-"""A sensitive place on the way: latitude, longitude, metres."""
 TEXT: Final = "a" * 64
 COLUMNS: Final = (
     Column("lat", LAT, unit="degrees", category="location"),
@@ -78,23 +66,6 @@ COLUMNS: Final = (
 
 Decide = Callable[[str, str | None], Awaitable[Mapping[str, Any]]]
 """The control plane: the transfer and the purpose of a request -> its decision."""
-
-
-def drives() -> list[dict[str, Any]]:
-    """A row a second, 20 m further north each."""
-    return [
-        {
-            "car": car,
-            "drive": f"{day}",
-            "at": day + second,
-            "lat": round(43.56 + second * 20 / 111_320, 7),
-            "lon": round(3.86 + number / 10_000, 7),
-            "rpm": 2_000.0 + number,
-            "kmh": 72.0,
-        }
-        for (number, car), day in product(enumerate(CARS), DAYS_S)
-        for second in range(301 if car in TURNING else 601)
-    ]
 
 
 @dataclass(frozen=True)
