@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,11 +13,10 @@ from hypothesis import strategies as st
 from catalog import quality
 from catalog.dcat.model import Period
 from catalog.quality import Clock, Layout, measure, measure_csv
-from tests.requirement import missing
+from tests.requirement import real_data
 
 HEADER = ("car", "trip", "at", "speed")
 LAYOUT = Layout("car", "trip", "at")
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def row(car: str, trip: str, second: int, speed: str = "50") -> tuple[str, ...]:
@@ -165,9 +163,7 @@ def test_the_figures_agree_with_counting_by_hand(rows: list[tuple[str, ...]]) ->
 
 @pytest.mark.realdata
 def test_real_trips_are_measured_as_their_provenance_says() -> None:
-    source = SHARED / "envirocar" / "envirocar_points.csv"
-    if not source.exists():
-        missing("the real data sets are not here")
+    source = real_data("envirocar", "envirocar_points.csv")
     with source.open(encoding="utf-8", newline="") as lines:
         found = measure_csv(lines, Layout("vehicle_id", "track_id", "time"))
     assert (found.rows, found.vehicles, found.trips) == (2440, 4, 14)

@@ -14,10 +14,9 @@ from connector.dataplane.plan.model import Plan
 from connector.dataplane.query.features import features, unfit
 from connector.dataplane.query.score import TOO_SHORT, score
 from connector.dataplane.tables.model import SPEED
-from tests.requirement import missing
+from tests.requirement import real_data
 
 NOON = 1_767_268_800  # 2026-01-01T12:00:00Z
-KIT = Path(__file__).parents[4] / "shared" / "data" / "kit-obd2" / "kit_obd2_1hz.parquet"
 MIDNIGHT = NOON + 12 * 3600
 Row = dict[str, Any]
 
@@ -190,9 +189,8 @@ def test_coarse_data_are_unfit() -> None:
 
 @pytest.fixture
 def kit() -> Any:
-    if not KIT.is_file():
-        missing("the real data sets are not here")
-    read = ibis.memtable(parquet.read_table(KIT, columns=["trip_id", "ts", "speed_kmh"]))
+    table = real_data("kit-obd2", "kit_obd2_1hz.parquet")
+    read = ibis.memtable(parquet.read_table(table, columns=["trip_id", "ts", "speed_kmh"]))
     second = read.ts.epoch_seconds()
     named = {"vehicle": ibis.literal("A"), "pseudonym": ibis.literal("p"), "trip": read.trip_id, SPEED: read.speed_kmh}
     return read.select(at=second, local=second, **named)

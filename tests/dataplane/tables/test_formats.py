@@ -16,9 +16,8 @@ import pytest
 from connector.dataplane.tables.look import examine, look
 from connector.dataplane.tables.model import Mapping, Table
 from connector.dataplane.tables.read import canonical, verify
-from tests.requirement import missing
+from tests.requirement import real_data
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
 SPEED = "Vehicle.Speed"
 
 
@@ -194,9 +193,7 @@ def test_a_zone_is_given_where_none_can_be_guessed(tmp_path: Path) -> None:
     ],
 )
 def test_real_data(name: str, count: int, trips: int, vehicles: int, sampling_ms: int) -> None:
-    if not (DATA / name).exists():
-        missing("the real data sets are not here")
-    table = look(DATA / name)
+    table = look(real_data(name))
     assert (table.rows, table.vehicles, table.sampling_ms) == (count, vehicles, sampling_ms)
     assert verify(table) == table.snapshot
     found = rows(table, frozenset({SPEED}))
@@ -207,9 +204,7 @@ def test_real_data(name: str, count: int, trips: int, vehicles: int, sampling_ms
 
 @pytest.mark.realdata
 def test_the_real_emergency_braking_is_where_it_was() -> None:
-    found = list((DATA / "kit-obd2").glob("2017*.csv")) if DATA.exists() else []
-    if not found:
-        missing("the real data sets are not here")
+    found = list(real_data("kit-obd2").glob("2017*.csv"))
     table = look(found[0])
     assert (table.rows, table.encoding, table.mapping.origin) == (39_110, "utf-8", "kit")
     braking = [row for row in rows(table, frozenset({SPEED})) if "07:48:33" <= _clock(row["local"]) <= "07:48:36"]

@@ -11,9 +11,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.demo.fleet.conftest import Array, Week
-from tests.requirement import missing
+from tests.requirement import real_data
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
 MOST = 0.2
 
 pytestmark = pytest.mark.realdata
@@ -24,13 +23,6 @@ def distance(one: Array, other: Array) -> float:
     at = np.concatenate([one, other])
     shares = [np.searchsorted(np.sort(each), at, side="right") / len(each) for each in (one, other)]
     return float(np.abs(shares[0] - shares[1]).max())
-
-
-def present(*path: str) -> Path:
-    found = DATA.joinpath(*path)
-    if not found.is_file():
-        missing("the real data sets are not here")
-    return found
 
 
 def column(path: Path, name: str) -> Array:
@@ -44,20 +36,20 @@ def test_the_distance_is_that_of_the_textbook() -> None:
 
 
 def test_speeds_are_those_of_kit(kit_week: Week) -> None:
-    real = parquet.read_table(present("kit-obd2", "kit_obd2_1hz.parquet"), columns=["speed_kmh"]).column(0)
+    real = parquet.read_table(real_data("kit-obd2", "kit_obd2_1hz.parquet"), columns=["speed_kmh"]).column(0)
     assert distance(kit_week.column("Vehicle.Speed"), real.drop_null().to_numpy()) < MOST
 
 
 def test_trips_are_as_long_as_those_of_kit(kit_week: Week) -> None:
-    table = parquet.read_table(present("kit-obd2", "kit_obd2_1hz.parquet"), columns=["trip_id", "speed_kmh"])
+    table = parquet.read_table(real_data("kit-obd2", "kit_obd2_1hz.parquet"), columns=["trip_id", "speed_kmh"])
     metres = table.group_by("trip_id").aggregate([("speed_kmh", "sum")]).column("speed_kmh_sum")
     assert distance(kit_week.trip_km, pc.divide(metres, 3_600.0).to_numpy()) < MOST
 
 
 def test_speeds_are_those_of_envirocar(envirocar_week: Week) -> None:
-    real = column(present("envirocar", "envirocar_points.csv"), "speed_obd_kmh")
+    real = column(real_data("envirocar", "envirocar_points.csv"), "speed_obd_kmh")
     assert distance(envirocar_week.column("Vehicle.Speed"), real) < MOST
 
 
 def test_trips_are_as_long_as_those_of_envirocar(envirocar_week: Week) -> None:
-    assert distance(envirocar_week.trip_km, column(present("envirocar", "envirocar_trips.csv"), "length_km")) < MOST
+    assert distance(envirocar_week.trip_km, column(real_data("envirocar", "envirocar_trips.csv"), "length_km")) < MOST
