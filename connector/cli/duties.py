@@ -6,18 +6,40 @@ from pathlib import Path
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
-from connector.client.local import Document
+from connector.client.local import Document, LocalClient
 
 OWED = {"consumer": "we owe", "provider": "owed to us by"}
 
 
-@click.command(name="duties")
+@click.group(name="duties", invoke_without_command=True)
 @channel_options
 @click.option("--overdue", is_flag=True, help="Only those whose deadline is over.")
-def command(config: Path, as_json: bool, overdue: bool) -> None:
-    """Every duty to erase or delete, one a line, with what was out of reach below it."""
+@click.pass_context
+def command(context: click.Context, config: Path, as_json: bool, overdue: bool) -> None:
+    """Every duty to erase or delete, one a line, with what happened and what was out of reach below it."""
+    if context.invoked_subcommand is not None:
+        return
     found = call(config, lambda client: client.duties(overdue=overdue))
     show(found, list(_lines(found)) or ["no overdue duty" if overdue else "no duty yet"], as_json=as_json)
+
+
+@command.command(name="happened")
+@click.argument("duty")
+@click.option("--counterparty", required=True, metavar="ID", help="The other side of the agreement.")
+@channel_options
+def happened(duty: str, counterparty: str, config: Path, as_json: bool) -> None:
+    """Say that the event has happened that a duty to delete waits for: from now on its deadline runs.
+
+    Where we owe it, our data plane deletes now and we attest it; where it is owed to us, it is overdue after the deadline.
+    """
+
+    async def say(client: LocalClient) -> Document:
+        found = [row for row in await client.duties() if (row["id"], row["counterparty"]) == (duty, counterparty)]
+        role = next((row["role"] for row in found if row["stage"] == "waiting"), found[0]["role"] if found else "consumer")
+        return await client.happened(duty, counterparty, role)
+
+    row = call(config, say)
+    show(row, list(_lines([row])), as_json=as_json)
 
 
 def _lines(found: list[Document]) -> Iterator[str]:
@@ -25,6 +47,10 @@ def _lines(found: list[Document]) -> Iterator[str]:
         due = "on its event" if row["dueAt"] is None else f"by {moment(row['dueAt'])}"
         late = ", late" if row["late"] else ""
         yield f"{row['state'] + late:15}  {row['kind']:6}  {OWED[row['role']]} {row['counterparty']}  {due}  {row['id']}"
+        if row["happenedAt"] is not None:
+            yield f"    its event happened: {moment(row['happenedAt'])}"
+        if row["fulfilledAt"] is not None:
+            yield f"    {'attested by us' if row['role'] == 'consumer' else 'attested to us'}: {moment(row['fulfilledAt'])}"
         outcome = row["outcome"] or {"erased": [], "outside": []}
         if outcome["erased"]:
             yield f"    erased in {len(outcome['erased'])} files, {sum(each.get('rows') or 0 for each in outcome['erased'])} rows"

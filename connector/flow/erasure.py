@@ -19,7 +19,7 @@ from msgspec import Meta
 from connector.flow.context import Context, retrying
 from connector.flow.envelope import Letters, ask_once, instant, letter, takes
 from connector.flow.erasing import Value, check_attestation, fulfilled, lines_of, load, outcome
-from connector.flow.owed import CHECK_ALARM, timer_key
+from connector.flow.owed import CHECK_ALARM, OVERDUE_ALARM, timer_key
 from connector.flow.receipts import pause_ms, read
 from connector.flow.seals import ERASURES, TYPES
 from connector.identity.seal import SealRefused, opened
@@ -56,6 +56,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     transfers: Annotated[list[str], Meta(min_length=1, max_length=1000)]
     pseudonyms: Annotated[list[Value], Meta(max_length=10_000)] = []
     references: Annotated[list[Value], Meta(max_length=10_000)] = []
+    trips: Annotated[list[Value], Meta(max_length=10_000)] = []
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -194,6 +195,7 @@ def _command(context: Context, duty: Duty, transfers: list[str], now: int) -> Ou
         "transfers": transfers,
         "pseudonyms": content.get("pseudonyms", []),
         "references": content.get("references", []),
+        "trips": content.get("trips", []),
         "whole": duty.kind == "delete",
     }
     return Outgoing(
@@ -334,7 +336,7 @@ async def _some(context: Context, duty: Duty) -> Process | None:
 
 
 async def happened(context: Context, counterparty: str, role: Literal["consumer", "provider"], duty_id: str) -> Duty:
-    """The event that a duty to delete waits for has happened: it is due now, and the consumer erases.
+    """The event that a duty to delete waits for has happened: it is due now. The consumer erases, the provider expects it.
 
     Raises NotFound, or Conflict for a duty that waits for none.
     """
@@ -346,10 +348,13 @@ async def happened(context: Context, counterparty: str, role: Literal["consumer"
         if duty.state != "waiting":
             raise Conflict("duty-not-waiting", f"this duty is {duty.state} and waits for no event")
         now = context.now_ms()
-        due: Duty = replace(duty, state="pending", due_at=now + context.seals.erasure_ms, updated_at=now)
+        due_at, content = now + context.seals.erasure_ms, orjson.dumps({**orjson.loads(duty.content), "happenedAt": now}).decode()
+        due: Duty = replace(duty, state="pending", due_at=due_at, content=content, updated_at=now)
         letters = Letters([evidence.update_duty(due)])
         if duty.role == Role.CONSUMER.value:
             letters.wake_at(Timer(context.new_id(), CHECK_ALARM, _key(duty), now))
+        else:
+            letters.wake_at(Timer(context.new_id(), OVERDUE_ALARM, _key(duty), due_at + 1))
         await letters.commit(context)
         return due
 

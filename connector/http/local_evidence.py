@@ -97,6 +97,7 @@ def duty_shown(row: Duty, now_ms: int) -> Document:
         "agreement": row.agreement,
         "state": "overdue" if row.overdue(now_ms) else row.state,
         "stage": row.state,
+        "happenedAt": content.get("happenedAt"),
         "dueAt": row.due_at,
         "toldAt": row.told_at,
         "fulfilledAt": row.fulfilled_at,

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-from connector.client.local import once
-from connector.settings import load
 from tests.cli import test_client_commands as commands
 from tests.cli.test_client_commands import ASKED, Two
 
@@ -34,8 +32,8 @@ def test_what_must_be_deleted_is_deleted_and_attested(two: Two, transferred: dic
     (owed,) = two.json("consumer", "duties")
     assert (owed["state"], owed["dueAt"], owed["kind"]) == ("waiting", None, "delete")
     assert "on its event" in two.carnet("provider", "duties").stdout
-    settings = load(two.consumer.config, {})
-    once(settings, lambda client: client.happened(owed["id"], two.provider_id))
+    said = two.carnet("consumer", "duties", "happened", owed["id"], "--counterparty", two.provider_id)
+    assert "its event happened: " in said.stdout
     for _ in range(ASKED):
         (expected,) = two.json("provider", "duties")
         if expected["state"] == "fulfilled":
@@ -46,4 +44,9 @@ def test_what_must_be_deleted_is_deleted_and_attested(two: Two, transferred: dic
     (gone,) = expected["outcome"]["erased"]
     assert (gone["transfer"], gone["file"], expected["outcome"]["outside"]) == (transferred["id"], "gone.csv", [])
     assert len(gone["sha256Before"]) == 64
-    assert "erased in 1 files" in two.carnet("provider", "duties").stdout
+    shown = two.carnet("provider", "duties").stdout
+    assert "erased in 1 files" in shown
+    assert "attested to us: " in shown
+    assert "attested by us: " in two.carnet("consumer", "duties").stdout
+    again = two.carnet("consumer", "duties", "happened", owed["id"], "--counterparty", two.provider_id)
+    assert (again.exit_code, "waits for no event" in again.stderr) == (1, True)

@@ -13,7 +13,7 @@ from connector.flow.owed import OVERDUE_ALARM, deletions
 from connector.flow.seals import TYPES
 from connector.identity import seal
 from connector.identity.signing import new_signing_key
-from connector.protocol.errors import BadMessage, CallerError
+from connector.protocol.errors import BadMessage, CallerError, Conflict
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.store.evidence import Duty, EvidenceStore
@@ -238,6 +238,17 @@ async def test_a_deletion_without_a_moment_waits_for_its_event(street: Street, w
     await erasure.happened(street.consumer.context, PROVIDER, "consumer", waiting.id)
     await settled(street)
     assert (await duty(street.provider)).state == "fulfilled"
+
+
+async def test_a_provider_expects_a_deletion_after_its_event(street: Street, witnesses: Witnesses) -> None:
+    await agreed(street, with_deletion())
+    expected = await duty(street.provider)
+    said = await erasure.happened(street.provider.context, CONSUMER, "provider", expected.id)
+    assert (said.state, orjson.loads(said.content)) == ("pending", {"happenedAt": said.updated_at})
+    (timer,) = [each for each in await street.provider.store.timers_due(street.now + DAY_MS) if each.kind == OVERDUE_ALARM]
+    assert timer.due_at == (said.due_at or 0) + 1
+    with pytest.raises(Conflict):
+        await erasure.happened(street.provider.context, CONSUMER, "provider", expected.id)
 
 
 async def test_a_deletion_that_is_not_attested_is_overdue(street: Street, witnesses: Witnesses) -> None:
