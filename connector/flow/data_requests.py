@@ -14,8 +14,9 @@ import orjson
 from connector.flow.acts import load
 from connector.flow.agreeing import claims_of, reasons_of
 from connector.flow.context import Context
+from connector.flow.ended import CODE, ended
 from connector.flow.standing import SHUT_OUT
-from connector.flow.using import counts
+from connector.flow.using import counts, holding
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind, Message, Role, State
@@ -23,7 +24,7 @@ from connector.store.grounds import transfers_under
 from connector.store.rows import Agreement
 from connector.telemetry import logger
 from policies import dsp
-from policies.decision import Activation, Decision
+from policies.decision import Decision
 from policies.document import evaluate_document
 from policies.errors import PolicyInvalid
 from policies.purposes import narrowed
@@ -31,7 +32,6 @@ from policies.terms.actions import READ
 from policies.terms.metering import COUNT
 from policies.terms.term import Request, Scope, World
 
-HOLDING: Final = (Activation.ACTIVE, Activation.WAITS)
 RUNNING: Final = (State.STARTED, State.RESUMED)
 STOPPING: Final = (Message.SUSPENSION, Message.TERMINATION, Message.REQUEST_THEN_TERMINATION)
 log = logger("using")
@@ -70,10 +70,14 @@ async def decide_request(context: Context, process_id: str, purpose: str | None)
         reasons = reasons_of(decision, process.counterparty, claims)
         log.info("data request refused", transfer=process.id, codes=[reason.code for reason in decision.reasons])
         return Decided(permitted=False, reasons=reasons, purpose=purpose, counterparty=process.counterparty)
-    holding = [index for index, report in enumerate(decision.report.permissions) if report.activation in HOLDING]
+    over = await ended(context, agreement, document, context.now_ms())
+    left = over.left(holding(decision))
+    if not left:
+        log.info("data request refused", transfer=process.id, codes=[CODE])
+        return Decided(permitted=False, reasons=over.why(), purpose=purpose, counterparty=process.counterparty)
     return Decided(
         permitted=True,
-        permissions=tuple(holding),
+        permissions=left,
         purpose=purpose or _agreed_purpose(document),
         agreement=document,
         counterparty=process.counterparty,

@@ -22,6 +22,7 @@ from connector.flow.envelope import Letters, ask_once, instant, letter, takes
 from connector.flow.owed import CHECK_ALARM, OVERDUE_ALARM, timer_key
 from connector.flow.receipts import MAX_TRIES, pause_ms, read
 from connector.flow.seals import ERASURES, TYPES
+from connector.flow.using import TERMS_ALARM
 from connector.identity.seal import SealRefused, opened
 from connector.identity.signers import KeyAway
 from connector.protocol.errors import BadMessage, CallerError
@@ -248,7 +249,12 @@ async def check_attestation(context: Context, timer: Timer, duty: Duty) -> None:
         return
     done = replace(fulfilled(duty, now), thumbprint=thumbprint, outcome=outcome(said.erased, said.outside))
     lines = await lines_of(context, duty, now, "erasure attested", f"{len(said.erased)} files, {len(said.outside)} out of reach")
-    await context.store.commit([evidence.update_duty(done), *lines, writes.delete_timers_of(_key(duty))])
+    letters = Letters()
+    if duty.kind == "delete":
+        # What was deleted as agreed is not delivered once more: transfers that run are looked at again.
+        for transfer in await EvidenceStore(context.store.engine).running_under(duty.agreement, duty.counterparty):
+            letters.wake_at(Timer(context.new_id(), TERMS_ALARM, transfer, now))
+    await letters.commit(context, evidence.update_duty(done), *lines, writes.delete_timers_of(_key(duty)))
     log.info("erasure attested", duty=duty.id, counterparty=duty.counterparty, outside=len(said.outside))
 
 

@@ -1,7 +1,8 @@
 """Use under an agreement: whether a transfer may begin, when one that runs has to be looked at again, and what ends it.
 
-A transfer of ours as provider is looked at at every moment at which a term of its agreement can turn; what does not permit any
-more ends with the reason. A clock term that names no moment (an event) is looked at again and again.
+A transfer of ours as provider is looked at at every moment at which a term of its agreement can turn, and when what was
+delivered has to be deleted; what does not permit any more ends with the reason. A clock term that names no moment (an event) is
+looked at again and again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import orjson
 
 from connector.flow.agreeing import claims_of, reasons_of
 from connector.flow.context import Context, Note, retrying, save
+from connector.flow.ended import CODE, ended, last_moments
 from connector.protocol import process as core
 from connector.protocol.errors import BadMessage
 from connector.protocol.messages import Document
@@ -24,6 +26,7 @@ from connector.store.grounds import transfers_under
 from connector.store.rows import Agreement, Timer
 from connector.telemetry import logger
 from policies import dsp
+from policies.decision import Activation, Decision
 from policies.document import evaluate_document
 from policies.errors import PolicyInvalid
 from policies.model import Constraint, Lit, Policy, Value
@@ -38,6 +41,7 @@ from policies.walk import atoms, conditions, rules, shared
 TERMS_ALARM: Final = "terms"
 LOOK_AGAIN_MS: Final = 3_600_000
 """How often a clock term that names no moment is looked at (ms)."""
+HOLDING: Final = (Activation.ACTIVE, Activation.WAITS)
 _DAY_MS: Final = 86_400_000
 _REASON_CHARS: Final = 2000
 _ENDING: Final = frozenset({Message.TERMINATION, Message.REQUEST_THEN_TERMINATION, Message.OFFER_THEN_TERMINATION})
@@ -58,6 +62,7 @@ def next_turn(agreement: Document, now_ms: int) -> int | None:
         turns.update(turn for moment in found for turn in (moment, moment + 1) if turn > now_ms)
         if not found:
             turns.add(now_ms + LOOK_AGAIN_MS)
+    turns.update(last + 1 for last in last_moments(agreement) if last >= now_ms)
     return min((turn for turn in turns if turn <= LAST_MS), default=None)
 
 
@@ -86,6 +91,11 @@ def _moments(value: Value, made: int | None) -> Iterator[int]:
         yield made + int(days) * _DAY_MS
 
 
+def holding(decision: Decision) -> tuple[int, ...]:
+    """The permissions, by index, that hold as far as can be said now."""
+    return tuple(index for index, report in enumerate(decision.report.permissions) if report.activation in HOLDING)
+
+
 def counts(agreement: Document) -> bool:
     """Whether an agreement says how often it may be used."""
     try:
@@ -107,7 +117,7 @@ async def terms_turned(context: Context, timer: Timer) -> None:
             return
         now = context.now_ms()
         document: Document = orjson.loads(agreement.document)
-        reasons = await _against(context, process, document, now)
+        reasons = await _against(context, process, agreement, document, now)
         if not reasons:
             await _look_again(context, timer, next_turn(document, now))
             return
@@ -126,16 +136,19 @@ async def _agreement(context: Context, process: Process) -> Agreement | None:
     return await context.store.agreement(process.subject, process.counterparty, Role.PROVIDER)
 
 
-async def _against(context: Context, process: Process, agreement: Document, now: int) -> tuple[str, ...]:
+async def _against(context: Context, process: Process, agreement: Agreement, document: Document, now: int) -> tuple[str, ...]:
     """Why a transfer may not go on; nothing if it may."""
     claims = await claims_of(context, process.counterparty)
     request = Request(Scope.ONGOING, READ, process.detail.dataset or "", process.counterparty, claims)
     facts = (
-        {COUNT: await transfers_under(context.store.engine, process.counterparty, process.subject)} if counts(agreement) else {}
+        {COUNT: await transfers_under(context.store.engine, process.counterparty, process.subject)} if counts(document) else {}
     )
     able = await context.able(process.detail.dataset or "")
-    decision = evaluate_document(agreement, request, World(now, facts, able.terms))
-    return () if decision.permitted else reasons_of(decision, process.counterparty, claims)
+    decision = evaluate_document(document, request, World(now, facts, able.terms))
+    if not decision.permitted:
+        return reasons_of(decision, process.counterparty, claims)
+    over = await ended(context, agreement, document, now)
+    return () if over.left(holding(decision)) else over.why()
 
 
 async def _look_again(context: Context, timer: Timer, due_at: int | None) -> None:
@@ -161,6 +174,10 @@ async def permitted_use(context: Context, agreement: Agreement, claims: Mapping[
         reasons = reasons_of(decision, agreement.counterparty, claims)
         log.info("transfer refused", agreement=agreement.id, codes=[reason.code for reason in decision.reasons])
         raise BadMessage("policy-denied", "; ".join(reasons)[:_REASON_CHARS])
+    over = await ended(context, agreement, document, now)
+    if not over.left(holding(decision)):
+        log.info("transfer refused", agreement=agreement.id, codes=[CODE])
+        raise BadMessage(CODE, "; ".join(over.why())[:_REASON_CHARS])
     due_at = next_turn(document, now)
     return (
         Remark("decided", "permitted"),

@@ -230,6 +230,15 @@ class EvidenceStore:
         )
         return [str(row[0]) for row in rows]
 
+    async def running_under(self, agreement: str, counterparty: str, limit: int = 1000) -> list[str]:
+        """Our ids of the transfers under an agreement in which we provide and that are not over."""
+        rows = await self.engine.fetch(
+            "SELECT id FROM process WHERE subject = ? AND kind = 'transfer' AND counterparty = ? AND role = 'provider' "
+            "AND state NOT IN ('COMPLETED', 'TERMINATED') ORDER BY created_at, id LIMIT ?",
+            (agreement, counterparty, limit),
+        )
+        return [str(row[0]) for row in rows]
+
     async def greeted(self, counterparty: str) -> bool:
         """Whether we have greeted a peer of our own accord."""
         return bool(await self.engine.fetch("SELECT 1 FROM greeted WHERE counterparty = ?", (counterparty,)))

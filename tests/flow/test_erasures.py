@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.flow import erasing, erasure, publish
+from connector.flow import begin, erasing, erasure, publish
+from connector.flow.data_requests import decide_request
 from connector.flow.owed import OVERDUE_ALARM, deletions
 from connector.flow.seals import TYPES
 from connector.identity import seal
@@ -16,6 +17,7 @@ from connector.identity.signing import new_signing_key
 from connector.protocol.errors import BadMessage, CallerError, Conflict
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
+from connector.protocol.states import Kind, State
 from connector.store.evidence import Duty, EvidenceStore
 from tests.flow.house import DATASET, OFFER, Fuse, House, Street
 from tests.flow.test_receipts import CONSUMER, PROVIDER, message
@@ -238,6 +240,22 @@ async def test_a_deletion_without_a_moment_waits_for_its_event(street: Street, w
     await erasure.happened(street.consumer.context, PROVIDER, "consumer", waiting.id)
     await settled(street)
     assert (await duty(street.provider)).state == "fulfilled"
+
+
+async def test_what_was_deleted_is_not_delivered_again(street: Street, witnesses: Witnesses) -> None:
+    ours, _ = await agreed(street, with_deletion())
+    Landing(street.consumer)
+    assert (await decide_request(street.provider.context, ours.id, None)).permitted
+    await erasure.happened(street.consumer.context, PROVIDER, "consumer", (await duty(street.consumer)).id)
+    await settled(street)
+    after = await transfer_of(street.provider)
+    assert (after.id, after.state) == (ours.id, State.TERMINATED)
+    await begin.request_transfer(street.consumer.context, agreement_id=ours.subject)
+    await settled(street)
+    refused = (await street.consumer.store.processes(Kind.TRANSFER))[-1]
+    assert refused.detail.refusal is not None
+    assert (refused.state, refused.detail.refusal.code) == (State.TERMINATED, "use-ended")
+    assert "as you have attested" in str(refused.detail.refusal.reason)
 
 
 async def test_a_provider_expects_a_deletion_after_its_event(street: Street, witnesses: Witnesses) -> None:

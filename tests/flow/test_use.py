@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.flow import begin
+from connector.flow.data_requests import decide_request
 from connector.flow.using import LOOK_AGAIN_MS, next_turn
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
@@ -111,6 +112,35 @@ async def test_a_transfer_says_in_its_timeline_how_it_was_decided(street: Street
     assert (await negotiation(street.provider)).state is State.FINALIZED
 
 
+def deleting(*constraints: Document) -> Document:
+    """Terms that permit use, with a duty to delete."""
+    return {"permission": [{"action": "use", "duty": [{"action": "odrl:delete", "constraint": list(constraints)}]}]}
+
+
+async def test_after_the_data_had_to_go_use_has_ended(street: Street) -> None:
+    agreement = await contract(street, deleting(when("odrl:elapsedTime", "lteq", days(1))))
+    ours, _ = await begun(street, agreement)
+    assert ours.state is State.STARTED
+    assert (await decide_request(street.provider.context, ours.id, None)).permitted
+    await fire(street, street.provider, DAY_MS)
+    await fire(street, street.provider, 2)
+    ours, theirs = await transfers(street)
+    assert (ours.state, theirs.state) == (State.TERMINATED, State.TERMINATED)
+    assert theirs.detail.ended is not None
+    assert "had to be deleted by" in str(theirs.detail.ended.reason)
+    _, refused = await _consumers(street, agreement)
+    assert refused.detail.refusal is not None
+    assert refused.detail.refusal.code == "use-ended"
+
+
+async def test_a_permission_without_a_duty_to_delete_can_be_used_on(street: Street) -> None:
+    first = deleting(when("odrl:elapsedTime", "lteq", days(1)))["permission"]
+    ours, _ = await begun(street, await contract(street, {"permission": [*first, {"action": "use"}]}))
+    street.now += DAY_MS + 60_000
+    decided = await decide_request(street.provider.context, ours.id, None)
+    assert (decided.permitted, decided.permissions) == (True, (1,))
+
+
 @pytest.mark.parametrize(
     ("terms", "now", "turn"),
     [
@@ -132,6 +162,9 @@ async def test_a_transfer_says_in_its_timeline_how_it_was_decided(street: Street
             MADE_MS + 7,
         ),
         ({"permission": [{"constraint": []}]}, MADE_MS, None),
+        (deleting(when("odrl:elapsedTime", "lteq", days(2))), MADE_MS, MADE_MS + 2 * DAY_MS + 1),
+        (deleting(when("odrl:elapsedTime", "lteq", days(2))), MADE_MS + 2 * DAY_MS + 1, None),
+        (deleting(), MADE_MS, None),
     ],
 )
 def test_the_next_turn_is_the_first_moment_at_which_a_term_can_turn(terms: Document, now: int, turn: int | None) -> None:
