@@ -177,6 +177,13 @@ async def test_without_the_meter_more_leaves(depot: Depot, drives: Drives, monke
     assert not row.within(left)
 
 
+async def test_vehicles_behind_aggregates_are_not_counted_and_so_nothing_leaves(depot: Depot, drives: Drives) -> None:
+    limit = (Row("vdx:requestsPerVehicleDay", "lteq", "1"), Row("vdx:releaseLevel", "eq", "vdx:L3"))
+    depot.agree(Policy("Agreement", METERED, (Permission(Action(USE), tuple(row.constraint() for row in limit)),)))
+    with pytest.raises(Refusal, match="not-enforceable"):
+        await depot.delivered(of_table(drives.slow), METERED)
+
+
 # --- the decision on each request ------------------------------------------------------------------------------------
 
 

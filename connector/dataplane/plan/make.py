@@ -29,6 +29,7 @@ from policies.purposes import line
 from policies.terms import privacy
 from policies.terms.consent import LEGAL_BASIS
 from policies.terms.duties import OBTAIN_CONSENT
+from policies.terms.metering import REQUESTS_PER_VEHICLE_DAY
 
 __all__ = ["DEFAULT_LEAST", "DEFAULT_LEVEL", "DEFAULT_STEP_S", "FEATURES_MOST_MS", "PlanRefused", "Who", "make"]
 
@@ -94,6 +95,11 @@ def _made(delivery: Delivery, table: Table, ask: Ask, who: Who, now_ms: int, pla
             raise not_enforceable(item.path, f"{item.term} cannot be kept of this table")
     terms = agreed(delivery, places)
     form = _form(terms, table)
+    for item in delivery.meters:
+        if item.term == REQUESTS_PER_VEHICLE_DAY and form == "cells":
+            raise not_enforceable(
+                item.path, "nobody writes down who stands behind an aggregate, so that no vehicle can be counted"
+            )
     return _Making(table, ask, who, now_ms, terms, form, _level(terms, form, table), located).plan()
 
 
