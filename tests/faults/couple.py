@@ -77,6 +77,7 @@ class Party:
         async def there() -> bool:
             if self.control.ended or self.plane.ended:
                 raise AssertionError(f"a process of the {self.name} has ended; see the end of its log")
+            await self.plane_says("/health")
             async with self.owner() as owner:
                 return bool((await owner.status())["dataPlane"])
 

@@ -18,8 +18,8 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -62,6 +62,27 @@ class Program:
     def ended(self) -> bool:
         """Whether it has ended of its own accord."""
         return self._process is not None and self._process.returncode is not None
+
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Stopped, for as long as the block runs: what reaches it waits in its sockets."""
+        if self._process is None:
+            raise AssertionError("it does not run")
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def open_files(self) -> list[str]:
+        """What it has open."""
+        if self._process is None:
+            raise AssertionError("it does not run")
+        found = []
+        for each in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(str(each.readlink()))
+        return found
 
     async def end(self, number: signal.Signals) -> int | None:
         """Send a signal and wait for the end; a process that does not stop when told is killed. Returns its exit code."""

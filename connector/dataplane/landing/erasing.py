@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,7 +18,9 @@ from aiohttp import web
 from connector.dataplane.landing.offload import Offload
 from connector.dataplane.landing.records import Landing, erased, insert_erased, landing_of, note_erased
 from connector.dataplane.messages import Id, decode
-from connector.dataplane.records import Flow, Records
+from connector.dataplane.part import part_path
+from connector.dataplane.problems import Refusal
+from connector.dataplane.records import Flow, Records, update_download
 from connector.dataplane.states import State
 from connector.dataplane.threads import settle
 
@@ -56,11 +59,13 @@ class Eraser:
 
     async def erase(self, order: Order) -> bytes:
         """Erase, and give the report as JSON: ``erased`` has transfer, file, rows, sha256Before and sha256After, ``outside`` has
-        transfer and why."""
+        transfer and why. Raises Refusal 503 while data of one of the transfers are on their way: nothing was erased then."""
         async with self._turn:
             known = await erased(self._records.engine, order.id)
             if known is not None:
                 return known.encode()
+            for transfer in order.transfers:
+                await self._nothing_on_its_way(transfer)
             report: dict[str, list[dict[str, Any]]] = {"erased": [], "outside": []}
             for transfer in order.transfers:
                 flow = await self._records.flow(transfer)
@@ -70,6 +75,23 @@ class Eraser:
             text = msgspec.json.encode(report)
             await self._records.commit([insert_erased(order.id, text.decode(), self._now_ms())])
             return text
+
+    async def _nothing_on_its_way(self, transfer: str) -> None:
+        """What was sent before the order came must not land after it. What runs ends soon, whole or cut by the provider, and is
+        waited for; what was kept of a transfer that does not run is dropped, so that it begins anew. Raises Refusal."""
+        flow, download = await self._records.flow(transfer), await self._records.download(transfer)
+        if flow is None or flow.sink is None or download is None or download.phase not in ("running", "placing"):
+            return
+        if flow.state is State.STARTED:
+            raise Refusal(503, "landing-running", "data of the transfer are landing just now; ask again")
+        if flow.state in (State.COMPLETED, State.TERMINATED):
+            return
+        afresh = replace(download, phase="running", etag=None, total=None, digest=None, bytes=None, sha256=None)
+        await self._records.commit([update_download(afresh, before=download.phase)])
+        file = self._sink_dir / flow.sink
+        await settle(part_path(file).unlink, missing_ok=True)
+        if download.phase == "placing":
+            await settle(file.unlink, missing_ok=True)
 
     async def _transfer(self, order: Order, transfer: str, flow: Flow | None) -> tuple[dict[str, Any] | None, str | None]:
         """What was erased of one transfer, and why what was not."""
