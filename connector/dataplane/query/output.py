@@ -152,7 +152,10 @@ def _text_bits(column: Any, texts: dict[str, int], *, numbers: bool) -> Any:
 
 
 def _coded(column: Any) -> Any:
-    return column if pyarrow.types.is_dictionary(column.type) else column.dictionary_encode()
+    """With a dictionary; that of a file is of a whole row group, and is made anew where it has more than the batch can use."""
+    if not pyarrow.types.is_dictionary(column.type):
+        return column.dictionary_encode()
+    return column if len(column.dictionary) <= len(column) else column.dictionary_decode().dictionary_encode()
 
 
 def _word(word: str, texts: dict[str, int], *, numbers: bool) -> int:
