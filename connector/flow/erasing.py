@@ -2,8 +2,8 @@
 
 Provider: an order of the data plane becomes duties and notices (:func:`ordered`); an attestation is kept, verified, and fulfils
 its duty; what is not fulfilled by its deadline is listed, and told again every day. The consumer's half is ``erasure.py``.
-Pseudonyms and references stand in the notice and in the open duty only: no log, no timeline, and nothing of them once the duty is
-fulfilled.
+Pseudonyms, references and trips stand in the notice and in the open duty only: no log, no timeline, and nothing of them once the
+duty is fulfilled.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ MAX_DELIVERIES: Final = 10_000
 MAX_VALUES: Final = 200_000
 NOTICE_TRANSFERS: Final = 100
 NOTICE_VALUES: Final = 2000
-"""Most transfers and most pseudonyms and references in one notice; an order of more becomes several."""
+"""Most transfers and most names of vehicles in one notice; an order of more becomes several."""
+NAMES: Final = ("pseudonyms", "references", "trips")
+"""By what the rows of vehicles are found. Trips are named where rows have no other name."""
 AGAIN_MS: Final = 86_400_000
 """How often an overdue notice is sent again (ms)."""
 log = logger("erasing")
@@ -52,6 +54,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     transfer: Name
     pseudonyms: list[Value] = []
     references: list[Value] = []
+    trips: list[Value] = []
+
+    @property
+    def values(self) -> dict[str, list[Value]]:
+        """What it was named by, by ``NAMES``."""
+        return {"pseudonyms": self.pseudonyms, "references": self.references, "trips": self.trips}
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -83,8 +91,8 @@ class Attested(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def ordered(context: Context, order: Order) -> list[Duty]:
     """The duties that an order has made, each with its deadline and, where the buyer takes notices, its notice on the way.
 
-    Idempotent by the order's id. None for an order without pseudonyms and references: what was delivered names no vehicle, so
-    that nothing can be found in it. Raises CallerError for transfers that are not the buyer's under that agreement.
+    Idempotent by the order's id. None for an order without pseudonyms, references and trips: what was delivered names no
+    vehicle, so that nothing can be found in it. Raises CallerError for transfers that are not the buyer's under that agreement.
     """
 
     async def attempt() -> list[Duty]:
@@ -92,7 +100,7 @@ async def ordered(context: Context, order: Order) -> list[Duty]:
         peers = await _peers_of(context, order)
         told = await takes(context, order.counterparty, ERASURES)
         letters, made = Letters(), []
-        for content in _notices(context, order, [str(process.peer_pid) for process in peers], now):
+        for content in _notices(context, order, peers, now):
             known = await store.duty(order.counterparty, Role.PROVIDER, content["id"])
             made.append(known or _expect(context, content, peers[0], told=bool(told), letters=letters))
         if not letters.statements:
@@ -109,8 +117,8 @@ async def ordered(context: Context, order: Order) -> list[Duty]:
 
 async def _peers_of(context: Context, order: Order) -> list[Process]:
     """Our transfers that the order names. Raises CallerError."""
-    if sum(len(each.pseudonyms) + len(each.references) for each in order.deliveries) > MAX_VALUES:
-        raise CallerError("erasure-too-large", f"at most {MAX_VALUES} pseudonyms and references in one order")
+    if sum(len(values) for each in order.deliveries for values in each.values.values()) > MAX_VALUES:
+        raise CallerError("erasure-too-large", f"at most {MAX_VALUES} pseudonyms, references and trips in one order")
     found: dict[str, Process] = {}
     for each in order.deliveries:
         process = await context.store.process(each.transfer)
@@ -121,26 +129,39 @@ async def _peers_of(context: Context, order: Order) -> list[Process]:
     return list(found.values())
 
 
-def _notices(context: Context, order: Order, transfers: list[str], now: int) -> Iterator[Document]:
-    """The contents of the notices: the values in portions, each for all transfers, as a pseudonym is the same in all of them."""
-    values = [("pseudonyms", value) for value in sorted({value for each in order.deliveries for value in each.pseudonyms})]
-    values += [("references", value) for value in sorted({value for each in order.deliveries for value in each.references})]
-    portions = [(some, part) for some in _portions(transfers, NOTICE_TRANSFERS) for part in _portions(values, NOTICE_VALUES)]
-    for number, (some, part) in enumerate(portions, 1):
+def _notices(context: Context, order: Order, peers: list[Process], now: int) -> Iterator[Document]:
+    """The contents of the notices."""
+    for number, (transfers, part) in enumerate(_parts(order, {each.id: str(each.peer_pid) for each in peers}), 1):
+        named: dict[str, list[str]] = {"pseudonyms": [], "references": []}
+        for name, value in part:
+            named.setdefault(name, []).append(value)
         yield {
             "type": "ErasureNotice",
             "id": order.id if number == 1 else f"{order.id}#{number}",
             "agreementId": order.agreement_id,
             "provider": context.participant_id,
             "consumer": order.counterparty,
-            "transfers": some,
-            "pseudonyms": [value for name, value in part if name == "pseudonyms"],
-            "references": [value for name, value in part if name == "references"],
+            "transfers": transfers,
+            **named,
             "reason": order.reason,
             **({} if order.ledger is None else {"ledger": order.ledger}),
             "deadline": instant(now + context.seals.erasure_ms),
             "issuedAt": instant(now),
         }
+
+
+def _parts(order: Order, peers: dict[str, str]) -> Iterator[tuple[list[str], list[tuple[str, str]]]]:
+    """Transfers, by the buyer's ids, with names of vehicles: in portions, each name for all transfers that have names of its
+    kind, as a pseudonym is the same in all of them."""
+    alike: dict[tuple[str, ...], list[Delivery]] = {}
+    for each in order.deliveries:
+        alike.setdefault(tuple(name for name in NAMES if each.values[name]), []).append(each)
+    for kinds, deliveries in alike.items():
+        values = [(name, value) for name in kinds for value in sorted({one for each in deliveries for one in each.values[name]})]
+        transfers = list(dict.fromkeys(peers[each.transfer] for each in deliveries))
+        for some in _portions(transfers, NOTICE_TRANSFERS):
+            for part in _portions(values, NOTICE_VALUES):
+                yield some, part
 
 
 def _portions(whole: list[Any], most: int) -> list[list[Any]]:
@@ -261,7 +282,7 @@ async def check_attestation(context: Context, timer: Timer, duty: Duty) -> None:
 def fulfilled(duty: Duty, now: int) -> Duty:
     """The duty when it is fulfilled: of what it was about its digest stays, and how much it was."""
     content = orjson.loads(duty.content)
-    for name in ("pseudonyms", "references"):
+    for name in NAMES:
         if name in content:
             content[name] = len(content[name])
     text = orjson.dumps(content).decode()

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from connector.flow import erasure, statements
 from connector.flow.context import Context
+from connector.flow.erasing import NAMES
 from connector.http.bodies import json_answer, read_body
 from connector.protocol.errors import CallerError
 from connector.protocol.messages import Document
@@ -88,7 +89,7 @@ def receipt_shown(row: Receipt) -> Document:
 def duty_shown(row: Duty, now_ms: int) -> Document:
     """A duty as its owner sees it; ``state`` is ``overdue`` where its deadline is over. Times are ms since the epoch."""
     content = orjson.loads(row.content)
-    values = {name: _number(content.get(name)) for name in ("pseudonyms", "references")}
+    values = {name: _number(content.get(name)) for name in NAMES}
     return {
         "id": row.id,
         "role": row.role,

@@ -25,6 +25,7 @@ from tests.flow.witnesses import Witnesses, fetched, lines, settled, started, tr
 
 PSEUDONYM = "5eed" * 8
 REFERENCE = "policy-0815"
+TRIP = "7e" * 16
 DAY_MS = 86_400_000
 
 
@@ -122,6 +123,38 @@ async def test_many_values_become_several_notices(street: Street, witnesses: Wit
     assert [each.id for each in found] == ["urn:order:1", "urn:order:1#2"]
     assert sorted(value for told in landing.told for value in told["pseudonyms"]) == many
     assert [(await duty(street.provider, number)).state for number in range(2)] == ["fulfilled", "fulfilled"]
+
+
+async def test_trips_are_named_to_the_deliveries_that_have_them_alone(street: Street, witnesses: Witnesses) -> None:
+    """Rows that are linked within a trip only have nothing else to be found by; nothing of them stays either."""
+    first, theirs = await fetched(street, witnesses)
+    landing = Landing(street.consumer)
+    (made,) = await erasing.ordered(
+        street.provider.context, order(first, deliveries=[erasing.Delivery(transfer=first.id, trips=[TRIP])])
+    )
+    assert orjson.loads(made.content)["trips"] == [TRIP]
+    await settled(street)
+    (told,) = landing.told
+    assert (told["transfers"], told["pseudonyms"], told["references"], told["trips"]) == ([theirs.id], [], [], [TRIP])
+    for house in street.houses.values():
+        kept = await duty(house)
+        assert (kept.state, orjson.loads(kept.content)["trips"]) == ("fulfilled", 1)
+        assert TRIP not in str(kept)
+
+
+def test_names_of_one_kind_go_to_the_transfers_of_that_kind() -> None:
+    deliveries = [
+        erasing.Delivery(transfer="a", pseudonyms=["p"]),
+        erasing.Delivery(transfer="b", trips=["t2", "t1"]),
+        erasing.Delivery(transfer="c", pseudonyms=["p", "q"]),
+        erasing.Delivery(transfer="d"),
+    ]
+    whole = erasing.Order(id="urn:o", agreement_id="urn:a", counterparty=CONSUMER, deliveries=deliveries)
+    parts = list(erasing._parts(whole, {name: name.upper() for name in "abcd"}))
+    assert parts == [
+        (["A", "C"], [("pseudonyms", "p"), ("pseudonyms", "q")]),
+        (["B"], [("trips", "t1"), ("trips", "t2")]),
+    ]
 
 
 @pytest.mark.parametrize("wrong", [{"counterparty": "did:web:other"}, {"agreement_id": "urn:other"}])

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +24,13 @@ TRANSFER: Final = "carnet_transfer"
 """The column that tells the rows of one transfer from those of others, in a table."""
 BATCH_ROWS: Final = 65_536
 MEMORY: Final = "200MB"
-_NAMES: Final = ("pseudonym", "reference")
+_NAMES: Final = ("pseudonym", "reference", "trip")
+"""The columns that tell vehicles apart, or their trips."""
 _READERS: Final = {"parquet": "read_parquet(?)", "csv": "read_csv(?, header = true)", "ndjson": "read_json_auto(?)"}
 
 
+Given = Mapping[str, Collection[str]]
+"""What is to be erased: values by the name of their column (``pseudonym``, ``reference``, ``trip``)."""
 UNREADABLE: Final = (OSError, duckdb.Error, pa.ArrowException, ValueError)
 """What a reader raises for a file that it cannot read. The text may quote the data."""
 
@@ -53,6 +56,7 @@ def connect(database: Path | None, scratch: Path) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
         },
     )
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
@@ -83,10 +87,8 @@ def insert(file: Path, form: str, database: Path, table: str, transfer: str) -> 
     return int(count[0][0])
 
 
-def erase_in_table(
-    database: Path, table: str, transfer: str, pseudonyms: Collection[str], references: Collection[str], *, whole: bool
-) -> int:
-    """Delete the rows of a transfer, or those of some vehicles in it. Gives how many there were.
+def erase_in_table(database: Path, table: str, transfer: str, named: Given, *, whole: bool) -> int:
+    """Delete the rows of a transfer, or those of it that have one of the values ``named`` by column. Gives how many there were.
 
     The database is copied without them and replaced, since the engine leaves what it deleted in its file.
     """
@@ -97,7 +99,7 @@ def erase_in_table(
     try:
         with connect(None, database.parent) as connection:
             connection.execute(f"ATTACH '{_quoted(database)}' AS landed")
-            count = _delete(connection, f'landed."{table}"', transfer, {"pseudonym": pseudonyms, "reference": references}, whole)
+            count = _delete(connection, f'landed."{table}"', transfer, named, whole)
             connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh")
             connection.execute("COPY FROM DATABASE landed TO fresh")
         fresh.replace(database)
@@ -106,13 +108,11 @@ def erase_in_table(
     return count
 
 
-def _delete(
-    connection: duckdb.DuckDBPyConnection, table: str, transfer: str, named: dict[str, Collection[str]], whole: bool
-) -> int:
+def _delete(connection: duckdb.DuckDBPyConnection, table: str, transfer: str, named: Given, whole: bool) -> int:
     condition, values = f"{TRANSFER} = ?", list[Any]([transfer])
     if not whole:
         columns = {row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
-        found = [name for name in _NAMES if name in columns and named[name]]
+        found = [name for name in _NAMES if name in columns and named.get(name)]
         if not found:
             raise Unusable("column-gone", "the table has no column that tells vehicles apart any more")
         condition += " AND (" + " OR ".join(f"{name} IN (SELECT unnest(?))" for name in found) + ")"
@@ -127,13 +127,14 @@ def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-def erase_rows(file: Path, form: str, pseudonyms: Collection[str], references: Collection[str]) -> tuple[int, str, str]:
-    """Rewrite a file without the rows of some vehicles: how many there were, and its SHA-256 before and after."""
+def erase_rows(file: Path, form: str, given: Given) -> tuple[int, str, str]:
+    """Rewrite a file without the rows that have one of the values given by column: how many there were, and its SHA-256 before
+    and after."""
     if not file.is_file():
         raise Unusable("landing-gone", "the file is not where it landed")
     before = sha256_of(file)
     part = file.with_name(f"{file.name}.erasing")
-    named = {"pseudonym": frozenset(pseudonyms), "reference": frozenset(references)}
+    named = {name: frozenset(given[name]) for name in _NAMES if given.get(name)}
     erase = _ERASERS.get(form)
     if erase is None:
         raise Unusable("format-unknown", "nobody said in which format the file is, so single rows cannot be erased")
@@ -158,7 +159,7 @@ Named = dict[str, frozenset[str]]
 
 def _keeps(batch: Any, named: Named) -> Any:
     """Which rows of a batch stay. Raises Unusable if it has no column that tells vehicles apart."""
-    found = [name for name in _NAMES if name in batch.schema.names]
+    found = [name for name in named if name in batch.schema.names]
     if not found:
         raise Unusable("column-gone", "the file has no column that tells vehicles apart any more")
     gone = pa.array([False] * batch.num_rows)
@@ -193,7 +194,7 @@ def _csv(file: Path, part: Path, named: Named) -> int:
     with file.open(encoding="utf-8", newline="") as opened, part.open("w", encoding="utf-8", newline="") as written:
         reader, writer = csv.reader(opened), csv.writer(written, lineterminator="\n")
         head = next(reader, [])
-        places = [(head.index(name), named[name]) for name in _NAMES if name in head]
+        places = [(head.index(name), values) for name, values in named.items() if name in head]
         if not places:
             raise Unusable("column-gone", "the file has no column that tells vehicles apart any more")
         writer.writerow(head)
@@ -212,7 +213,7 @@ def _ndjson(file: Path, part: Path, named: Named) -> int:
             row = json.loads(line)
             if not row.keys() & named.keys():
                 raise Unusable("column-gone", "the file has no column that tells vehicles apart any more")
-            if any(row.get(name) in named[name] for name in _NAMES):
+            if any(row.get(name) in values for name, values in named.items()):
                 gone += 1
             else:
                 written.write(line)

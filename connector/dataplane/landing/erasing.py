@@ -25,17 +25,19 @@ from connector.dataplane.states import State
 from connector.dataplane.threads import settle
 
 MOST: Final = 100_000
-"""Most transfers, pseudonyms or references of one order."""
+"""Most transfers, pseudonyms, references or trips of one order."""
 _Names = Annotated[tuple[Annotated[str, msgspec.Meta(max_length=512)], ...], msgspec.Meta(max_length=MOST)]
 
 
 class Order(msgspec.Struct, frozen=True):
-    """Erase what has landed of these transfers (``whole``), or the rows of these vehicles in them."""
+    """Erase what has landed of these transfers (``whole``), or the rows of these vehicles in them. ``trips`` names their trips,
+    where rows have no other name."""
 
     id: Id
     transfers: _Names
     pseudonyms: _Names = ()
     references: _Names = ()
+    trips: _Names = ()
     whole: bool = False
 
 
@@ -93,6 +95,23 @@ class Eraser:
         if download.phase == "placing":
             await settle(file.unlink, missing_ok=True)
 
+    async def _nothing_on_its_way(self, transfer: str) -> None:
+        """What was sent before the order came must not land after it. What runs ends soon, whole or cut by the provider, and is
+        waited for; what was kept of a transfer that does not run is dropped, so that it begins anew. Raises Refusal."""
+        flow, download = await self._records.flow(transfer), await self._records.download(transfer)
+        if flow is None or flow.sink is None or download is None or download.phase not in ("running", "placing"):
+            return
+        if flow.state is State.STARTED:
+            raise Refusal(503, "landing-running", "data of the transfer are landing just now; ask again")
+        if flow.state in (State.COMPLETED, State.TERMINATED):
+            return
+        afresh = replace(download, phase="running", etag=None, total=None, digest=None, bytes=None, sha256=None)
+        await self._records.commit([update_download(afresh, before=download.phase)])
+        file = self._sink_dir / flow.sink
+        await settle(part_path(file).unlink, missing_ok=True)
+        if download.phase == "placing":
+            await settle(file.unlink, missing_ok=True)
+
     async def _transfer(self, order: Order, transfer: str, flow: Flow | None) -> tuple[dict[str, Any] | None, str | None]:
         """What was erased of one transfer, and why what was not."""
         if flow is None or flow.sink is None:
@@ -132,4 +151,5 @@ class Eraser:
 
 
 def _named(order: Order) -> dict[str, Any]:
-    return {"pseudonyms": list(order.pseudonyms), "references": list(order.references), "whole": order.whole}
+    named = {"pseudonym": list(order.pseudonyms), "reference": list(order.references), "trip": list(order.trips)}
+    return {"named": named, "whole": order.whole}

@@ -30,12 +30,12 @@ def _insert(work: Work) -> Work:
 
 
 def _erase(work: Work) -> Work:
-    pseudonyms, references = work["pseudonyms"], work["references"]
+    named = work["named"]
     if work.get("database"):
         database = Path(work["database"])
-        rows = disk.erase_in_table(database, work["table"], work["transfer"], pseudonyms, references, whole=work["whole"])
+        rows = disk.erase_in_table(database, work["table"], work["transfer"], named, whole=work["whole"])
         return {"rows": rows}
-    rows, before, after = disk.erase_rows(Path(work["file"]), work["format"], pseudonyms, references)
+    rows, before, after = disk.erase_rows(Path(work["file"]), work["format"], named)
     return {"rows": rows, "before": before, "after": after}
 
 
