@@ -105,18 +105,19 @@ async def test_vehicles_that_used_up_their_requests_of_the_day_are_left_out(shop
     assert (readings["all"]["calls"], readings["all"]["vehicles"]) == (2, 3)
 
 
-async def test_who_cannot_be_counted_is_in_no_delivery_that_counts(shop: Shop) -> None:
-    """Without consents, on another basis on record, only vehicles that the ledger has a number for are counted."""
+async def test_vehicles_that_cannot_be_counted_are_not_delivered_by_a_count(shop: Shop) -> None:
+    """On another basis on record rows leave without consents, and vehicles have no number to be counted by."""
     basis = [when(f"{VDX}legalBasis", "isAnyOf", ["https://w3id.org/dpv#Contract"]), *ROWS]
+    counted = [*basis, when(f"{VDX}requestsPerVehicleDay", "lteq", "1")]
     await shop.publish(drives(3), bases=["https://w3id.org/dpv#Contract"])
-    await shop.consent(0, recipient="did:web:somebody.example")
+    offered = agreement(counted) | {"@type": "Offer"}
+    released = await shop.plane.done("POST", "/carnet/releases", {"datasetId": "ds", "policies": [offered]})
+    ((problem,),) = [each["problems"] for each in released["releases"]]
+    assert (problem["code"], "leave without consents" in problem["sentence"]) == ("not-enforceable", True)
     await shop.begin("f1", decision=decided(basis, name="urn:agreement:all"))
     assert len({row["pseudonym"] for row in (await shop.fetch("f1")).rows}) == 3
-    counted = decided([*basis, when(f"{VDX}requestsPerVehicleDay", "lteq", "1")], name="urn:agreement:counted")
-    for flow in ("f2", "f3"):
-        await shop.begin(flow, decision=counted)
-    assert len({row["pseudonym"] for row in (await shop.fetch("f2")).rows}) == 1
-    assert (await shop.fetch("f3")).status == 429
+    await shop.begin("f2", decision=decided(counted, name="urn:agreement:counted"))
+    assert (await shop.fetch("f2")).code == "not-enforceable"
 
 
 async def test_two_first_requests_for_the_same_vehicles_do_not_both_get_them(shop: Shop) -> None:

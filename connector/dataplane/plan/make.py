@@ -95,12 +95,23 @@ def _made(delivery: Delivery, table: Table, ask: Ask, who: Who, now_ms: int, pla
             raise not_enforceable(item.path, f"{item.term} cannot be kept of this table")
     terms = agreed(delivery, places)
     form = _form(terms, table)
+    plan = _Making(table, ask, who, now_ms, terms, form, _level(terms, form, table), located).plan()
+    _check_counted(delivery, plan)
+    return plan
+
+
+def _check_counted(delivery: Delivery, plan: Plan) -> None:
+    """Whether the vehicles of a delivery can be counted where the terms count them: all of them, or it would leave without a
+    limit what nobody counts."""
     for item in delivery.meters:
-        if item.term == REQUESTS_PER_VEHICLE_DAY and form == "cells":
-            raise not_enforceable(
-                item.path, "nobody writes down who stands behind an aggregate, so that no vehicle can be counted"
-            )
-    return _Making(table, ask, who, now_ms, terms, form, _level(terms, form, table), located).plan()
+        if item.term != REQUESTS_PER_VEHICLE_DAY:
+            continue
+        if plan.form == "cells":
+            said = "nobody writes down who stands behind an aggregate, so that no vehicle can be counted"
+            raise not_enforceable(item.path, said)
+        if plan.consent is None and not plan.enrolled:
+            said = "vehicles are counted by their number in the ledger of consents, and these rows leave without consents"
+            raise not_enforceable(item.path, said)
 
 
 def _form(terms: Agreed, table: Table) -> Form:

@@ -173,6 +173,11 @@ NOT_KEPT: Final[list[tuple[str, tuple[Constraint, ...], dict[str, Any]]]] = [
     ("not-enforceable", (ROUND,), {"table": BLIND}),
     ("not-enforceable", (ROUND, term("tripEndCut", "gteq", 500)), {"table": mapped(TABLE, trip=None)}),
     ("not-enforceable", (L3, term("requestsPerVehicleDay", "lteq", 1)), {}),
+    (
+        "not-enforceable",
+        (ROUND, term("legalBasis", "eq", "dpv:Contract"), term("requestsPerVehicleDay", "lteq", 1)),
+        {"table": msgspec.structs.replace(TABLE, bases=(f"{DPV}Contract",))},
+    ),
     ("trips-missing", (ROUND, term("releaseLevel", "eq", "vdx:L2")), {"table": mapped(TABLE, trip=None)}),
     ("positions-missing", (L3,), {"table": BLIND}),
     ("column-unknown", (term("columns", "eq", "Vehicle.Mood"),), {}),
