@@ -84,8 +84,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     ``rows_digest`` does not depend on the order of rows. ``suppressed``: cells with too few vehicles. ``vehicles``: distinct
     ones in it (of cells: behind it). The file ``index`` of the job holds their ordinals as ascending unsigned 32-bit integers,
-    little-endian. ``covers`` are the first second and the one past the last of the whole steps that these cells cover.
-    ``columns`` are the columns that left, in order.
+    little-endian. ``covers`` are the first second and the one past the last of the whole steps that these cells cover, or of the
+    rows that were read. ``columns`` are the columns that left, in order.
     """
 
     rows: int

@@ -110,7 +110,9 @@ def _personal(backend: Any, job: Job, wanted: Any) -> Made:
     seen: set[Any] = set()
     rows, digest = output.digest(backend.con, job.output, job.plan.format, seen, key)
     vehicles = _index(backend, job, seen, key)
-    return _made(job, names, rows, digest, vehicles)
+    span = "SELECT min(first_s), max(last_s) FROM carnet_ends"
+    covers = _covers(job, rows_of(backend, span)[0], 1) if job.plan.form == "rows" else None
+    return _made(job, names, rows, digest, vehicles, covers=covers)
 
 
 def _index(backend: Any, job: Job, seen: set[Any], key: str | None) -> int:
@@ -150,11 +152,21 @@ def _cells(backend: Any, job: Job, parts: Any) -> Made:
     enough = kept.filter(kept.vehicles.notnull())
     behind = stored.semi_join(enough, list(cells.KEYS)).vehicle.nunique()
     ((vehicles,),) = rows_of(backend, sql_of(behind.as_table()))
-    made = _made(job, names, rows, digest, int(vehicles), suppressed=int(suppressed))
-    return made
+    (span,) = rows_of(backend, sql_of(stored.aggregate(first=stored.step.min(), last=stored.step.max())))
+    covers = _covers(job, span, plan.step_s or 1)
+    return _made(job, names, rows, digest, int(vehicles), suppressed=int(suppressed), covers=covers)
 
 
-def _made(job: Job, names: tuple[str, ...], rows: int, digest: str, vehicles: int, *, suppressed: int = 0) -> Made:
+def _made(
+    job: Job,
+    names: tuple[str, ...],
+    rows: int,
+    digest: str,
+    vehicles: int,
+    *,
+    suppressed: int = 0,
+    covers: tuple[int, int] | None = None,
+) -> Made:
     is_cells = job.plan.form == "cells"
     used = resource.getrusage(resource.RUSAGE_SELF)
     return Made(
@@ -166,18 +178,21 @@ def _made(job: Job, names: tuple[str, ...], rows: int, digest: str, vehicles: in
         columns=names,
         cells=rows if is_cells else 0,
         suppressed=suppressed,
-        covers=_covers(job) if is_cells else None,
+        covers=covers,
         input_rows=job.table.rows,
         cpu_s=round(used.ru_utime + used.ru_stime, 3),
         peak_bytes=used.ru_maxrss * KIB,
     )
 
 
-def _covers(job: Job) -> tuple[int, int] | None:
-    """The whole steps of the plan's period; where it has no end, of what the table has."""
-    plan, table, step = job.plan, job.table, job.plan.step_s or 1
-    after = plan.after_s if plan.after_s is not None else table.first_s
-    before = plan.before_s if plan.before_s is not None else None if table.last_s is None else table.last_s + 1
+def _covers(job: Job, span: tuple[Any, ...], step: int) -> tuple[int, int] | None:
+    """The whole steps of the plan's period; where it has no end, of what the table had and, if it has grown since it was looked
+    at, of what was read: ``span``, its first and last second (or step)."""
+    plan, table = job.plan, job.table
+    firsts = [second for second in (table.first_s, span[0]) if second is not None]
+    lasts = [second for second in (table.last_s, span[1]) if second is not None]
+    after = plan.after_s if plan.after_s is not None else min(firsts, default=None)
+    before = plan.before_s if plan.before_s is not None else max(lasts) + 1 if lasts else None
     if after is None or before is None:
         return None
     return after // step * step, -(-before // step) * step
