@@ -35,10 +35,11 @@ _REASONS: Final = {
 
 
 def freezes(plan: Plan) -> Kind | None:
-    """Under which rule a plan falls: cells, or rows that say where a vehicle was. None: neither."""
+    """Under which rule a plan falls: cells, or rows that say where a vehicle was, if only by the area that they were asked for.
+    None: neither."""
     if plan.form == "cells":
         return "cells"
-    return "rows" if plan.form == "rows" and {LATITUDE, LONGITUDE} & set(plan.columns) else None
+    return "rows" if plan.form == "rows" and (plan.areas or {LATITUDE, LONGITUDE} & set(plan.columns)) else None
 
 
 def check(plan: Plan, held: Sequence[Held], flow_id: str) -> None:
@@ -74,6 +75,8 @@ def covered(plan: Plan, table: Table, made: Made, flow_id: str, generation: int,
             return None
         after, before = made.covers
         return Held(flow_id, generation, "cells", plan.grid, after, before, plan.areas, keep_file)
-    after = plan.after_s if plan.after_s is not None else (FIRST_S if table.first_s is None else table.first_s)
-    before = plan.before_s if plan.before_s is not None else (LAST_S if table.last_s is None else table.last_s + 1)
+    # The table may have grown since it was looked at: what was read counts.
+    first, last = made.covers or (table.first_s, None if table.last_s is None else table.last_s + 1)
+    after = plan.after_s if plan.after_s is not None else (FIRST_S if first is None else first)
+    before = plan.before_s if plan.before_s is not None else (LAST_S if last is None else last)
     return Held(flow_id, generation, "rows", plan.grid, after, before, plan.areas, None) if after < before else None

@@ -174,16 +174,19 @@ def as_cells(rows: list[Row], agreed: Agreed, people: People) -> list[Row]:
                 continue
             if path == SPEED and agreed.bands:
                 for name in ("<50", "50-90", "90-130", ">130"):
-                    out[f"share {name}"] = mean_of_means([[share(row[SPEED], name) for row in own] for own in vehicles.values()])
+                    out[f"share {name}"] = mean_of_means(
+                        [[share(row[SPEED], name) for row in own] for own in vehicles.values()], agreed.least
+                    )
             else:
-                out[path] = mean_of_means([[row[path] for row in own] for own in vehicles.values()])
+                out[path] = mean_of_means([[row[path] for row in own] for own in vehicles.values()], agreed.least)
         made.append(out)
     return made
 
 
-def mean_of_means(vehicles: list[list[float | None]]) -> float | None:
-    """Every vehicle counts once."""
-    return mean([mean(own) for own in vehicles])
+def mean_of_means(vehicles: list[list[float | None]], least: int) -> float | None:
+    """Every vehicle counts once, and too few of them have no mean."""
+    own_means = [mean(own) for own in vehicles]
+    return mean(own_means) if sum(value is not None for value in own_means) >= least else None
 
 
 def mean(values: list[float | None]) -> float | None:

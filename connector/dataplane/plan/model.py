@@ -20,9 +20,9 @@ other way for a row to leave. The steps, in this order:
      its cell; ``bands`` makes speed one of ``BANDS``.
    - ``cells`` (L3): a row for each cell and step of time with at least ``least`` distinct vehicles: the cell, its centre, the
      time, the number of vehicles, and for each column the mean over vehicles of each vehicle's own mean, so that every vehicle
-     counts once. ``bands``: shares of the time in each band in place of a mean of speed. Cells and steps are whole or absent, so
-     that no two requests cut one in two: ``after_s`` and ``before_s`` are multiples of the step, and of areas a cell's centre is
-     judged.
+     counts once; null where fewer than ``least`` vehicles measured it. ``bands``: shares of the time in each band in place of a
+     mean of speed. Cells and steps are whole or absent, so that no two requests cut one in two: ``after_s`` and ``before_s`` are
+     multiples of the step, and of areas a cell's centre is judged.
    - ``features``: a row for each vehicle and month of the local clock: see ``query/features.py``. ``score``: distance and score.
 
 A cell of level n is square and its edge is at least that of a hexagon of H3's level n: see ``EDGES_M``. Cells are made with

@@ -104,9 +104,14 @@ def _covered(found: Any, earlier: Released, level: int) -> Any:
 
 
 def counted(parts: Any, plan: Plan, table: Table) -> Any:
-    """Second stage: a row for each cell and step; without figures where there are too few vehicles."""
+    """Second stage: a row for each cell and step; without figures where there are too few vehicles.
+
+    A figure needs as many as a cell: where only one vehicle of a cell measured something, the mean would be just that.
+    """
     names = averaged(plan, table)
-    means = {name: parts[name].mean().round(DIGITS) for name in names}
+    means = {
+        name: (parts[name].count() >= plan.least).ifelse(parts[name].mean().round(DIGITS), ibis.null("float64")) for name in names
+    }
     found = parts.group_by(list(KEYS)).aggregate(vehicles=parts.vehicle.nunique(), **means)
     enough = found.vehicles >= plan.least
     return found.select(
