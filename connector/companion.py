@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,11 +46,22 @@ def write_config(settings: Settings, control_url: str) -> Path:
         "egress_https_only": True,
         "behind_proxy": data.behind_proxy,
     }
+    if settings.control_database is None:
+        values["database_url_file"] = str(_write_url(settings))
     files = {"tls_certificate": data.tls_certificate, "tls_key": data.tls_key, "ca_file": settings.client.ca_file}
     values |= {name: str(path) for name, path in files.items() if path is not None}
     path = settings.data_dir / "data-plane.toml"
     bounds = f"[bounds]\ntoken_life_s = {data.token_life_s}\n"
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()) + bounds)
+    return path
+
+
+def _write_url(settings: Settings) -> Path:
+    """The address of the database that replicas share, which may have a password in it: in a file that only we may read."""
+    path = settings.data_dir / "data-plane.url"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as opened:
+        os.fchmod(opened.fileno(), 0o600)
+        opened.write(settings.store.url)
     return path
 
 

@@ -23,6 +23,7 @@ from connector.dataplane.problems import Refusal
 from connector.dataplane.query.job import Failed, Job, Limits, Made, Population
 from connector.dataplane.query.workers import Busy
 from connector.dataplane.readings import Readings, while_started
+from connector.dataplane.replicas import Alone, Replicas
 from connector.dataplane.seams import Clock, Ledger, Workers
 from connector.dataplane.settings import DataPlaneBounds
 from connector.dataplane.spool import Places, Spool
@@ -60,7 +61,9 @@ class Artifacts:
         spool: Spool,
         bounds: DataPlaneBounds,
         now_ms: Clock,
+        replicas: Replicas | None = None,
     ) -> None:
+        self._replicas: Replicas = replicas or Alone()
         self._deliveries = deliveries
         self._readings = readings
         self._workers = workers
@@ -73,6 +76,9 @@ class Artifacts:
 
     async def recover(self) -> None:
         """After a restart: what was unfinished is made anew when it is asked for, and what nobody knows is deleted."""
+        if await self._replicas.others():
+            # They are making what is unfinished, and their files are not left over.
+            return
         for artifact in await self._deliveries.artifacts("state = 'making'"):
             await self._deliveries.commit([sql.stale_artifact(artifact.flow_id, artifact.generation)])
         known = await self._deliveries.kept_files()
@@ -130,6 +136,8 @@ class Artifacts:
         flow_id = order.asked.flow_id
         async with self._lock(flow_id):
             artifact = await self._current(order)
+            if artifact is not None and artifact.state == "making" and flow_id not in self._tasks:
+                artifact = await self._orphaned(order, artifact)
             if flow_id not in self._tasks and (artifact is None or artifact.state in ("stale", "failed")):
                 await self._begin(order)
         task = self._tasks.get(flow_id)
@@ -142,6 +150,14 @@ class Artifacts:
             raise _failure(artifact)
         retry_s = self._bounds.artifact_retry_s
         raise Refusal(202, "making", "the file is being made; ask again", retry_s=retry_s, more={"rows": order.table.rows})
+
+    async def _orphaned(self, order: Order, artifact: Artifact) -> Artifact | None:
+        """An artifact that is made elsewhere, or the same as stale, where who made it has gone."""
+        maker = await self._deliveries.maker(artifact.flow_id, artifact.generation)
+        if maker != self._replicas.id and maker in await self._replicas.others():
+            return artifact
+        await self._deliveries.commit([sql.stale_artifact(artifact.flow_id, artifact.generation)])
+        return await self._current(order)
 
     async def _current(self, order: Order) -> Artifact | None:
         """The last artifact, if it is of this plan and these files."""
@@ -169,6 +185,7 @@ class Artifacts:
             sql.stale_artifact(flow_id, fresh.generation),
             sql.next_generation(flow_id, fresh.generation),
             sql.insert_artifact(artifact),
+            sql.made_by(artifact, self._replicas.id),
         ]
         try:
             await self._deliveries.commit(writes)

@@ -22,7 +22,7 @@ from connector.dataplane.messages import StatusMessage
 from connector.dataplane.records import Callback, Flow, Records
 from connector.dataplane.settings import DataPlaneSettings
 from connector.http.client import EgressRefused, GuardedClient, PeerUnreachable
-from connector.store.engine import Statement
+from connector.store.engine import LostRace, Statement
 
 log = logging.getLogger("carnet.dataplane")
 
@@ -83,7 +83,9 @@ class Notifier:
 
     async def _deliver(self, callback: Callback) -> None:
         if await self._accepted(callback):
-            await self._records.commit([rec.delete_callback(callback.id)])
+            # Another process on this database may have sent it, too: the control plane knows it by its id.
+            with suppress(LostRace):
+                await self._records.commit([rec.delete_callback(callback.id)])
             return
         bounds = self._settings.bounds
         attempts = callback.attempts + 1
@@ -91,7 +93,8 @@ class Notifier:
         if attempts >= bounds.callback_attempts:
             log.error("control plane never accepted %s of flow %s", callback.event, callback.flow_id)
             due_at = None
-        await self._records.commit([rec.retry_callback(callback.id, attempts, due_at)])
+        with suppress(LostRace):
+            await self._records.commit([rec.retry_callback(callback.id, attempts, due_at)])
 
     async def _accepted(self, callback: Callback) -> bool:
         base = (await self._records.control_plane() or self._settings.control_url).rstrip("/")

@@ -139,6 +139,11 @@ class Deliveries:
         )
         return [_artifact(row) for row in rows]
 
+    async def maker(self, flow_id: str, generation: int) -> str | None:
+        """Which process makes an artifact."""
+        rows = await self._all("SELECT worker FROM artifact WHERE flow_id = ? AND generation = ?", flow_id, generation)
+        return None if not rows or rows[0][0] is None else str(rows[0][0])
+
     async def coverage(self, buyer: str, table_id: str) -> int:
         """The version of what a buyer has of a table; 0 before anything."""
         rows = await self._all("SELECT version FROM holding WHERE buyer = ? AND table_id = ?", buyer, table_id)
@@ -147,7 +152,7 @@ class Deliveries:
     async def held(self, buyer: str, table_id: str) -> list[Held]:
         """What a buyer has of a table, in the order in which it left."""
         rows = await self._all(
-            f"SELECT {_HELD} FROM released WHERE buyer = ? AND table_id = ? ORDER BY rowid",  # noqa: S608 - constant columns
+            f"SELECT {_HELD} FROM released WHERE buyer = ? AND table_id = ? ORDER BY place",  # noqa: S608 - constant columns
             buyer,
             table_id,
             limit=MAX_RELEASED,
@@ -252,6 +257,13 @@ def next_generation(flow_id: str, before: int) -> Statement:
     return Statement("UPDATE delivery SET generation = ? WHERE flow_id = ? AND generation = ?", (before + 1, flow_id, before))
 
 
+def made_by(artifact: Artifact, worker: str | None) -> Statement:
+    """Which process makes it; None: the only one."""
+    return Statement(
+        "UPDATE artifact SET worker = ? WHERE flow_id = ? AND generation = ?", (worker, artifact.flow_id, artifact.generation)
+    )
+
+
 def insert_artifact(artifact: Artifact) -> Statement:
     return Statement(
         "INSERT INTO artifact (flow_id, generation, state, plan, plan_digest, table_id, snapshot, first_s, last_s, ledger,"
@@ -336,7 +348,8 @@ def drop_artifact(flow_id: str, generation: int) -> Statement:
 
 def insert_released(buyer: str, table_id: str, held: Held) -> Statement:
     return Statement(
-        f"INSERT INTO released (buyer, table_id, {_HELD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constant columns
+        f"INSERT INTO released (buyer, table_id, {_HELD}, place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"  # noqa: S608 - constant columns
+        " (SELECT coalesce(max(place), 0) + 1 FROM released))",
         (
             buyer,
             table_id,
@@ -365,7 +378,8 @@ def next_coverage(buyer: str, table_id: str, before: int) -> Statement:
 def hold_against(number: int) -> Statement:
     return Statement(
         "INSERT INTO held_against (one, number) VALUES (1, ?)"
-        " ON CONFLICT (one) DO UPDATE SET number = MAX(held_against.number, excluded.number)",
+        " ON CONFLICT (one) DO UPDATE SET number ="
+        " CASE WHEN held_against.number > excluded.number THEN held_against.number ELSE excluded.number END",
         (number,),
     )
 

@@ -27,6 +27,7 @@ from connector.dataplane.messages import DataAddress
 from connector.dataplane.part import Part, part_path, place
 from connector.dataplane.records import Download, Flow, Records
 from connector.dataplane.renewing import NotRenewed, Renewer
+from connector.dataplane.replicas import Alone, Replicas
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.states import Operation, State, next_state
 from connector.dataplane.threads import settle
@@ -78,7 +79,9 @@ class Downloader:
         settings: DataPlaneSettings,
         now_ms: Callable[[], int],
         renewer: Renewer,
+        replicas: Replicas | None = None,
     ) -> None:
+        self._replicas: Replicas = replicas or Alone()
         self._records = records
         self._client = client
         self._renewer = renewer
@@ -106,10 +109,26 @@ class Downloader:
     async def stop(self, flow_id: str, *, discard: bool) -> None:
         """Stop; afterwards nothing more is written. ``discard`` removes the part."""
         await self._cancel(flow_id)
+        await self._replicas.release(flow_id)
+        await self._replicas.revoke(flow_id)
         flow = await self._records.flow(flow_id)
         if discard and flow is not None and flow.sink is not None:
             await settle(part_path(self.final_path(flow.sink)).unlink, missing_ok=True)
             await self._records.commit([rec.drop_download(flow_id)])
+
+    async def cut(self, flow_id: str) -> None:
+        """Another process has stopped the flow: nothing is written here any more, and somebody else may go on with it."""
+        await self._cancel(flow_id)
+        await self._replicas.release(flow_id)
+        flow = await self._records.flow(flow_id)
+        if flow is not None and flow.sink is not None and flow.state is State.TERMINATED:
+            await settle(part_path(self.final_path(flow.sink)).unlink, missing_ok=True)
+
+    async def take_over(self) -> None:
+        """Begin what nobody runs any more, its process being dead."""
+        for flow_id in await self._records.unfinished():
+            if flow_id not in self._tasks:
+                await self.begin(flow_id)
 
     async def resume_all(self) -> None:
         """After a restart: what was running runs again, what was terminated is cleared away."""
@@ -132,7 +151,8 @@ class Downloader:
     async def _supervised(self, flow_id: str) -> None:
         try:
             async with self._slots:
-                await self._run(flow_id)
+                if await self._replicas.claim(flow_id):
+                    await self._run(flow_id)
         except _Failed as failure:
             await self._fail(flow_id, str(failure))
         except StoreUnavailable:

@@ -24,11 +24,11 @@ from connector.dataplane.deliveries import Deliveries
 from connector.dataplane.desk import Desk
 from connector.dataplane.facts import Facts
 from connector.dataplane.plan.places import Places
-from connector.dataplane.public import StreamTable
 from connector.dataplane.publishing import Publishing
 from connector.dataplane.query.workers import Workers
 from connector.dataplane.readings import Readings
 from connector.dataplane.records import Records
+from connector.dataplane.replicas import Cutting, Replicas
 from connector.dataplane.reserving import Reserving
 from connector.dataplane.seams import Clock
 from connector.dataplane.settings import DataPlaneSettings
@@ -64,7 +64,8 @@ class Governed:
         records: Records,
         decider: Decider,
         notifier: Notifier,
-        streams: StreamTable,
+        streams: Cutting,
+        replicas: Replicas,
         settings: DataPlaneSettings,
         now_ms: Clock,
     ) -> Governed:
@@ -78,7 +79,7 @@ class Governed:
         stack.push_async_callback(workers.close)
         spool = Spool(settings.spool_dir)
         await settle(spool.prepare)
-        artifacts = Artifacts(deliveries, readings, workers, ledger, spool, bounds, now_ms)
+        artifacts = Artifacts(deliveries, readings, workers, ledger, spool, bounds, now_ms, replicas)
         await artifacts.recover()
         stack.push_async_callback(artifacts.close)
         withdrawals = Withdrawals(deliveries, ledger, streams, notifier, now_ms)

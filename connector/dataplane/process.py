@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,13 +30,17 @@ from connector.dataplane.landing.erasing import Eraser
 from connector.dataplane.public import PublicData, StreamTable
 from connector.dataplane.records import Records
 from connector.dataplane.renewing import Renewer
+from connector.dataplane.replicas import Alone, Everywhere, Replicas
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.signaling import Signaling
 from connector.dataplane.tokens import Tokens
 from connector.http.client import EgressPolicy, GuardedClient, parse_target
 from connector.http.tls import client_context, server_context
-from connector.store.migrate import migrate
+from connector.store.migrate import Migratable, migrate
 from connector.store.sqlite import SqliteEngine
+
+if TYPE_CHECKING:
+    from connector.dataplane.leases import Shared
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SHUTDOWN_S = 2.0
@@ -55,24 +60,26 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
     await asyncio.to_thread(_prepare_disk, settings)
     trust, tls = await asyncio.to_thread(_tls, settings)
     async with AsyncExitStack() as stack:
-        engine = await SqliteEngine.open(settings.database)
-        stack.push_async_callback(engine.close)
-        await migrate(engine, MIGRATIONS, now_ms())
+        engine, replicas, shared = await _database(stack, settings)
         records = Records(engine)
         client = await stack.enter_async_context(GuardedClient(_egress(settings), tls=trust))
         notifier = Notifier(records, client, settings, now_ms)
         asserter = Asserter(records, client, settings)
         renewer = Renewer(records, client, asserter, settings.bounds.renewal_timeout_s, now_ms)
-        downloads = Downloader(records, client, notifier, settings, now_ms, renewer)
+        downloads = Downloader(records, client, notifier, settings, now_ms, renewer, replicas)
         stack.push_async_callback(downloads.close)
         streams = StreamTable(settings.bounds.max_streams)
-        house = await Governed.open(stack, records, Decider(records, client, settings), notifier, streams, settings, now_ms)
-        flows = Flows(records, streams, house.artifacts, downloads, now_ms, settings.bounds.token_life_s)
+        everywhere = Everywhere(streams, replicas)
+        decider = Decider(records, client, settings)
+        house = await Governed.open(stack, records, decider, notifier, everywhere, replicas, settings, now_ms)
+        flows = Flows(records, everywhere, house.artifacts, downloads, now_ms, settings.bounds.token_life_s)
         tokens = Tokens(records, asserter, settings.bounds.token_life_s, now_ms)
-        public = PublicData(records, streams, settings.bounds, house.desk, house.on_changed, tokens)
+        public = PublicData(records, streams, settings.bounds, house.desk, house.on_changed, tokens, replicas.live)
         public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port, tls)
         flows.public_url = settings.public_url or public_url
         stack.push_async_callback(streams.abort_all)
+        if shared is not None:
+            _attach(shared, streams, house, downloads, notifier)
         await downloads.resume_all()
         eraser = Eraser(records, settings.sink_dir, settings.bounds.landing_total_s, now_ms)
         signaling = Signaling(records, flows, downloads, renewer, settings, [*eraser.routes(), *house.routes()]).application()
@@ -80,9 +87,50 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         _announce(signaling_url, flows.public_url)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(notifier.run(), name="callbacks"), tasks.create_task(house.run(), name="deliveries")]
+            if shared is not None:
+                running.append(tasks.create_task(shared.run(), name="lease"))
             await stop.wait()
             for each in running:
                 each.cancel()
+
+
+async def _database(stack: AsyncExitStack, settings: DataPlaneSettings) -> tuple[Migratable, Replicas, Shared | None]:
+    """Our own SQLite file; or the PostgreSQL database of several processes, with our lease. Raises StoreUnavailable."""
+    if settings.database_url is None:
+        own = await SqliteEngine.open(settings.database)
+        stack.push_async_callback(own.close)
+        await migrate(own, MIGRATIONS, now_ms())
+        return own, Alone(), None
+    # Here, as the driver is an extra that only this needs.
+    from connector.dataplane.leases import SCHEMA, Shared
+    from connector.store.postgres import PostgresEngine
+
+    engine = await PostgresEngine.open(settings.database_url.reveal(), pool_size=settings.bounds.max_sessions, schema=SCHEMA)
+    stack.push_async_callback(engine.close)
+    await migrate(engine, MIGRATIONS, now_ms())
+    shared = Shared(engine)
+    await shared.join()
+    stack.push_async_callback(shared.leave)
+    return engine, shared, shared
+
+
+def _attach(shared: Shared, streams: StreamTable, house: Governed, downloads: Downloader, notifier: Notifier) -> None:
+    """What a revocation elsewhere, a lost lease, and the death of another process mean here."""
+
+    async def cut(flow_id: str) -> None:
+        await house.artifacts.kill(flow_id)
+        await streams.abort(flow_id)
+        await downloads.cut(flow_id)
+
+    async def cut_all() -> None:
+        await streams.abort_all()
+        await downloads.close()
+
+    async def look() -> None:
+        notifier.wake()
+        await downloads.take_over()
+
+    shared.cut, shared.cut_all, shared.look = cut, cut_all, look
 
 
 def _tls(settings: DataPlaneSettings) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:

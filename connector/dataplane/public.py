@@ -14,7 +14,7 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 
 from aiohttp import web
@@ -135,7 +135,9 @@ class PublicData:
         desk: Desk,
         on_changed: OnChanged,
         tokens: Tokens,
+        live: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._live = live
         self._records = records
         self._tokens = tokens
         self._streams = streams
@@ -196,6 +198,8 @@ class PublicData:
         first, end = wanted or (0, source.bytes)
         if wanted:
             headers["Content-Range"] = f"bytes {first}-{end - 1}/{source.bytes}"
+        if not self._live():
+            raise Refusal(503, "elsewhere", "this process may not serve now; ask again", retry_s=1)
         if stream.cut.is_set():
             raise Refusal(403, "flow_suspended", "the transfer has just been suspended or ended")
         response = web.StreamResponse(status=206 if wanted else 200, headers=headers)
@@ -221,6 +225,9 @@ class PublicData:
         try:
             while offset < end:
                 piece = await settle(read_piece, outgoing.descriptor, outgoing.source, offset, min(piece_bytes, end - offset))
+                if not self._live():
+                    # Something may have been revoked of which we could not be told.
+                    stream.abort()
                 if stream.cut.is_set():
                     return
                 async with asyncio.timeout(self._bounds.stream_idle_s):

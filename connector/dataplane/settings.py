@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from connector.settings.rules import check_listener_tls, is_loopback
-from connector.settings.secret import Secret, SettingsError, read_token
+from connector.settings.secret import Secret, SettingsError, read_private, read_token
 
 
 class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,6 +19,8 @@ class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_message_bytes: int = 256 * 1024
     max_streams: int = 256
+    # PostgreSQL: connections held at most.
+    max_sessions: int = 8
     piece_bytes: int = 1024 * 1024
     # Pace of one delivery; 0 means as fast as the consumer reads.
     stream_bytes_per_s: int = 0
@@ -65,7 +67,8 @@ class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``signaling_port`` and ``public_port`` may be 0; ``public_url`` empty means the public listener's own address.
     ``source_roots`` are the only folders files may be published from; ``egress_allow`` as in EgressPolicy. ``tls_certificate``
     and ``tls_key`` are for the public listener, ``ca_file`` is trusted beside the system's authorities; all PEM files.
-    ``spool_dir`` holds the files that are made for buyers and the indexes of the vehicles in them.
+    ``spool_dir`` holds the files that are made for buyers and the indexes of the vehicles in them. ``database_url``: a PostgreSQL
+    database that replicas share, in the place of ``database``; then ``spool_dir``, too, is one folder of all.
     """
 
     database: Path
@@ -74,6 +77,7 @@ class DataPlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     control_token: Secret
     sink_dir: Path
     spool_dir: Path = Path("spool")
+    database_url: Secret | None = None
     source_roots: tuple[Path, ...] = ()
     signaling_host: str = "127.0.0.1"
     signaling_port: int = 0
@@ -98,6 +102,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     control_token_file: str
     sink_dir: str
     spool_dir: str = "spool"
+    database_url_file: str = ""
     source_roots: tuple[str, ...] = ()
     signaling_host: str = "127.0.0.1"
     signaling_port: int = 0
@@ -142,6 +147,7 @@ def load_settings(file: Path) -> DataPlaneSettings:
         control_token=read_token(here / read.control_token_file, "control_token_file"),
         sink_dir=here / read.sink_dir,
         spool_dir=here / read.spool_dir,
+        database_url=read_private(here / read.database_url_file, "database_url_file") if read.database_url_file else None,
         source_roots=tuple(here / root for root in read.source_roots),
         signaling_host=read.signaling_host,
         signaling_port=read.signaling_port,

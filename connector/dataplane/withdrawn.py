@@ -25,11 +25,12 @@ from connector.dataplane.plan.model import Plan
 from connector.dataplane.records import Callback
 from connector.dataplane.seams import Clock, Ledger
 from connector.dataplane.threads import settle
-from connector.store.engine import Statement
+from connector.store.engine import LostRace, Statement, StoreUnavailable
 
 log = logging.getLogger("carnet.dataplane")
 
 PSEUDONYM_BYTES: Final = 16
+MAX_RACES: Final = 8
 MAX_EPOCHS: Final = 4000
 """So many epochs of one delivery are gone through at most: eleven years of days."""
 _LIVE: Final = "reserved_at IS NOT NULL AND index_file IS NOT NULL AND plan IS NOT NULL AND ledger < ?"
@@ -55,13 +56,23 @@ class Withdrawals:
 
     async def catch_up(self) -> None:
         """Hold every withdrawal of the ledger that was not yet held against the deliveries. Harmless when repeated."""
-        async with self._turn:
-            since = await self._deliveries.held_against()
-            waiting: dict[int, set[int]] = {}
-            for number, ordinal in await self._ledger.withdrawn_since(since):
-                waiting.setdefault(number, set()).add(ordinal)
-            for number in sorted(waiting):
-                await self._hold(number, waiting[number])
+        for _ in range(MAX_RACES):
+            try:
+                async with self._turn:
+                    await self._catch_up()
+            except LostRace:
+                # Another process on this database holds the same withdrawals against the same deliveries.
+                continue
+            return
+        raise StoreUnavailable("withdrawals could not be held against deliveries: others write at the same time")
+
+    async def _catch_up(self) -> None:
+        since = await self._deliveries.held_against()
+        waiting: dict[int, set[int]] = {}
+        for number, ordinal in await self._ledger.withdrawn_since(since):
+            waiting.setdefault(number, set()).add(ordinal)
+        for number in sorted(waiting):
+            await self._hold(number, waiting[number])
 
     async def _hold(self, number: int, ordinals: Collection[int]) -> None:
         """Cut first, then write down what is owed and that it was done: who dies in between does both again."""

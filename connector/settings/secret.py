@@ -74,6 +74,15 @@ def read_token(file: Path, path: str) -> Secret:
     `path` names the setting in errors. Raises SettingsError: `secret-unreadable`, `secret-exposed` when
     anybody but the owner may read the file, `invalid-token`.
     """
+    return check_token(_content(file, path), path)
+
+
+def read_private(file: Path, path: str) -> Secret:
+    """The one line of `file`, such as an address with a password in it. Raises SettingsError as `read_token`."""
+    return Secret(_content(file, path))
+
+
+def _content(file: Path, path: str) -> str:
     try:
         with file.open("rb") as opened:
             mode = stat.S_IMODE(file.stat().st_mode)
@@ -86,7 +95,7 @@ def read_token(file: Path, path: str) -> Secret:
         ) from error
     if mode & 0o077:
         raise SettingsError("secret-exposed", path, f"{file} may be read by others (mode {mode:04o}); run: chmod 600 {file}")
-    return check_token(content.decode("ascii", "replace").strip(), path)
+    return content.decode("ascii", "replace").strip()
 
 
 def own_token(file: Path, path: str) -> Secret:

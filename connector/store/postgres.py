@@ -140,11 +140,12 @@ class PostgresEngine:
         acquire_timeout_s: float = ACQUIRE_TIMEOUT_S,
         statement_timeout_s: float = STATEMENT_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        schema: str | None = None,
     ) -> Self:
         """Connect at most ``pool_size`` sessions; the first one at once. Raises StoreUnavailable.
 
         The server cancels a statement after ``statement_timeout_s``; a caller waits at most
-        ``acquire_timeout_s`` for a free session.
+        ``acquire_timeout_s`` for a free session. ``schema``, a plain name, is where all tables are; it is made if missing.
         """
         connect: dict[str, Any] = {
             "dsn": dsn,
@@ -156,11 +157,17 @@ class PostgresEngine:
                 "statement_timeout": str(int(statement_timeout_s * 1000)),
             },
         }
+        if schema is not None:
+            connect["server_settings"]["search_path"] = schema
         engine = cls(connect, acquire_timeout_s)
         try:
             engine._pool = await asyncpg.create_pool(**connect, min_size=1, max_size=pool_size, init=_prepare, reset=_keep)
         except (*_CONNECT_ERRORS, ValueError) as error:
             raise StoreUnavailable(f"cannot open the PostgreSQL store: {failure_of(error)}") from None
+        if schema is not None:
+            # IF NOT EXISTS does not protect two sessions from each other; the winner has made it.
+            with suppress(LostRace):
+                await engine.commit([Statement(f"CREATE SCHEMA IF NOT EXISTS {schema}", (), None)])
         return engine
 
     async def commit(self, statements: Sequence[Statement]) -> None:

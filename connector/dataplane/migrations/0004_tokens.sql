@@ -18,3 +18,33 @@ CREATE TABLE renewal (
     renew_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT;
+
+-- Processes that share this database (PostgreSQL). A worker serves while its lease runs, by the clock of the database; seen is the
+-- last revocation after which it had cut what it had to.
+CREATE TABLE worker (
+    id TEXT PRIMARY KEY,
+    lease_until INTEGER NOT NULL,
+    seen INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE revocation (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO revocation (one, number) VALUES (1, 0);
+
+-- Flows of which nothing may be written any more by what ran when the number was given out.
+CREATE TABLE revoked (
+    number INTEGER PRIMARY KEY,
+    flow_id TEXT NOT NULL,
+    worker TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+
+-- Which worker makes an artifact, and which one runs a download; NULL: the only one, or none.
+ALTER TABLE artifact ADD COLUMN worker TEXT;
+ALTER TABLE download ADD COLUMN worker TEXT;
+
+-- The order in which something left for a buyer.
+ALTER TABLE released ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
