@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from catalog.templates import TEMPLATES
 from connector.cli.channel import call, channel_options, show
 from connector.cli.documents import read_json
 from connector.cli.measured import measure_options, measured
-from connector.cli.tabled import table_lines, table_options, table_wish
+from connector.cli.tabled import problem_lines, table_lines, table_options, table_wish
 
 MAX_TERMS_BYTES: Final = 1_048_576
 MAX_RECORD_BYTES: Final = 1_048_576
@@ -84,7 +85,7 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
     """Offer FILE as a dataset. It is read where it stands, which must be below a folder of data.source_roots.
 
     Nothing is published that could not be kept: a term that nobody here enforces, evidences or may leave to the law is refused
-    with its place and what to do. Look before: `carnet explain OFFER`.
+    with its place and what to do. Look before: `carnet explain OFFER`, and --table --dry-run for what would leave.
     """
     more: dict[str, Any] = {name: given[name] for name in ("title", "media_type", "open_to")}
     more["offers"] = [read_terms(each) for each in given["offers"]]
@@ -100,6 +101,9 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
         more["table"] = wish
     elif file.is_dir():
         raise click.UsageError(f"{file} is a folder; its rows can be delivered with --table")
+    if given["dry_run"]:
+        looked(call(config, lambda client: client.publish(dataset, str(file.absolute()), dry_run=True, **more)), as_json=as_json)
+        return
     published = call(config, lambda client: client.publish(dataset, str(file.absolute()), **more))
     source = published["source"]
     digest = f", SHA-256 {source['sha256']}" if source.get("sha256") else ""
@@ -108,6 +112,17 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
         lines += table_lines(published)
     lines += [f"  offer {offer['@id']}" for offer in published["dataset"]["hasPolicy"]]
     show(published, lines, as_json=as_json)
+
+
+def looked(found: dict[str, Any], *, as_json: bool) -> None:
+    """What would be published, and what each offer would release; ends with 1 where it would be refused."""
+    wrong = found.get("problems", [])
+    refused = bool(wrong) or any(release.get("problems") for release in found["releases"])
+    verdict = "would be refused" if refused else "can be published"
+    lines = [f"{found['source']['datasetId']}: {verdict}; nothing was", *table_lines(found, plans=True), *problem_lines(wrong)]
+    show(found, lines, as_json=as_json)
+    if refused:
+        sys.exit(1)
 
 
 def answers(given: dict[str, Any]) -> dict[str, Any]:

@@ -13,12 +13,17 @@ from policies.model import DPV
 
 MAX_BYTES: Final = 1_048_576
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
-_OPTIONS: Final = ("mapping", "bases", "sensitive", "impersonal")
+_OPTIONS: Final = ("mapping", "bases", "sensitive", "impersonal", "dry_run")
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--table` and what goes with it."""
     for option in (
+        click.option(
+            "--dry-run",
+            is_flag=True,
+            help="Table: look at it and say what each offer would let out, at which level; publish nothing.",
+        ),
         click.option(
             "--impersonal", is_flag=True, help="Table: its rows are not about vehicles of people; no consent is needed."
         ),
@@ -58,8 +63,9 @@ def table_wish(given: dict[str, Any]) -> dict[str, Any] | None:
     return wish
 
 
-def table_lines(published: dict[str, Any]) -> Iterator[str]:
-    """What was found in the table, what its columns were taken for, and what each offer would release."""
+def table_lines(published: dict[str, Any], *, plans: bool = False) -> Iterator[str]:
+    """What was found in the table, what its columns were taken for, and what each offer would release; with ``plans`` each
+    under its offer and permission, with what is wrong with it."""
     source = published["source"]
     yield f"  {source['rows']} rows of {source['vehicles']} vehicles, one each {_seconds(source.get('samplingIntervalMs'))}"
     mapping = source["mapping"]
@@ -67,8 +73,19 @@ def table_lines(published: dict[str, Any]) -> Iterator[str]:
         unit = f" [{column['unit']}]" if column.get("unit") else ""
         yield f"  column {column['header']} is {column['path']}{unit}, {column.get('category', 'diagnostics')}"
     for release in published.get("releases", []):
+        if plans:
+            yield f"  offer {release['policy']}, permission {release['permission']}: {release['level'] or 'no plan'}"
+            yield from problem_lines(release["problems"])
         for sentence in release.get("sentences", []):
             yield f"  {sentence}"
+
+
+def problem_lines(problems: list[dict[str, Any]]) -> Iterator[str]:
+    """What is wrong, where, and what to do about it."""
+    for each in problems:
+        yield f"  problem at {each['path'] or '/'}: {each['sentence']}"
+        if each.get("remedy"):
+            yield f"    {each['remedy']}"
 
 
 def _seconds(interval_ms: int | None) -> str:
@@ -76,4 +93,4 @@ def _seconds(interval_ms: int | None) -> str:
 
 
 def _name(option: str) -> str:
-    return "--basis" if option == "bases" else f"--{option}"
+    return "--basis" if option == "bases" else f"--{option.replace('_', '-')}"

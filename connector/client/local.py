@@ -83,7 +83,8 @@ class LocalClient:
 
     async def publish(self, dataset: str, file: str, **more: Any) -> Document:
         """Offer a file; ``more`` holds title, offers, media_type, open_to; with ``table`` (what is known of it, or ``{}``) the
-        rows of a file or folder, shaped by the contract. Gives the dataset, what was found in its source, and its releases."""
+        rows of a file or folder, shaped by the contract; with ``dry_run`` nothing is published. Gives the dataset, what was found
+        in its source, and its releases."""
         given = {key: value for key, value in more.items() if value or (key == "table" and value is not None)}
         return dict(await self._call("POST", "/datasets", {"id": dataset, "file": file, **given}, timeout_s=PUBLISH_TIMEOUT_S))
 

@@ -43,6 +43,8 @@ from policies.purposes import PURPOSE, PURPOSES
 
 MAX_HASHING: Final = 2
 MAX_POLICIES: Final = 64
+MAX_PREVIEWS: Final = 8
+"""Tables that were looked at and are not published, held in memory; the oldest is forgotten first."""
 SAMPLE_ROWS: Final = 1_000_000
 """Unicity is measured on a stretch of time with about so many rows."""
 ANYBODY: Final = "urn:carnet:anybody"
@@ -68,11 +70,20 @@ class SourceMessage(msgspec.Struct, frozen=True):
     table: Wish | None = None
 
 
+class PreviewMessage(msgspec.Struct, frozen=True, rename="camel"):
+    """A table to look at as if it were published under a dataset."""
+
+    dataset_id: Id
+    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    table: Wish
+
+
 class ReleasesMessage(msgspec.Struct, frozen=True, rename="camel"):
-    """Policies as DSP writes them, for one dataset."""
+    """Policies as DSP writes them, for one dataset, or for a table that was only looked at (``preview``)."""
 
     dataset_id: Id
     policies: Annotated[tuple[dict[str, Any], ...], msgspec.Meta(max_length=MAX_POLICIES)]
+    preview: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class Publishing:
@@ -96,6 +107,7 @@ class Publishing:
         self._settings = settings
         self._now_ms = now_ms
         self._hashing = asyncio.Semaphore(MAX_HASHING)
+        self._previews: dict[str, Source] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """For the signaling listener."""
@@ -103,6 +115,8 @@ class Publishing:
             web.put("/carnet/sources/{id}", self._publish),
             web.delete("/carnet/sources/{id}", self._withdraw),
             web.post("/carnet/releases", self._releases),
+            web.post("/carnet/previews", self._preview),
+            web.delete("/carnet/previews/{id}", self._forget),
         ]
 
     async def _publish(self, request: web.Request) -> web.Response:
@@ -119,6 +133,20 @@ class Publishing:
 
     async def _withdraw(self, request: web.Request) -> web.Response:
         await self._records.commit([rec.delete_source(request.match_info["id"])])
+        return web.Response(status=204)
+
+    async def _preview(self, request: web.Request) -> web.Response:
+        """Look at a table and publish nothing: the answer as for a source, and the name by which to ask for its releases."""
+        message = decode(await request.read(), PreviewMessage)
+        source, seen = await self._table(message.dataset_id, message.path, message.table)
+        name = uuid.uuid4().hex
+        while len(self._previews) >= MAX_PREVIEWS:
+            del self._previews[next(iter(self._previews))]
+        self._previews[name] = source
+        return _json(_answer(source) | {"guessed": list(seen.guessed), "ignored": list(seen.ignored), "preview": name})
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        self._previews.pop(request.match_info["id"], None)
         return web.Response(status=204)
 
     async def _file(self, dataset_id: str, path: str) -> Source:
@@ -147,7 +175,8 @@ class Publishing:
 
     async def _releases(self, request: web.Request) -> web.Response:
         message = decode(await request.read(), ReleasesMessage)
-        source = await self._records.source(message.dataset_id)
+        preview = message.preview is not None
+        source = self._previews.get(message.preview or "") if preview else await self._records.source(message.dataset_id)
         if source is None:
             raise Refusal(404, "dataset_unknown", f"no source is published for dataset {message.dataset_id}")
         found: list[dict[str, Any]] = []
@@ -158,10 +187,11 @@ class Publishing:
                 problem = Problem(invalid.code, invalid.path, invalid.reason, "write it as ODRL in the form of DSP")
                 found.append(_released(number, 0, None, None, (problem,)))
                 continue
-            found += [await self._release(source, number, index, policy) for index in range(len(policy.permissions))]
+            for index in range(len(policy.permissions)):
+                found.append(await self._release(source, number, index, policy, preview=preview))
         return _json({"releases": found})
 
-    async def _release(self, source: Source, number: int, index: int, policy: Policy) -> dict[str, Any]:
+    async def _release(self, source: Source, number: int, index: int, policy: Policy, *, preview: bool) -> dict[str, Any]:
         """What one permission would release to somebody who has every consent."""
         table = source.table
         provisional = compile_agreement(policy, able(source, _UNMEASURED)).under((index,))
@@ -175,7 +205,7 @@ class Publishing:
             return _released(number, index, None, None, provisional.problems or (problem,))
         unicity = await self._unicity(plan, table)
         problems = compile_agreement(policy, able(source, unicity)).under((index,)).problems
-        if unicity is not None and plan.level == "L2":
+        if unicity is not None and plan.level == "L2" and not preview:
             await self._deliveries.commit([rec.put_unicity(source.dataset_id, *unicity)])
         return _released(number, index, plan, unicity, problems)
 

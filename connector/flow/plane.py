@@ -65,6 +65,17 @@ class Plane:
         body: dict[str, Any] = {"path": path} if table is None else {"path": path, "table": table}
         return await self.ask("PUT", f"/carnet/sources/{quote(dataset_id, safe='')}", body)
 
+    async def preview(self, dataset_id: str, path: str, table: dict[str, Any]) -> dict[str, Any]:
+        """What ``register_source`` would answer of a table, and its name as a ``preview``; nothing is published.
+
+        Raises as that does.
+        """
+        return await self.ask("POST", "/carnet/previews", {"datasetId": dataset_id, "path": path, "table": table})
+
+    async def forget(self, preview: str) -> None:
+        """A preview is not needed any more. Raises Unavailable."""
+        await self.ask("DELETE", f"/carnet/previews/{quote(preview, safe='')}")
+
     def able(self, source: dict[str, Any]) -> Capabilities:
         """What can be done with a source, as the data plane answered; one of another make is believed by the settings."""
         declares = source.get("declares")
@@ -75,9 +86,10 @@ class Plane:
             sampling_interval_ms=interval if isinstance(interval, int) else None,
         )
 
-    async def releases(self, dataset_id: str, policies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def releases(self, dataset_id: str, policies: list[dict[str, Any]], preview: str | None = None) -> list[dict[str, Any]]:
         """What each permission of these policies would release: plan, level, columns, measured unicity, and what is wrong."""
-        answer = await self.ask("POST", "/carnet/releases", {"datasetId": dataset_id, "policies": policies})
+        body = {"datasetId": dataset_id, "policies": policies} | ({} if preview is None else {"preview": preview})
+        answer = await self.ask("POST", "/carnet/releases", body)
         return list(answer.get("releases", []))
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -41,11 +41,13 @@ async def publish(
     answers: TemplateAnswers | None = None,
     able: Capabilities | None = None,
     look: Look | None = None,
+    dry: bool = False,
 ) -> Document:
     """Put a dataset on offer, or replace its offers. ``source`` names the file that the data plane has registered for it.
 
     ``able`` is what the data plane can do with that source, and nothing else is believed; None: what it can do with any.
-    ``look`` says what each offer would release; what it finds wrong keeps the offer from being published.
+    ``look`` says what each offer would release; what it finds wrong keeps the offer from being published. ``dry``: nothing is
+    published, and what ``look`` finds wrong is left to who asked.
 
     ``record`` describes it (JSON-LD, as ``catalog.dcat`` reads it); ``template`` with ``answers`` makes record and an offer;
     else it has a title. ``offers`` are in full ODRL or in DSP's form; without any it may be used. ``open_to``: shown to
@@ -64,10 +66,13 @@ async def publish(
     proposals = examine(given, dataset_id, context.participant_id, described.capabilities, ids)
     await _check_promised(context, dataset_id, proposals)
     if look is not None:
-        refuse_releases(await look([each.document for each in proposals]))
+        releases = await look([each.document for each in proposals])
+        if not dry:
+            refuse_releases(releases)
     document: Document = {**described.document, "hasPolicy": [each.document for each in proposals]}
     _check_readable(document)
-    await _keep(context, described, proposals, document, source, open_to)
+    if not dry:
+        await _keep(context, described, proposals, document, source, open_to)
     return document
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from connector.flow import acts, begin, deciding, letters, peer, publish, renewa
 from connector.flow.browse import Browser
 from connector.flow.context import Context
 from connector.flow.described import TemplateAnswers
+from connector.flow.offers import PublicationRefused
 from connector.flow.plane import Plane
 from connector.flow.watch import Watch
 from connector.http import problems
@@ -44,7 +46,7 @@ MAX_WAIT_S: Final = 30
 
 
 class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Publish a file as a dataset; with ``table`` (the data plane's ``TableWish``) its rows under terms."""
+    """Publish a file as a dataset; with ``table`` (as the data plane's ``Wish``) its rows under terms, or say what that would do."""
 
     id: str
     file: str
@@ -56,6 +58,7 @@ class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     template: str | None = None
     answers: TemplateAnswers | None = None
     table: Document | None = None
+    dry_run: bool = False
 
 
 class AssertionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,11 +200,27 @@ class LocalServer:
 
     async def _publish(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, DatasetRequest)
-        facts = await self.plane.register_source(wanted.id, wanted.file, wanted.table)
+        if not wanted.dry_run:
+            facts = await self.plane.register_source(wanted.id, wanted.file, wanted.table)
+            return json_answer(await self._published(wanted, facts), 201)
+        if wanted.table is None:
+            raise CallerError("dry-run-table", "only a table is looked at before it is published; a file leaves as it is")
+        facts = await self.plane.preview(wanted.id, wanted.file, wanted.table)
+        name = facts.pop("preview")
+        try:
+            return json_answer(await self._published(wanted, facts, name))
+        except PublicationRefused as refused:
+            problems = [asdict(each) for each in refused.findings]
+            return json_answer({"dataset": None, "source": facts, "releases": [], "problems": problems})
+        finally:
+            with suppress(Unavailable):
+                await self.plane.forget(name)
+
+    async def _published(self, wanted: DatasetRequest, facts: Document, preview: str | None = None) -> Document:
         releases: list[Document] = []
 
         async def look(policies: list[Document]) -> list[Document]:
-            releases.extend(await self.plane.releases(wanted.id, policies))
+            releases.extend(await self.plane.releases(wanted.id, policies, preview))
             return releases
 
         document = await publish.publish(
@@ -217,8 +236,9 @@ class LocalServer:
             answers=wanted.answers,
             able=self.plane.able(facts),
             look=look if wanted.table is not None else None,
+            dry=wanted.dry_run,
         )
-        return json_answer({"dataset": document, "source": facts, "releases": releases}, 201)
+        return {"dataset": document, "source": facts, "releases": releases}
 
     async def _datasets(self, request: web.Request) -> web.Response:
         rows = await self.context.store.datasets(after=request.query.get("after", ""), limit=PAGE)
