@@ -9,8 +9,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from connector.flow.plane import Plane
@@ -22,6 +23,44 @@ READY_S: Final = 60.0
 STOP_S: Final = 15.0
 MAX_FIRST_STARTS: Final = 3
 NEVER_READY: Final = "it ended before it was ready; its own lines in the log say why, most often a port of [data] that is taken"
+BOUNDS: Final = (
+    "token_life_s",
+    "max_streams",
+    "stream_bytes_per_s",
+    "max_downloads",
+    "max_download_bytes",
+    "artifact_wait_s",
+    "artifact_retention_s",
+    "max_artifact_bytes",
+    "max_making",
+    "query_total_s",
+    "query_memory_bytes",
+    "query_threads",
+    "min_free_bytes",
+)
+"""The bounds of the data plane that an operator sets, by their names in ``[data]``, which are those of the data plane."""
+_PATIENCE: Final = "how patient we are with who does not answer; other values help nobody"
+INTERNAL: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "max_message_bytes": "what the connector itself sends to the data plane",
+        "max_sessions": "connections of one process to a database that it shares; more of them wait at the database",
+        "piece_bytes": "the piece in which a file is read and sent",
+        "stream_idle_s": _PATIENCE,
+        "download_idle_s": _PATIENCE,
+        "download_total_s": _PATIENCE,
+        "download_attempts": _PATIENCE,
+        "making_total_s": _PATIENCE,
+        "landing_total_s": _PATIENCE,
+        "callback_attempts": "reports to the connector, which is on this machine",
+        "callback_timeout_s": "reports to the connector, which is on this machine",
+        "backoff_first_s": _PATIENCE,
+        "backoff_max_s": _PATIENCE,
+        "renewal_timeout_s": _PATIENCE,
+        "decision_timeout_s": "a question to the connector, which is on this machine",
+        "artifact_retry_s": "when a buyer is told to come again; asking costs nothing",
+    }
+)
+"""The bounds of the data plane that nobody sets, each with the reason."""
 PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 log = logger("companion")
 
@@ -51,7 +90,7 @@ def write_config(settings: Settings, control_url: str) -> Path:
     files = {"tls_certificate": data.tls_certificate, "tls_key": data.tls_key, "ca_file": settings.client.ca_file}
     values |= {name: str(path) for name, path in files.items() if path is not None}
     path = settings.data_dir / "data-plane.toml"
-    bounds = f"[bounds]\ntoken_life_s = {data.token_life_s}\n"
+    bounds = "[bounds]\n" + "".join(f"{name} = {getattr(data, name)}\n" for name in BOUNDS)
     path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()) + bounds)
     return path
 

@@ -46,7 +46,7 @@ MAX_WAIT_S: Final = 30
 
 
 class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Publish a file as a dataset; with ``table`` (as the data plane's ``Wish``) its rows under terms, or say what that would do."""
+    """Publish a file as a dataset, with ``table`` (the data plane's ``Wish``) its rows under terms, or say what that would do."""
 
     id: str
     file: str
@@ -204,14 +204,14 @@ class LocalServer:
             facts = await self.plane.register_source(wanted.id, wanted.file, wanted.table)
             return json_answer(await self._published(wanted, facts), 201)
         if wanted.table is None:
-            raise CallerError("dry-run-table", "only a table is looked at before it is published; a file leaves as it is")
+            raise CallerError("dry-run-table", "only a table is looked at before; a file leaves as it is")
         facts = await self.plane.preview(wanted.id, wanted.file, wanted.table)
         name = facts.pop("preview")
         try:
             return json_answer(await self._published(wanted, facts, name))
         except PublicationRefused as refused:
-            problems = [asdict(each) for each in refused.findings]
-            return json_answer({"dataset": None, "source": facts, "releases": [], "problems": problems})
+            wrong = [asdict(each) for each in refused.findings]
+            return json_answer({"dataset": None, "source": facts, "releases": [], "problems": wrong})
         finally:
             with suppress(Unavailable):
                 await self.plane.forget(name)

@@ -161,6 +161,38 @@ class DataSettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=10, le=86_400, description="how long a consumer's token opens the data before it must be renewed, in seconds"),
     ] = 300
+    max_streams: Annotated[int, Meta(ge=1, le=65_536, description="deliveries that run at the same time")] = 256
+    stream_bytes_per_s: Annotated[
+        int, Meta(ge=0, le=1_000_000_000_000, description="pace of one delivery, in bytes a second; 0: as fast as it is read")
+    ] = 0
+    max_downloads: Annotated[int, Meta(ge=1, le=1024, description="transfers that are received at the same time")] = 8
+    max_download_bytes: Annotated[int, Meta(ge=1, le=1 << 50, description="largest file that is received, in bytes")] = (
+        1_099_511_627_776
+    )
+    artifact_wait_s: Annotated[
+        int,
+        Meta(ge=0, le=300, description="how long a request waits for its file to be made before it is asked again, in seconds"),
+    ] = 20
+    artifact_retention_s: Annotated[
+        int,
+        Meta(ge=0, le=31_536_000, description="how long the file of a transfer stays after the transfer has ended, in seconds"),
+    ] = 86_400
+    max_artifact_bytes: Annotated[int, Meta(ge=1, le=1 << 50, description="largest file that is made for a buyer, in bytes")] = (
+        68_719_476_736
+    )
+    max_making: Annotated[int, Meta(ge=1, le=64, description="files that are made at the same time, each by its own process")] = 2
+    query_total_s: Annotated[
+        int, Meta(ge=1, le=604_800, description="longest that the making of a file may take, in seconds")
+    ] = 3600
+    query_memory_bytes: Annotated[
+        int,
+        Meta(ge=67_108_864, le=1 << 40, description="memory of the query engine for each file that is made, in bytes"),
+    ] = 209_715_200
+    query_threads: Annotated[int, Meta(ge=1, le=256, description="threads of the query engine for each file that is made")] = 2
+    min_free_bytes: Annotated[
+        int,
+        Meta(ge=0, le=1 << 50, description="so much stays free on the disk of `spool_dir`, or nothing is made, in bytes"),
+    ] = 536_870_912
     erasure_deadline_s: Annotated[
         int,
         Meta(
