@@ -95,23 +95,6 @@ class Eraser:
         if download.phase == "placing":
             await settle(file.unlink, missing_ok=True)
 
-    async def _nothing_on_its_way(self, transfer: str) -> None:
-        """What was sent before the order came must not land after it. What runs ends soon, whole or cut by the provider, and is
-        waited for; what was kept of a transfer that does not run is dropped, so that it begins anew. Raises Refusal."""
-        flow, download = await self._records.flow(transfer), await self._records.download(transfer)
-        if flow is None or flow.sink is None or download is None or download.phase not in ("running", "placing"):
-            return
-        if flow.state is State.STARTED:
-            raise Refusal(503, "landing-running", "data of the transfer are landing just now; ask again")
-        if flow.state in (State.COMPLETED, State.TERMINATED):
-            return
-        afresh = replace(download, phase="running", etag=None, total=None, digest=None, bytes=None, sha256=None)
-        await self._records.commit([update_download(afresh, before=download.phase)])
-        file = self._sink_dir / flow.sink
-        await settle(part_path(file).unlink, missing_ok=True)
-        if download.phase == "placing":
-            await settle(file.unlink, missing_ok=True)
-
     async def _transfer(self, order: Order, transfer: str, flow: Flow | None) -> tuple[dict[str, Any] | None, str | None]:
         """What was erased of one transfer, and why what was not."""
         if flow is None or flow.sink is None:
