@@ -20,7 +20,7 @@ from connector.dataplane import freezing, indexes, meters
 from connector.dataplane.deliveries import Artifact, Asked, Deliveries, Held
 from connector.dataplane.plan.model import Plan
 from connector.dataplane.problems import Refusal
-from connector.dataplane.query.job import Failed, Job, Limits, Made, Population
+from connector.dataplane.query.job import TOO_LARGE, Failed, Job, Limits, Made, Population
 from connector.dataplane.query.workers import Busy
 from connector.dataplane.readings import Readings, while_started
 from connector.dataplane.replicas import Alone, Replicas
@@ -87,7 +87,7 @@ class Artifacts:
                 known |= {name for name in (artifact.file, artifact.keep_file) if name is not None}
             # The vehicles of what has left are known for as long as somebody may withdraw.
             if artifact.index_file is not None and (artifact.state == "ready" or artifact.reserved_at is not None):
-                known.add(artifact.index_file)
+                known |= {name for name in (artifact.index_file, artifact.trips_file) if name is not None}
         swept = await settle(self._spool.sweep, known)
         if swept:
             log.info("%d files of the spool belonged to nothing and were deleted", swept)
@@ -122,7 +122,7 @@ class Artifacts:
         kept = await self._deliveries.kept_files()
         for artifact in await self._deliveries.to_drop(before_ms):
             gone = [artifact.file, None if artifact.keep_file in kept else artifact.keep_file]
-            gone.append(artifact.index_file if artifact.reserved_at is None else None)
+            gone += [artifact.index_file, artifact.trips_file] if artifact.reserved_at is None else []
             await self._deliveries.commit([sql.drop_artifact(artifact.flow_id, artifact.generation)])
             await settle(self._spool.drop, *gone)
 
@@ -255,7 +255,7 @@ class Artifacts:
             await settle(self._spool.begin, places)
             outcome = await self._workers.make(self._job(order, artifact, held, population, places), artifact.flow_id)
             if isinstance(outcome, Made) and outcome.bytes > self._bounds.max_artifact_bytes:
-                outcome = Failed("plan-impossible", "the file would be larger than this provider makes; ask for less at once")
+                outcome = TOO_LARGE
             await self._settle(artifact, outcome)
         except Busy:
             await self._deliveries.commit([sql.failed_artifact(artifact, "busy", "too many files wait to be made", None)])
@@ -280,12 +280,14 @@ class Artifacts:
             output=places.file,
             index=places.index,
             scratch=places.scratch,
+            trips=artifact.trips_file,
             keep=artifact.keep_file,
             released=tuple(released) if order.plan.form == "cells" else (),
             limits=Limits(
                 memory_bytes=self._bounds.query_memory_bytes,
                 threads=self._bounds.query_threads,
                 free_bytes=self._bounds.min_free_bytes,
+                output_bytes=self._bounds.max_artifact_bytes,
             ),
         )
 
@@ -293,13 +295,13 @@ class Artifacts:
         if isinstance(outcome, Failed):
             log.warning("artifact of flow %s: %s (%s)", artifact.flow_id, outcome.code, outcome.column or "no column")
             await self._deliveries.commit([sql.failed_artifact(artifact, outcome.code, outcome.reason, outcome.column)])
-            await settle(self._spool.drop, artifact.file, artifact.index_file, artifact.keep_file)
+            await settle(self._spool.drop, *artifact.files)
             return
         try:
             await self._deliveries.commit([sql.made_artifact(artifact, outcome, self._now_ms())])
         except LostRace:
             # It was overtaken while it was made: nobody will read it.
-            await settle(self._spool.drop, artifact.file, artifact.index_file, artifact.keep_file)
+            await settle(self._spool.drop, *artifact.files)
 
     # -- whether it may leave -------------------------------------------------------------------------------------
 

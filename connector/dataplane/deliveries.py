@@ -13,6 +13,7 @@ import msgspec
 
 from connector.dataplane.plan.model import Ask, Box, Plan
 from connector.dataplane.query.job import Made, Released
+from connector.dataplane.spool import trips_beside
 from connector.store.engine import Engine, Row, Statement, Value
 
 MAX_DELIVERIES: Final = 1_000_000
@@ -64,6 +65,17 @@ class Artifact:
     made_at: int | None = None
     reserved_at: int | None = None
     dropped: bool = False
+
+    @property
+    def files(self) -> tuple[str | None, ...]:
+        """Everything on the disk."""
+        return self.file, self.index_file, self.trips_file, self.keep_file
+
+    @property
+    def trips_file(self) -> str | None:
+        """The trips of its vehicles, where rows name nothing else; it stays as long as the index."""
+        trips_alone = self.plan is not None and self.plan.level == "L2"
+        return trips_beside(self.index_file) if trips_alone and self.index_file is not None else None
 
 
 @dataclass(frozen=True, slots=True)

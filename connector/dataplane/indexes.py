@@ -1,12 +1,15 @@
 """The index of a delivery: the ordinals of its vehicles, ascending, unsigned 32 bits, little-endian. Blocks on the disk.
 
+Of deliveries whose rows name trips alone there is another file beside it: a record for each trip, the ordinal of its vehicle as
+above and the 16 bytes of its pseudonym, ascending by ordinal.
+
 May import numpy, the consent ledger's sets and the form of a population.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -17,6 +20,8 @@ from connector.dataplane.query.job import Population
 
 Whole = npt.NDArray[np.uint32]
 WIDTH_BYTES: Final = 4
+TRIP_BYTES: Final = 20
+"""Of one record of the trips of a delivery."""
 FEW: Final = 256
 """So many vehicles are looked up one by one; of more, the whole index is read."""
 _FORM: Final = np.dtype("<u4")
@@ -44,6 +49,39 @@ def holds(path: str, ordinal: int) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def trips(path: str, ordinals: Iterable[int]) -> Iterator[str]:
+    """The pseudonyms of the trips of some vehicles, in hex; reads little more than them. A missing file has none.
+
+    Raises OSError otherwise.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        size = os.fstat(descriptor).st_size // TRIP_BYTES
+        for ordinal in ordinals:
+            place = _first(descriptor, size, ordinal)
+            while place < size:
+                record = os.pread(descriptor, TRIP_BYTES, place * TRIP_BYTES)
+                if int.from_bytes(record[:WIDTH_BYTES], "little") != ordinal:
+                    break
+                yield record[WIDTH_BYTES:].hex()
+                place += 1
+    finally:
+        os.close(descriptor)
+
+
+def _first(descriptor: int, size: int, ordinal: int) -> int:
+    """Where the first record stands that is not of a smaller ordinal."""
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        found = int.from_bytes(os.pread(descriptor, WIDTH_BYTES, middle * TRIP_BYTES), "little")
+        low, high = (middle + 1, high) if found < ordinal else (low, middle)
+    return low
 
 
 def distinct(paths: Iterable[str]) -> int:

@@ -26,6 +26,16 @@ class Places:
     keep: str
     scratch: str
 
+    @property
+    def trips(self) -> str:
+        """Beside the index, for deliveries whose rows name trips alone."""
+        return trips_beside(self.index)
+
+
+def trips_beside(index: str) -> str:
+    """Where the trips stand of the vehicles of an index."""
+    return f"{index}.trips"
+
 
 class Spool:
     """One folder, readable by its owner only."""
@@ -45,7 +55,7 @@ class Spool:
 
     def begin(self, places: Places) -> None:
         """An empty scratch folder, and nothing of an earlier attempt. Raises OSError."""
-        self.drop(places.file, places.index, places.keep)
+        self.drop(places.file, places.index, places.trips, places.keep)
         shutil.rmtree(places.scratch, ignore_errors=True)
         Path(places.scratch).mkdir(mode=0o700)
 

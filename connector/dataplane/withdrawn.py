@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -33,6 +33,8 @@ PSEUDONYM_BYTES: Final = 16
 MAX_RACES: Final = 8
 MAX_EPOCHS: Final = 4000
 """So many epochs of one delivery are gone through at most: eleven years of days."""
+MOST_TRIPS: Final = 5_000
+"""So many trips are told of in one message to the control plane."""
 _LIVE: Final = "reserved_at IS NOT NULL AND index_file IS NOT NULL AND plan IS NOT NULL AND ledger < ?"
 
 
@@ -122,33 +124,63 @@ class Withdrawals:
         told: list[dict[str, Any]] = []
         for flow_id, ordinals in sorted(flows.items()):
             writes += [sql.insert_erasure(notice, flow_id, ordinal, number, now) for ordinal in sorted(ordinals)]
-            told.append(await self._delivery(flow_id, ordinals, names, key, number, counterparty))
-        body = {
-            "id": notice,
-            "agreementId": agreement_id,
-            "counterparty": counterparty,
-            "deliveries": told,
-            "reason": "consent-withdrawn",
-            "ledger": number,
-        }
-        callback = Callback(notice, "", ERASURE, msgspec.json.encode(body).decode(), 0, now)
-        return [*writes, rec.insert_callback(callback)]
+            told += await self._delivery(flow_id, ordinals, names, key, counterparty)
+        for place, deliveries in enumerate(_portions(told), 1):
+            name = notice if place == 1 else f"{notice}:{place}"
+            body = {
+                "id": name,
+                "agreementId": agreement_id,
+                "counterparty": counterparty,
+                "deliveries": deliveries,
+                "reason": "consent-withdrawn",
+                "ledger": number,
+            }
+            writes.append(rec.insert_callback(Callback(name, "", ERASURE, msgspec.json.encode(body).decode(), 0, now)))
+        return writes
 
     async def _delivery(
-        self, flow_id: str, ordinals: Collection[int], names: dict[int, str], key: str, number: int, counterparty: str
-    ) -> dict[str, Any]:
+        self, flow_id: str, ordinals: Collection[int], names: dict[int, str], key: str, counterparty: str
+    ) -> list[dict[str, Any]]:
+        """What the control plane is told of a delivery: once, or more often where it is named by many trips."""
         pseudonyms: set[str] = set()
         references: set[str] = set()
+        trips: set[str] = set()
         for artifact in await self._deliveries.artifacts("flow_id = ? AND reserved_at IS NOT NULL", flow_id):
             plan = artifact.plan
             if plan is None:
                 continue
             vehicles = [names[ordinal] for ordinal in ordinals if ordinal in names]
             pseudonyms |= {name for vehicle in vehicles for name in pseudonyms_of(artifact, vehicle, key)}
+            if artifact.trips_file is not None:
+                trips |= await settle(_trips, artifact.trips_file, ordinals)
             if plan.enrolled:
                 known = await self._ledger.references(counterparty, artifact.ledger)
                 references |= {reference for ordinal, reference in known if ordinal in ordinals}
-        return {"transfer": flow_id, "pseudonyms": sorted(pseudonyms), "references": sorted(references)}
+        told: list[dict[str, Any]] = [{"transfer": flow_id, "pseudonyms": sorted(pseudonyms), "references": sorted(references)}]
+        every = sorted(trips)
+        parts = [every[start : start + MOST_TRIPS] for start in range(0, len(every), MOST_TRIPS)]
+        told += [{"transfer": flow_id, "pseudonyms": [], "references": []} for _ in parts[1:]]
+        for each, part in zip(told, parts, strict=False):
+            each["trips"] = part
+        return told
+
+
+def _trips(path: str, ordinals: Collection[int]) -> set[str]:
+    return set(indexes.trips(path, sorted(ordinals)))
+
+
+def _portions(told: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Deliveries in portions of at most ``MOST_TRIPS`` trips; all of those that are not named by trips in one."""
+    portion: list[dict[str, Any]] = []
+    trips = 0
+    for each in told:
+        found = len(each.get("trips", ()))
+        if portion and found and trips + found > MOST_TRIPS:
+            yield portion
+            portion, trips = [], 0
+        portion.append(each)
+        trips += found
+    yield portion
 
 
 def pseudonyms_of(artifact: Artifact, vehicle: str, key: str) -> set[str]:

@@ -11,7 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from .conftest import BUYER, Control, MakePlane, Plane, token_of, when
+from connector.dataplane import withdrawn
+
+from .conftest import BUYER, VDX, Control, MakePlane, Plane, token_of, when
 from .drives import COARSE, RESEARCH_ONLY, START, Shop, drives, files_in
 
 ROWS = [RESEARCH_ONLY, *COARSE]
@@ -89,6 +91,40 @@ async def test_an_earlier_delivery_is_named_with_the_pseudonym_that_it_had(shop:
     assert names - {row["pseudonym"] for row in left.rows} == set(delivery["pseudonyms"])
     assert (await shop.record("f1"))["erased"] == 1
     assert shop.control.erasures.empty()
+
+
+async def test_rows_that_name_trips_alone_are_named_by_their_trips(shop: Shop) -> None:
+    """Also after a restart, which removes what belongs to nothing."""
+    shop.agree([*ROWS, when(f"{VDX}releaseLevel", "eq", f"{VDX}L2")])
+    later = drives(2, start=START + timedelta(days=1)).replace(",t", ",u")
+    await shop.publish(drives(3) + "".join(later.splitlines(keepends=True)[1:]))
+    await shop.consent(0, 1, 2)
+    got = await shop.fetch("f1")
+    assert "pseudonym" not in got.rows[0]
+    names = {row["trip"] for row in got.rows}
+    assert len(names) == 5
+    await shop.plane.change("f1", "completed", "done")
+    await shop.plane.kill()
+    await shop.plane.start()
+    await shop.consent(1, given=False)
+    (delivery,) = (await erasure(shop.control))["deliveries"]
+    assert (delivery["transfer"], delivery["pseudonyms"], delivery["references"]) == ("f1", [], [])
+    assert len(delivery["trips"]) == 2
+    left = await shop.fetch("f2")
+    assert names - {row["trip"] for row in left.rows} == set(delivery["trips"])
+
+
+def test_many_trips_are_told_of_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(withdrawn, "MOST_TRIPS", 3)
+    told: list[dict[str, Any]] = [
+        {"trips": list("abc")},
+        {"trips": ["d"]},
+        {"pseudonyms": ["x"]},
+        {"trips": list("ef")},
+        {"trips": ["g"]},
+    ]
+    assert list(withdrawn._portions(told)) == [told[:1], told[1:4], told[4:]]
+    assert list(withdrawn._portions(told[2:3] * 9)) == [told[2:3] * 9]
 
 
 async def test_an_enrolled_vehicle_is_named_by_the_reference_of_its_buyer(shop: Shop) -> None:

@@ -17,13 +17,14 @@ from typing import Any, Final
 
 import duckdb
 import ibis
+import pyarrow
 
-from connector.dataplane.query.job import Failed, Limits
+from connector.dataplane.query.job import TOO_LARGE, Failed, Job, Limits
 
 COUNTED: Final = 0.75
 """The engine counts its buffers; states of aggregates and results on their way come on top, by about a third."""
 WATCH_S: Final = 0.25
-"""How often the room on the disk is looked at while a query runs."""
+"""How often the room on the disk and the size of the file are looked at while a query runs."""
 
 
 class Refused(Exception):
@@ -91,6 +92,7 @@ def open_engine(limits: Limits, scratch: str, readable: Sequence[str], writable:
     raw = duckdb.connect(":memory:", config=config)
     backend = ibis.duckdb.from_connection(raw)
     raw.execute("SET TimeZone = 'UTC'")
+    raw.execute("SET enable_progress_bar = false")
     folders = [scratch, *(path for path in readable if Path(path).is_dir())]
     files = [*(path for path in readable if not Path(path).is_dir()), *writable]
     raw.execute("SET allowed_directories = ?", [[os.path.join(folder, "") for folder in folders]])
@@ -101,28 +103,44 @@ def open_engine(limits: Limits, scratch: str, readable: Sequence[str], writable:
 
 
 @contextmanager
-def watched(backend: Any, limits: Limits, scratch: str) -> Iterator[None]:
-    """While it is open the room on the disk is looked at; the query is broken off when too little is left."""
+def watched(backend: Any, job: Job) -> Iterator[None]:
+    """While it is open the room on the disk and the size of the output are looked at; the query is broken off when too little
+    is left, or when the file has become too large. Raises ``Refused`` then."""
     over = threading.Event()
-    full = threading.Event()
+    found: list[Failed] = []
 
     def watch() -> None:
         while not over.wait(WATCH_S):
-            if free_bytes(scratch) < limits.free_bytes:
-                full.set()
+            wrong = _wrong(job)
+            if wrong is not None:
+                found.append(wrong)
                 backend.con.interrupt()
 
     watcher = threading.Thread(target=watch, name="disk", daemon=True)
     watcher.start()
     try:
         yield
-    except duckdb.InterruptException:
-        if full.is_set():
-            raise Refused(DISK_FULL) from None
+    except (duckdb.Error, pyarrow.ArrowException, OSError):
+        # A stream of batches that is broken off says so in other words than a query.
+        if found:
+            raise Refused(found[0]) from None
         raise
     finally:
         over.set()
         watcher.join()
+    wrong = _wrong(job)
+    if wrong is TOO_LARGE:
+        raise Refused(wrong)
+
+
+def _wrong(job: Job) -> Failed | None:
+    if free_bytes(job.scratch) < job.limits.free_bytes:
+        return DISK_FULL
+    most = job.limits.output_bytes
+    try:
+        return TOO_LARGE if most is not None and os.path.getsize(job.output) > most else None
+    except FileNotFoundError:
+        return None
 
 
 def sql_of(expression: Any) -> str:

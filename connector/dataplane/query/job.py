@@ -5,7 +5,7 @@ Secrets (the key of the pseudonyms) go through standard input only, never into a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -42,11 +42,13 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much a query may use. ``free_bytes`` must stay free on the disk of ``scratch``."""
+    """How much a query may use. ``free_bytes`` must stay free on the disk of ``scratch``; ``output_bytes`` is the largest file
+    that it may make, None: any."""
 
     memory_bytes: int = 200 * 1024 * 1024
     threads: int = 2
     free_bytes: int = 512 * 1024 * 1024
+    output_bytes: int | None = None
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ class Released(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Make one file at ``output``, and at ``index`` the ordinals of its vehicles. ``scratch`` is an empty folder of this job.
 
+    Of L2, whose rows name trips alone, ``trips`` gets the trips of each of these vehicles: see ``indexes.py``.
     Of cells: ``released`` is what the buyer has; what is computed now, with all columns that can be averaged and with a row
     without figures for each suppressed cell, is kept at ``keep``. That file never leaves.
     """
@@ -74,6 +77,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     index: str
     scratch: str
+    trips: str | None = None
     keep: str | None = None
     released: tuple[Released, ...] = ()
     limits: Limits = Limits()
@@ -108,3 +112,6 @@ class Failed(msgspec.Struct, frozen=True):
     code: Literal["source-changed", "source-unreadable", "disk-full", "out-of-memory", "plan-impossible", "internal"]
     reason: str
     column: str | None = None
+
+
+TOO_LARGE: Final = Failed("plan-impossible", "the file would be larger than this provider makes; ask for less at once")

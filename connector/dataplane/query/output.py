@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,15 +90,19 @@ def digest_of_file(path: str | Path, kind: Format) -> tuple[int, str]:
         connection.close()
 
 
-def digest(connection: Any, path: str, kind: Format, seen: set[Any] | None = None, key: str | None = None) -> tuple[int, str]:
-    """As ``digest_of_file``, on an engine that may read the file; ``seen`` collects the distinct texts of the column ``key``."""
+Seen = Callable[[Any], None]
+
+
+def digest(connection: Any, path: str, kind: Format, seen: Seen | None = None, key: str | None = None) -> tuple[int, str]:
+    """As ``digest_of_file``, on an engine that may read the file; ``seen`` gets the texts of the column ``key``, as arrays that
+    have each once."""
     names, stream = _opened(connection, path, kind)
     rows, first, second = 0, numpy.uint64(0), numpy.uint64(0)
     texts: dict[str, int] = {}
     with numpy.errstate(over="ignore"):
         for batch in stream:
             if seen is not None and key in names:
-                seen.update(_coded(batch.column(names.index(key))).dictionary.to_pylist())
+                seen(_coded(batch.column(names.index(key))).dictionary)
             one, other = _folded([_bits(name, column, texts) for name, column in zip(names, batch.columns, strict=True)])
             first, second, rows = first + one, second + other, rows + len(batch)
     said = json.dumps(names, ensure_ascii=False, separators=(",", ":")) if rows else "[]"

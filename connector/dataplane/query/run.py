@@ -9,20 +9,17 @@ from typing import Any, Final
 
 import duckdb
 import pyarrow
-import pyarrow.parquet
 
 from connector.dataplane.plan.model import Plan
-from connector.dataplane.query import cells, features, output, population, score, shape
+from connector.dataplane.query import cells, features, output, population, score, seen, shape
 from connector.dataplane.query import rows as single
 from connector.dataplane.query.engine import (
     Refused,
-    batches,
     failure,
     impossible,
     open_engine,
     rows_of,
     sql_of,
-    text,
     watched,
     write_parquet,
 )  # fmt: skip
@@ -94,7 +91,7 @@ def _run(job: Job) -> Made:
     writable = [job.output, job.keep] if job.keep else [job.output]
     backend = open_engine(job.limits, job.scratch, readable, writable)
     try:
-        with watched(backend, job.limits, job.scratch):
+        with watched(backend, job):
             rows = canonical(backend, job.table, paths_of(plan, job.table))
             members = population.members(backend, job, rows)
             wanted = expression(rows, job, members)
@@ -107,30 +104,13 @@ def _personal(backend: Any, job: Job, wanted: Any) -> Made:
     names = tuple(wanted.columns)
     output.write(backend, sql_of(wanted), names, job.output, job.plan.format)
     key = "pseudonym" if "pseudonym" in names else "trip" if "trip" in names else None
-    seen: set[Any] = set()
-    rows, digest = output.digest(backend.con, job.output, job.plan.format, seen, key)
-    vehicles = _index(backend, job, seen, key)
+    path = os.path.join(job.scratch, "seen.parquet")
+    with seen.Writer(path) as writer:
+        rows, digest = output.digest(backend.con, job.output, job.plan.format, writer.add, key)
+    vehicles = seen.index(backend, job, path, key)
     span = "SELECT min(first_s), max(last_s) FROM carnet_ends"
     covers = _covers(job, rows_of(backend, span)[0], 1) if job.plan.form == "rows" else None
     return _made(job, names, rows, digest, vehicles, covers=covers)
-
-
-def _index(backend: Any, job: Job, seen: set[Any], key: str | None) -> int:
-    """Write the ordinals of the vehicles in the file; the number of its vehicles, also of those that have no ordinal."""
-    column = "trip_pseudonym" if key == "trip" else "pseudonym"
-    path = os.path.join(job.scratch, "seen.parquet")
-    pyarrow.parquet.write_table(pyarrow.table({"name": pyarrow.array(sorted(seen), pyarrow.string())}), path)
-    seen.clear()
-    where = f"WHERE {column} IN (SELECT name FROM read_parquet({text(path)}))" if key else ""  # noqa: S608 - a path of our own
-    sql = f"SELECT vehicle, any_value(ordinal) AS ordinal FROM carnet_members {where} GROUP BY vehicle"  # noqa: S608
-    ((vehicles,),) = rows_of(backend, f"SELECT count(*) FROM ({sql})")  # noqa: S608
-    with open(job.index, "wb") as index:
-        for batch in batches(backend, f"SELECT DISTINCT ordinal FROM ({sql}) WHERE ordinal IS NOT NULL ORDER BY ordinal"):  # noqa: S608
-            index.write(batch.column(0).to_numpy().astype("<u4").tobytes())
-        index.flush()
-        os.fsync(index.fileno())
-    Path(path).unlink()
-    return int(vehicles)
 
 
 def _cells(backend: Any, job: Job, parts: Any) -> Made:
@@ -204,7 +184,7 @@ def _fsync(path: str) -> None:
 
 
 def _clear(job: Job, *, failed: bool) -> None:
-    made = [job.output, job.index, *([job.keep] if job.keep else [])] if failed else []
+    made = [path for path in (job.output, job.index, job.trips, job.keep) if path] if failed else []
     for path in made:
         Path(path).unlink(missing_ok=True)
     for folder, folders, files in os.walk(job.scratch, topdown=False):

@@ -79,7 +79,7 @@ def _measured(question: Measure, made: Made) -> Answer:
     except (duckdb.Error, OSError) as error:
         return Done(failed=failure(error))
     finally:
-        for path in (job.output, job.index, job.keep):
+        for path in (job.output, job.index, job.trips, job.keep):
             if path:
                 Path(path).unlink(missing_ok=True)
     return Done(made=made, unique=found.unique if found else None, units=found.vehicles if found else 0)

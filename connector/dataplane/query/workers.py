@@ -220,6 +220,6 @@ def _slay(process: asyncio.subprocess.Process) -> None:
 def _remove(job: Job) -> None:
     """Take away what an unfinished query left."""
     shutil.rmtree(job.scratch, ignore_errors=True)
-    for path in (job.output, job.index, job.keep):
+    for path in (job.output, job.index, job.trips, job.keep):
         if path:
             Path(path).unlink(missing_ok=True)

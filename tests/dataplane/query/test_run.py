@@ -14,8 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connector.dataplane import indexes
 from connector.dataplane.plan.model import EDGES_M, METRES_PER_DEGREE, Box, Circle
-from connector.dataplane.query.job import Bits, Failed, Job, Limits, Made, Released
+from connector.dataplane.query import engine
+from connector.dataplane.query.job import TOO_LARGE, Bits, Failed, Job, Limits, Made, Released
 from connector.dataplane.query.run import run
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, SPEED
 from tests.dataplane.query.small import KEY, NOTE, START, TEMPERATURE, drive, job_of, people, row, table_of
@@ -241,6 +243,34 @@ def test_a_changed_source_names_its_column(tmp_path: Path) -> None:
     table_of(tmp_path, [row()], headers={"speed": "velocity"})
     found = failed(job_of(tmp_path, table, people(tmp_path, ["v0"])))
     assert (found.code, found.column) == ("source-changed", "speed")
+
+
+def test_the_index_and_the_trips_are_of_what_is_in_the_file(tmp_path: Path) -> None:
+    """Not of all members: a vehicle whose rows all lie within a cut is in neither."""
+    rows = [row("v2", trip, START + n) for trip in ("a", "b") for n in range(100)] + [
+        row("v0", "short", START + n) for n in range(5)
+    ]
+    rows += drive("v1", "z") + drive("unknown")
+    table = table_of(tmp_path, rows)
+    who = people(tmp_path, ["v0", "v1", "v2"], granted=None)
+    for kind in ("parquet", "arrow", "csv", "ndjson"):
+        job = job_of(tmp_path, table, who, kind, level="L2", consent=None, cut_s=10, format=kind)
+        job = msgspec.structs.replace(job, trips=f"{job.index}.trips")
+        done = run(job)
+        assert isinstance(done, Made)
+        assert (done.vehicles, indexes.read(job.index).tolist()) == (3, [1, 2])
+        assert job.trips is not None
+        assert list(indexes.trips(job.trips, [0, 1])) == [secret("trip|v1|z")]
+        assert set(indexes.trips(job.trips, [2, 3])) == {secret("trip|v2|a"), secret("trip|v2|b")}
+        assert Path(job.trips).stat().st_size == 3 * indexes.TRIP_BYTES
+    assert list(indexes.trips(str(tmp_path / "gone"), [1])) == []
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_a_file_that_becomes_too_large_is_broken_off(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "WATCH_S", 0.001)
+    job = job_of(tmp_path, table_of(tmp_path, drive(seconds=2_000)), people(tmp_path, ["v0"]), format=form)
+    assert failed(msgspec.structs.replace(job, limits=Limits(output_bytes=1_000))) == TOO_LARGE
 
 
 def test_a_full_disk_is_said_and_nothing_stays(tmp_path: Path) -> None:
