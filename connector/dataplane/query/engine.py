@@ -66,6 +66,11 @@ def failure(error: BaseException) -> Failed:
     return INTERNAL
 
 
+def warm() -> None:
+    """Load what the first engine of a process would have to wait for, some tenths of a second."""
+    sql_of(ibis.literal(True))
+
+
 def free_bytes(folder: str) -> int:
     """How much room an ordinary user has on the disk of a folder."""
     found = os.statvfs(folder)

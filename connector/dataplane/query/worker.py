@@ -20,7 +20,7 @@ from typing import Final
 import duckdb
 import msgspec
 
-from connector.dataplane.query.engine import failure
+from connector.dataplane.query.engine import failure, warm
 from connector.dataplane.query.job import Failed, Made
 from connector.dataplane.query.lean import without_pandas
 from connector.dataplane.query.messages import Answer, Done, Look, Measure, Question, Seen, Unseen
@@ -89,6 +89,7 @@ def main() -> None:
     """Wait for a question, answer it, end."""
     settle(int(sys.argv[1]))
     without_pandas()
+    warm()
     line = sys.stdin.buffer.readline()
     if not line.endswith(b"\n"):
         os._exit(1)
