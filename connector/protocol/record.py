@@ -25,8 +25,8 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Negotiation: ``offer`` is the last offer on the table and ``offer_from`` who made it; ``agreement`` is set from the
     agreement message on. Transfer: ``format``, ``dataset``, the ``data_address`` that holds now, and for a consumer that lets
-    its data plane fetch, ``sink`` (a file name), the ``ask`` (query parameters of its request), ``into`` (``database:table``, where
-    rows are to go) and what was ``received`` (bytes, sha256, rows...).
+    its data plane fetch, ``sink`` (a file name), the ``ask`` (query parameters of its request), ``into`` (``database:table``,
+    where rows are to go) and what was ``received`` (bytes, sha256, rows...).
 
     ``pending`` is what a person has to decide, until ``decide_by`` (ms since the epoch) where that is limited. ``redline`` is
     what the offer on the table says otherwise than what was there before, change by change (``protocol/redline.py``).

@@ -82,8 +82,8 @@ async def test_the_consumers_program_renews_its_token(tmp_path: Path) -> None:
             assert (answer.status, refused["code"]) == (401, "token-other")
         async with consumer.client() as owner:
             assertion = await owner.assertion(transfer, fresh["access_token"])
-        for expected in ((200, None), (401, "assertion-replayed")):
+        for outcome in ((200, None), (401, "assertion-replayed")):
             async with session.post(
                 has["refreshEndpoint"], data=form, headers={"Authorization": f"Bearer {assertion}"}
             ) as answer:
-                assert (answer.status, (await answer.json(content_type=None)).get("code")) == expected
+                assert (answer.status, (await answer.json(content_type=None)).get("code")) == outcome

@@ -158,6 +158,7 @@ def test_a_delivery_is_signed_by_both_and_stated(two: Two, agreement: str) -> No
     transfer = two.json("consumer", "transfer", agreement, "--to", "signed.csv")
     own = {"consumer": transfer["id"], "provider": transfer["providerPid"]}
     for who in ("provider", "consumer"):
+        rows: dict[str, Any] = {}
         for _ in range(ASKED):
             rows = {row["id"]: row for row in two.json(who, "receipts", "--agreement", agreement)}
             if own[who] in rows and rows[own[who]]["state"] == "countersigned":
