@@ -305,9 +305,12 @@ class Artifacts:
 
     # -- whether it may leave -------------------------------------------------------------------------------------
 
-    async def withdrawn(self, artifact: Artifact) -> tuple[int, ...]:
-        """The vehicles of an artifact whose consent has ended since it was made."""
+    async def withdrawn(self, artifact: Artifact) -> tuple[int, tuple[int, ...]]:
+        """The number that the ledger is at, and the vehicles of an artifact whose consent has ended since it was made."""
         number = await self._ledger.number()
+        return number, await self._gone(artifact, number)
+
+    async def _gone(self, artifact: Artifact, number: int) -> tuple[int, ...]:
         plan = artifact.plan
         if plan is None or artifact.index_file is None or number <= artifact.ledger:
             return ()
