@@ -137,3 +137,10 @@ def put_reservation(reservation: Reservation, before: Reservation | None) -> Sta
 def while_started(flow_id: str) -> Statement:
     """A guard: nothing is metered for a transfer that does not run."""
     return Statement("UPDATE flow SET id = id WHERE id = ? AND state = 'STARTED'", (flow_id,))
+
+
+def while_ledger(flow_id: str, number: int) -> Statement:
+    """A guard: nobody has decided anything since the ledger was read at a number."""
+    return Statement(
+        "UPDATE flow SET id = id WHERE id = ? AND ? = (SELECT COALESCE(MAX(number), 0) FROM consent_commit)", (flow_id, number)
+    )

@@ -16,7 +16,7 @@ from connector.dataplane.artifacts import Artifacts, Order
 from connector.dataplane.deliveries import Artifact, Asked, Deliveries
 from connector.dataplane.meters import LimitReached, Size
 from connector.dataplane.problems import Refusal
-from connector.dataplane.readings import Readings, Reservation, put_reading, put_reservation, while_started
+from connector.dataplane.readings import Readings, Reservation, put_reading, put_reservation, while_ledger, while_started
 from connector.dataplane.seams import Clock
 from connector.store.engine import LostRace, Statement
 from policies.delivery import Delivery
@@ -51,7 +51,11 @@ class Reserving:
         if await self._readings.reservation(asked.flow_id) is None:
             now = self._now_ms()
             used = (await self._readings.of(asked.agreement_id, asked.counterparty, "all"))[0]
-            meters.admit(right.terms, right.permissions, used, Size(0, 0, 0), None, now)
+            try:
+                meters.admit(right.terms, right.permissions, used, Size(0, 0, 0), None, now)
+            except LimitReached:
+                if not await self._ours(asked):
+                    raise
 
     async def file(self, asked: Asked, right: Right, size_bytes: int) -> None:
         """Meter a file that passes as it is; nothing if it was metered. Raises LimitReached or Refusal."""
@@ -60,29 +64,49 @@ class Reserving:
             if fresh is not None and fresh.reserved_at is not None:
                 return
             now = self._now_ms()
-            writes = await self._metered(asked, right, Size(0, size_bytes, 0), None, now)
             try:
+                writes = await self._metered(asked, right, Size(0, size_bytes, 0), None, now)
                 await self._deliveries.commit([*writes, sql.reserve_file(asked.flow_id, now)])
+            except LimitReached:
+                if not await self._ours(asked):
+                    raise
+                continue
             except LostRace:
                 await self._running(asked)
                 continue
             return
         raise _busy()
 
+    async def _ours(self, asked: Asked) -> bool:
+        """Whether another request of this very transfer has reserved meanwhile: then that used the limit up, and we are free."""
+        return await self._readings.reservation(asked.flow_id) is not None
+
     async def artifact(self, order: Order, right: Right, artifact: Artifact) -> Artifact:
         """Meter an artifact and let it leave; the artifact as it is then. Raises Overtaken, LimitReached or Refusal."""
+        reserved = False
         for _ in range(MAX_RACES):
             fresh = await self._deliveries.artifact(artifact.flow_id, artifact.generation)
             if fresh is None or fresh.state != "ready" or fresh.made is None:
                 raise Overtaken
             if fresh.reserved_at is not None:
+                # Where the database lets both commit at once, the one or the other sees it.
+                if reserved and (await self._artifacts.withdrawn(fresh))[1]:
+                    raise Overtaken
                 return fresh
-            if await self._artifacts.withdrawn(fresh):
+            number, gone = await self._artifacts.withdrawn(fresh)
+            if gone:
                 raise Overtaken
             now = self._now_ms()
-            writes = [*await self._frozen(order, fresh), *await self._metered_artifact(order, right, fresh, now)]
+            # A withdrawal that is written between the look and the commit would be held against what has left before only.
+            guard = while_ledger(fresh.flow_id, number)
             try:
+                writes = [guard, *await self._frozen(order, fresh), *await self._metered_artifact(order, right, fresh, now)]
                 await self._deliveries.commit([*writes, *sql.reserve_artifact(fresh.flow_id, fresh.generation, now)])
+                reserved = True
+            except LimitReached:
+                again = await self._deliveries.artifact(artifact.flow_id, artifact.generation)
+                if again is None or again.reserved_at is None:
+                    raise
             except LostRace:
                 await self._running(order.asked)
         raise _busy()
