@@ -79,10 +79,10 @@ class Artifacts:
         if await self._replicas.others():
             # They are making what is unfinished, and their files are not left over.
             return
-        for artifact in await self._deliveries.artifacts("state = 'making'"):
+        async for artifact in self._deliveries.each("state = 'making'"):
             await self._deliveries.commit([sql.stale_artifact(artifact.flow_id, artifact.generation)])
         known = await self._deliveries.kept_files()
-        for artifact in await self._deliveries.artifacts("state <> 'failed'"):
+        async for artifact in self._deliveries.each("state <> 'failed'"):
             if artifact.state == "ready" and not artifact.dropped:
                 known |= {name for name in (artifact.file, artifact.keep_file) if name is not None}
             # The vehicles of what has left are known for as long as somebody may withdraw.

@@ -6,6 +6,7 @@ import the store's engine seam and this package's records.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -17,6 +18,8 @@ from connector.dataplane.spool import trips_beside
 from connector.store.engine import Engine, Row, Statement, Value
 
 MAX_DELIVERIES: Final = 1_000_000
+PAGE: Final = 200
+"""Artifacts that are read at once, where all of them are gone through."""
 MAX_RELEASED: Final = 100_000
 ArtifactState = Literal["making", "ready", "stale", "failed"]
 
@@ -141,6 +144,23 @@ class Deliveries:
         """Artifacts by a constant condition of this package."""
         rows = await self._all(f"SELECT {_ARTIFACT} FROM artifact WHERE {where}", *params)  # noqa: S608 - constant conditions
         return [_artifact(row) for row in rows]
+
+    async def each(self, where: str, *params: Value) -> AsyncIterator[Artifact]:
+        """The same one after the other, in the order of their keys; read in pages, as they are many and carry their plans."""
+        after: tuple[str, int] = ("", 0)
+        while True:
+            rows = await self._all(
+                f"SELECT {_ARTIFACT} FROM artifact WHERE ({where}) AND (flow_id, generation) > (?, ?)"  # noqa: S608 - constant conditions
+                " ORDER BY flow_id, generation LIMIT ?",
+                *params,
+                *after,
+                PAGE,
+            )
+            for row in rows:
+                yield _artifact(row)
+            if len(rows) < PAGE:
+                return
+            after = str(rows[-1][0]), int(rows[-1][1] or 0)
 
     async def to_drop(self, before_ms: int) -> list[Artifact]:
         """Artifacts whose files serve nobody any more: of transfers that ended before a time, or that were made anew."""

@@ -79,7 +79,7 @@ class Withdrawals:
     async def _hold(self, number: int, ordinals: Collection[int]) -> None:
         """Cut first, then write down what is owed and that it was done: who dies in between does both again."""
         notices: dict[tuple[str, str], dict[str, set[int]]] = {}
-        for artifact in await self._deliveries.artifacts(_LIVE, number):
+        async for artifact in self._deliveries.each(_LIVE, number):
             found = await self._ended(artifact, number, ordinals)
             if not found:
                 continue
