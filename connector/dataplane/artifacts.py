@@ -331,6 +331,6 @@ def _failure(artifact: Artifact) -> Refusal | SchemaChanged:
     code, reason = artifact.code or "internal", artifact.reason or INTERNAL.reason
     if code in ("source-changed", "source-unreadable"):
         return SchemaChanged(reason, artifact.culprit)
-    if code == "plan-impossible":
+    if code in ("plan-impossible", "not-anonymous"):
         return Refusal(409, code, reason)
     return Refusal(503, code, reason, retry_s=PAUSE_S)

@@ -6,9 +6,11 @@ A table is looked at by a worker, since nobody knows who wrote its files. May im
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -168,8 +170,8 @@ class Publishing:
             raise Refusal(400, seen.code, seen.reason, more={"column": seen.column})
         if not isinstance(seen, Seen):
             raise Refusal(503, seen.code, f"the table could not be looked at: {seen.reason}")
-        table = seen.table
-        size = await settle(_inside, table.files, self._settings.source_roots)
+        size = await settle(_inside, seen.table.files, self._settings.source_roots)
+        table = await settle(known_as, seen.table, await self._records.tables())
         declares = tuple(sorted(declared(table)))
         return Source(dataset_id, str(real), size, table.snapshot, table.snapshot, "table", declares, table), seen
 
@@ -264,7 +266,7 @@ def purpose_of(terms: Delivery) -> str:
 
 def _sampled(plan: Plan, table: Table) -> Plan:
     """The plan without consents, of a stretch of time at the end of what it covers."""
-    sampled = msgspec.structs.replace(plan, consent=None, enrolled=False, format="parquet")
+    sampled = msgspec.structs.replace(plan, consent=None, enrolled=False, anonymous=False, format="parquet")
     if table.rows <= SAMPLE_ROWS or table.first_s is None or table.last_s is None:
         return sampled
     first = max(second for second in (table.first_s, plan.after_s) if second is not None)
@@ -321,6 +323,28 @@ def sentences(plan: Plan, unicity: tuple[int, float] | None) -> Iterator[str]:
         yield "Speed leaves as bands."
     if unicity is not None:
         yield f"Four points single out {100 * unicity[1]:.1f} % of {unicity[0]} vehicles or trips."
+
+
+def known_as(table: Table, published: Sequence[tuple[str, Table]]) -> Table:
+    """The table under the id of what is published already of the same files, also under other names and as other folders: what
+    buyers have of it counts for both. Raises Refusal where it would join tables that were told apart. Blocks."""
+    files = _identities(table)
+    sharing = [(dataset_id, other.id) for dataset_id, other in published if not files.isdisjoint(_identities(other))]
+    ids = {known for _, known in sharing}
+    if len(ids) > 1:
+        names = ", ".join(sorted({dataset_id for dataset_id, _ in sharing})[:5])
+        raise Refusal(409, "table-overlaps", f"files of it are published as different tables already: {names}")
+    return msgspec.structs.replace(table, id=ids.pop()) if ids else table
+
+
+def _identities(table: Table) -> set[str]:
+    """What tells the files apart: their paths and, where they are there, what the paths lead to."""
+    found = set(table.files)
+    for file in table.files:
+        with suppress(OSError):
+            state = os.stat(file)
+            found.add(f"{state.st_dev}:{state.st_ino}")
+    return found
 
 
 def _inside(files: Sequence[str], roots: Sequence[Path]) -> int:

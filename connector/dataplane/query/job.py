@@ -109,9 +109,14 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 class Failed(msgspec.Struct, frozen=True):
     """No file was made. ``code`` is stable; ``column`` names what is missing where the source changed. No personal data."""
 
-    code: Literal["source-changed", "source-unreadable", "disk-full", "out-of-memory", "plan-impossible", "internal"]
+    code: Literal[
+        "source-changed", "source-unreadable", "disk-full", "out-of-memory", "plan-impossible", "not-anonymous", "internal"
+    ]
     reason: str
     column: str | None = None
 
 
 TOO_LARGE: Final = Failed("plan-impossible", "the file would be larger than this provider makes; ask for less at once")
+NOT_ANONYMOUS: Final = Failed(
+    "not-anonymous", "the rows are agreed to be anonymous, and too few are in the file or too many of them unique"
+)

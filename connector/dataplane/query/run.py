@@ -23,10 +23,12 @@ from connector.dataplane.query.engine import (
     watched,
     write_parquet,
 )  # fmt: skip
-from connector.dataplane.query.job import Failed, Job, Made
+from connector.dataplane.query.job import NOT_ANONYMOUS, Failed, Job, Made
+from connector.dataplane.query.unicity import unicity
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, SPEED, Table
 from connector.dataplane.tables.read import canonical, verify
 from connector.dataplane.tables.refused import SchemaChanged
+from policies.lint import MEASURED_LEAST, UNIQUE_MOST
 
 KIB: Final = 1024
 
@@ -35,6 +37,7 @@ def run(job: Job) -> Made | Failed:
     """Make the file of a job. What a failed job wrote is taken away again; ``scratch`` is empty afterwards."""
     try:
         made = _run(job)
+        _prove(job, made)
     except SchemaChanged as changed:
         _clear(job, failed=True)
         return Failed("source-changed", changed.reason, changed.column)
@@ -103,6 +106,8 @@ def _run(job: Job) -> Made:
 def _personal(backend: Any, job: Job, wanted: Any) -> Made:
     names = tuple(wanted.columns)
     output.write(backend, sql_of(wanted), names, job.output, job.plan.format)
+    if job.output != _measured(job):
+        write_parquet(backend, sql_of(wanted), _measured(job))
     key = "pseudonym" if "pseudonym" in names else "trip" if "trip" in names else None
     path = os.path.join(job.scratch, "seen.parquet")
     with seen.Writer(path) as writer:
@@ -111,6 +116,32 @@ def _personal(backend: Any, job: Job, wanted: Any) -> Made:
     span = "SELECT min(first_s), max(last_s) FROM carnet_ends"
     covers = _covers(job, rows_of(backend, span)[0], 1) if job.plan.form == "rows" else None
     return _made(job, names, rows, digest, vehicles, covers=covers)
+
+
+def _claims(plan: Plan) -> bool:
+    """Whether rows are called anonymous."""
+    return plan.anonymous and plan.form == "rows"
+
+
+def _measured(job: Job) -> str:
+    """The Parquet file in which rows that are called anonymous are looked at: the output, or one beside it of the same rows."""
+    apart = _claims(job.plan) and job.plan.format != "parquet"
+    return os.path.join(job.scratch, "measured.parquet") if apart else job.output
+
+
+def _prove(job: Job, made: Made) -> None:
+    """Rows that are called anonymous are: enough are in the file and few of them unique, as publication asks of the table.
+
+    Raises ``Refused``.
+    """
+    plan = job.plan
+    if not _claims(plan):
+        return
+    found = unicity(
+        Path(_measured(job)), level=plan.level, step_s=plan.step_s, cell_level=plan.cell_level, seed=job.table.snapshot
+    )
+    if found is None or min(found.vehicles, made.vehicles) < MEASURED_LEAST or found.unique > UNIQUE_MOST:
+        raise Refused(NOT_ANONYMOUS)
 
 
 def _cells(backend: Any, job: Job, parts: Any) -> Made:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from connector.dataplane import indexes
 from connector.dataplane.plan.model import EDGES_M, METRES_PER_DEGREE, Box, Circle
 from connector.dataplane.query import engine
-from connector.dataplane.query.job import TOO_LARGE, Bits, Failed, Job, Limits, Made, Released
+from connector.dataplane.query.job import NOT_ANONYMOUS, TOO_LARGE, Bits, Failed, Job, Limits, Made, Released
 from connector.dataplane.query.run import run
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, SPEED
 from tests.dataplane.query.small import KEY, NOTE, START, TEMPERATURE, drive, job_of, people, row, table_of
@@ -271,6 +271,20 @@ def test_a_file_that_becomes_too_large_is_broken_off(form: str, tmp_path: Path, 
     monkeypatch.setattr(engine, "WATCH_S", 0.001)
     job = job_of(tmp_path, table_of(tmp_path, drive(seconds=2_000)), people(tmp_path, ["v0"]), format=form)
     assert failed(msgspec.structs.replace(job, limits=Limits(output_bytes=1_000))) == TOO_LARGE
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_rows_that_are_called_anonymous_leave_only_if_they_are(form: str, tmp_path: Path) -> None:
+    """Of 1,000 vehicles in one place and hour nobody is unique; of 999, or of those each in a place of its own, they are."""
+    plan: dict[str, Any] = {"level": "L2", "anonymous": True, "step_s": 3600, "cell_level": 5, "consent": None, "format": form}
+    plan["columns"] = (LATITUDE, LONGITUDE)
+    names = [f"v{number}" for number in range(1_000)]
+    who = people(tmp_path, names, granted=None)
+    alike = [row(name) for name in names]
+    assert isinstance(run(job_of(tmp_path, table_of(tmp_path, alike), who, "alike", **plan)), Made)
+    assert failed(job_of(tmp_path, table_of(tmp_path, alike[1:]), who, "few", **plan)) == NOT_ANONYMOUS
+    apart = [row(name, lat=-60 + number / 10) for number, name in enumerate(names)]
+    assert failed(job_of(tmp_path, table_of(tmp_path, apart), who, "apart", **plan)).code == "not-anonymous"
 
 
 def test_a_full_disk_is_said_and_nothing_stays(tmp_path: Path) -> None:
