@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from tests.attacks.target import OUR_TOKEN, SHORT, TOKENS, Liar, Target, attacked, lying, made
+from tests.dataplane.conftest import control, http, make_plane  # noqa: F401 - fixtures
 
 Lines = list["structlog.typing.EventDict"]
 

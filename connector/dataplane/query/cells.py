@@ -73,9 +73,11 @@ def parts(rows: Any, plan: Plan, table: Table, released: Sequence[Released]) -> 
     means = {name: _own(rows, name) for name in averaged(plan, table)}
     found = rows.group_by([*KEYS, "vehicle"]).aggregate(**means) if means else rows.select(*KEYS, "vehicle").distinct()
     found = found.filter(_inside(found, plan, level))
-    for earlier in released:
-        found = found.filter(~_covered(found, earlier, level))
-    return found
+    earlier = stretches(touching(released, plan))
+    if not earlier:
+        return found
+    placed = found.mutate(lat=grid.centre_lat(found.row, level), lon=grid.centre_lon(found.row, found.col, level))
+    return placed.filter(~grid.any_of([_covered(placed, one) for one in earlier])).select(*found.columns)
 
 
 def _own(rows: Any, name: str) -> Any:
@@ -91,16 +93,19 @@ def _inside(found: Any, plan: Plan, level: int) -> Any:
 
 
 def _of_areas(found: Any, areas: tuple[tuple[Box, ...], ...], level: int) -> Any:
-    lat, lon = grid.centre_lat(found.row, level), grid.centre_lon(found.row, found.col, level)
+    return _in_all(grid.centre_lat(found.row, level), grid.centre_lon(found.row, found.col, level), areas)
+
+
+def _in_all(lat: Any, lon: Any, areas: tuple[tuple[Box, ...], ...]) -> Any:
     inside = ibis.literal(True)
     for boxes in areas:
         inside &= grid.within(lat, lon, boxes)
     return inside
 
 
-def _covered(found: Any, earlier: Released, level: int) -> Any:
-    """Whether this buyer has had the cell, or was told nothing of it, before."""
-    return (found.step >= earlier.after_s) & (found.step < earlier.before_s) & _of_areas(found, earlier.areas, level)
+def _covered(found: Any, earlier: Released) -> Any:
+    """Whether this buyer has had the cell (its centre is ``lat``, ``lon``), or was told nothing of it, before."""
+    return (found.step >= earlier.after_s) & (found.step < earlier.before_s) & _in_all(found.lat, found.lon, earlier.areas)
 
 
 def counted(parts: Any, plan: Plan, table: Table) -> Any:
@@ -126,17 +131,41 @@ def together(backend: Any, kept: Any, job: Job) -> Any:
     plan, level = job.plan, job.plan.cell_level or 0
     names = [*KEYS, "vehicles", *averaged(plan, job.table)]
     found = kept.select(*names)
-    for number, earlier in enumerate(job.released):
-        past = backend.read_parquet(earlier.file, table_name=f"carnet_released_{number}")
-        missing = {name: ibis.null("float64") for name in names if name not in past.columns}
-        past = past.mutate(**missing).select(*names) if missing else past.select(*names)
-        past = past.filter(_covered(past, earlier, level), _inside(past, plan, level))
-        if plan.after_s is not None:
-            past = past.filter(past.step >= plan.after_s)
-        if plan.before_s is not None:
-            past = past.filter(past.step < plan.before_s)
-        found = found.union(past)
-    return found
+    files = list(dict.fromkeys(earlier.file for earlier in touching(job.released, plan)))
+    if not files:
+        return found
+    # No two of these files have the same cell and step: each has only what was not released before it.
+    past = backend.read_parquet(files, table_name="carnet_released", union_by_name=True)
+    past = past.mutate(**{name: ibis.null("float64") for name in names if name not in past.columns}).select(*names)
+    past = past.filter(_inside(past, plan, level))
+    if plan.after_s is not None:
+        past = past.filter(past.step >= plan.after_s)
+    if plan.before_s is not None:
+        past = past.filter(past.step < plan.before_s)
+    return found.union(past)
+
+
+def touching(released: Sequence[Released], plan: Plan) -> list[Released]:
+    """What was released of the plan's period. A buyer comes back every day: other days do not make the query longer."""
+    after, before = plan.after_s, plan.before_s
+    return [
+        earlier
+        for earlier in released
+        if (after is None or earlier.before_s > after) and (before is None or earlier.after_s < before)
+    ]
+
+
+def stretches(released: Sequence[Released]) -> list[Released]:
+    """The same times and areas with as few entries as simply possible: of each area, times that touch become one (without a
+    file of its own)."""
+    by_area: dict[tuple[tuple[Box, ...], ...], list[Released]] = {}
+    for earlier in sorted(released, key=lambda each: each.after_s):
+        line = by_area.setdefault(earlier.areas, [])
+        if line and earlier.after_s <= line[-1].before_s:
+            line[-1] = Released("", line[-1].after_s, max(line[-1].before_s, earlier.before_s), earlier.areas)
+        else:
+            line.append(earlier)
+    return [each for line in by_area.values() for each in line]
 
 
 def projected(found: Any, plan: Plan, table: Table) -> Any:
