@@ -101,9 +101,9 @@ class Plane:
             status, answer = await self._call(method, path, b"" if body is None else orjson.dumps(body))
         except (EgressRefused, PeerUnreachable) as error:
             raise Unavailable("data-plane-away", f"the data plane cannot be reached: {error.reason}") from error
-        document: dict[str, Any] = orjson.loads(answer or b"{}")
         if status >= 500 or status == 401:
             raise Unavailable("data-plane-failed", f"the data plane answered {status}; see its log")
+        document: dict[str, Any] = orjson.loads(answer or b"{}")
         if status >= 300:
             code, detail = document.get("code", "data-plane-refused"), document.get("detail", f"it answered {status}")
             raise CallerError(str(code), str(detail))
