@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import msgspec
 import pyarrow
 
 from connector.dataplane.plan.model import Plan
@@ -35,6 +36,14 @@ KIB: Final = 1024
 
 def run(job: Job) -> Made | Failed:
     """Make the file of a job. What a failed job wrote is taken away again; ``scratch`` is empty afterwards."""
+    found = _tried(job)
+    if isinstance(found, Failed) and found.code == "out-of-memory" and job.limits.threads > 1:
+        # What threads hold at the same time is what an engine cannot put on the disk: one alone gets along with half.
+        return _tried(msgspec.structs.replace(job, limits=msgspec.structs.replace(job.limits, threads=1)))
+    return found
+
+
+def _tried(job: Job) -> Made | Failed:
     try:
         made = _run(job)
         _prove(job, made)

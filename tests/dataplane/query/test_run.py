@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from connector.dataplane import indexes
 from connector.dataplane.plan.model import EDGES_M, METRES_PER_DEGREE, Box, Circle
 from connector.dataplane.query import engine
+from connector.dataplane.query import run as query
 from connector.dataplane.query.job import NOT_ANONYMOUS, TOO_LARGE, Bits, Failed, Job, Limits, Made, Released
 from connector.dataplane.query.run import run
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, SPEED
@@ -285,6 +286,21 @@ def test_rows_that_are_called_anonymous_leave_only_if_they_are(form: str, tmp_pa
     assert failed(job_of(tmp_path, table_of(tmp_path, alike[1:]), who, "few", **plan)) == NOT_ANONYMOUS
     apart = [row(name, lat=-60 + number / 10) for number, name in enumerate(names)]
     assert failed(job_of(tmp_path, table_of(tmp_path, apart), who, "apart", **plan)).code == "not-anonymous"
+
+
+def test_a_query_short_of_memory_is_tried_with_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    make = query._run
+
+    def hungry(job: Job) -> Made:
+        tried.append(job.limits.threads)
+        if job.limits.threads > 1:
+            raise MemoryError
+        return make(job)
+
+    monkeypatch.setattr(query, "_run", hungry)
+    found, _ = made(job_of(tmp_path, table_of(tmp_path, [row()]), people(tmp_path, ["v0"])))
+    assert (tried, found.rows) == ([2, 1], 1)
 
 
 def test_a_full_disk_is_said_and_nothing_stays(tmp_path: Path) -> None:
