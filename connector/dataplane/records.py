@@ -100,6 +100,12 @@ class Records:
         row = await self._one(f"SELECT {_SOURCE} FROM source WHERE dataset_id = ?", dataset_id)  # noqa: S608 - constant columns
         return _source(dataset_id, row) if row else None
 
+    async def tables(self) -> list[tuple[str, Table]]:
+        """What is published as tables, by dataset."""
+        rows = await self.engine.fetch(f"SELECT dataset_id, {_SOURCE} FROM source WHERE kind = 'table'", limit=MAX_ROWS)  # noqa: S608 - constant columns
+        found = ((str(dataset_id), _source(str(dataset_id), tuple(rest)).table) for dataset_id, *rest in rows)
+        return [(dataset_id, table) for dataset_id, table in found if table is not None]
+
     async def download(self, flow_id: str) -> Download | None:
         row = await self._one(
             "SELECT flow_id, phase, etag, total, digest, bytes, sha256 FROM download WHERE flow_id = ?", flow_id
