@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +80,6 @@ def parquet(path: Path, count: int = 1000, **options: Any) -> None:
     pq.write_table(pa.table(columns), path, **options)
 
 
-def refused_or_read(file: Path) -> None:
-    try:
-        look(file)
-    except TableRefused:
-        return
-
-
 def test_parquet_cut_off_or_of_another_kind_is_refused(tmp_path: Path) -> None:
     parquet(tmp_path / "whole.parquet")
     whole = (tmp_path / "whole.parquet").read_bytes()
@@ -96,15 +93,69 @@ def test_parquet_cut_off_or_of_another_kind_is_refused(tmp_path: Path) -> None:
         look(file)
 
 
+class Apart:
+    """Looks at files in a process of its own, as the data plane does: what breaks a reader ends that process and no other."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def look(self, file: Path) -> str:
+        """``read``, ``refused``, or ``died``."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", LOOKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{file}\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline().strip()
+        if said:
+            return said
+        assert self._process.wait(30) < 0, "the process ended with an exception, not with a signal"
+        self._process.stdout.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process = None
+        return "died"
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.communicate(timeout=30)
+
+
+LOOKING = """
+import resource, sys
+from pathlib import Path
+from connector.dataplane.tables.look import look
+from connector.dataplane.tables.refused import TableRefused
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+for line in sys.stdin:
+    try:
+        look(Path(line[:-1]))
+    except TableRefused:
+        print("refused", flush=True)
+    else:
+        print("read", flush=True)
+"""
+
+
+@pytest.fixture
+def apart() -> Iterator[Apart]:
+    process = Apart()
+    yield process
+    process.close()
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_damaged_parquet_is_refused_or_read_and_nothing_else(tmp_path: Path, data: st.DataObject) -> None:
+def test_damaged_parquet_is_refused_or_read_or_ends_its_reader(tmp_path: Path, apart: Apart, data: st.DataObject) -> None:
     parquet(tmp_path / "whole.parquet", 50, compression="none")
     content = bytearray((tmp_path / "whole.parquet").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(4, len(content) - 9))] = data.draw(st.integers(0, 255))
     (file := tmp_path / "t.parquet").write_bytes(content)
-    refused_or_read(file)
+    assert apart.look(file) in ("read", "refused", "died")
 
 
 def test_parquet_that_announces_too_much_is_refused(tmp_path: Path) -> None:
