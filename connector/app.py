@@ -154,7 +154,9 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     store = ControlStore(engine)
     client, local_client = _clients(settings, stack, trust)
     find_token = own_token if settings.data.managed else read_token
-    plane = Plane(local_client, find_token(settings.data.token_file, "data.token_file"), declared=_declared(settings))
+    plane = Plane(
+        local_client, find_token(settings.data.token_file, "data.token_file"), declared=frozenset(settings.data.declares)
+    )
     listening, origin = _listen(settings)
     stack.callback(listening.close)
     who = await recognition(settings, origin, store, client, now_ms, new_id)
@@ -195,11 +197,6 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     await _site(stack, application, listening, tls)
     await _serve_local(settings, stack, running)
     return running
-
-
-def _declared(settings: Settings) -> frozenset[str]:
-    """What is ever kept: a data plane of another make is believed by the settings, ours says it again source by source."""
-    return every() if settings.data.managed else frozenset(settings.data.declares)
 
 
 async def _take_over(engine: SqliteEngine | PostgresEngine, context: Context) -> None:
@@ -320,7 +317,7 @@ def _context(
         forget=dispatcher.forget,
         timer_set=clock.set,
         wake=dispatcher.wake,
-        declared=plane.declared,
+        declared=every() | plane.declared,
         renews=who.renews,
         seals=Seals(
             own=who.sign_with,

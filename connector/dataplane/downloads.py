@@ -89,7 +89,7 @@ class Downloader:
         self._settings = settings
         self._bounds = settings.bounds
         self._now_ms = now_ms
-        self._offload = Offload(OFFLOADED_AT_ONCE, settings.bounds.landing_total_s)
+        self.offload = Offload(OFFLOADED_AT_ONCE, settings.bounds.landing_total_s)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(settings.bounds.max_downloads)
 
@@ -255,7 +255,7 @@ class Downloader:
         """What the provider says of the rows must be true of the file. Raises _Failed."""
         if landing.rows_digest is None or landing.format is None:
             return
-        found = await self._offload.do({"do": "check", "file": str(part.path), "format": landing.format})
+        found = await self.offload.do({"do": "check", "file": str(part.path), "format": landing.format})
         if "code" in found:
             raise _Failed(f"{found['code']}: {found['reason']}")
         if (found["rows"], found["digest"]) != (landing.rows, landing.rows_digest):
@@ -350,7 +350,7 @@ class Downloader:
         """Its rows go into a table; the file goes once the flow is completed. Repeated after a kill it changes nothing."""
         database, _, table = landing.into.partition(":")
         work = {"do": "insert", "file": str(final), "format": landing.format, "table": table, "transfer": landing.flow_id}
-        found = await self._offload.do({**work, "database": str(self._settings.sink_dir / database)})
+        found = await self.offload.do({**work, "database": str(self._settings.sink_dir / database)})
         if "code" in found:
             raise _Failed(f"{found['code']}: {found['reason']}")
 

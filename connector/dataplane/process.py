@@ -81,7 +81,7 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         if shared is not None:
             _attach(shared, streams, house, downloads, notifier)
         await downloads.resume_all()
-        eraser = Eraser(records, settings.sink_dir, settings.bounds.landing_total_s, now_ms)
+        eraser = Eraser(records, settings.sink_dir, downloads.offload, now_ms)
         signaling = Signaling(records, flows, downloads, renewer, settings, [*eraser.routes(), *house.routes()]).application()
         signaling_url = await _listen(stack, signaling, settings.signaling_host, settings.signaling_port)
         _announce(signaling_url, flows.public_url)

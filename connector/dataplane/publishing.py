@@ -62,7 +62,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     mapping: Mapping | None = None
     personal: bool = True
     bases: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] = ()
-    sensitive: Annotated[tuple[Circle, ...], msgspec.Meta(max_length=10_000)] = ()
+    sensitive: Annotated[tuple[Circle, ...], msgspec.Meta(max_length=1_000)] = ()
 
 
 class SourceMessage(msgspec.Struct, frozen=True):

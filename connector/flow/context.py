@@ -80,8 +80,8 @@ class Context:
 
     ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
     ``sight`` remembers who sees which offers.
-    ``declared``: IRIs of the terms that the data plane declares to enforce. ``renews``: whether a participant has a key to renew
-    the token of a transfer with.
+    ``declared``: IRIs of the terms that a data plane may enforce; what holds for a dataset says ``able``. ``renews``: whether a
+    participant has a key to renew the token of a transfer with.
     """
 
     participant_id: str

@@ -23,7 +23,8 @@ READY_S: Final = 60.0
 
 @dataclass(slots=True)
 class Plane:
-    """One data plane. ``base`` is None until it says that it is ready. ``declared``: IRIs of the terms that it enforces."""
+    """One data plane. ``base`` is None until it says that it is ready. ``declared``: IRIs of the terms that the settings say it
+    enforces, for one that does not say so itself."""
 
     client: GuardedClient
     token: Secret

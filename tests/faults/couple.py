@@ -22,7 +22,6 @@ import aiohttp
 
 from connector.cli.init import make_house
 from connector.client.local import Away, Document, LocalClient
-from connector.dataplane.plan.declared import every
 from connector.settings.model import DEVELOPMENT_KEY
 from tests.faults.world import SERVE, Program, free_port, toml, write
 
@@ -239,7 +238,6 @@ def _furnish(party: Party, other: Party, bounds: dict[str, float]) -> None:
         "protocol.port": party.protocol_port,
         "protocol.public_url": party.origin,
         "data.managed": False,
-        "data.declares": sorted(every()),
         "data.signaling_port": party.signaling_port,
         "data.public_port": party.public_port,
         "data.control_port": party.control_port,

@@ -44,10 +44,10 @@ class Order(msgspec.Struct, frozen=True):
 class Eraser:
     """Owner of what is erased. Orders take turns, so that no file is rewritten twice at a time."""
 
-    def __init__(self, records: Records, sink_dir: Path, landing_total_s: float, now_ms: Callable[[], int]) -> None:
+    def __init__(self, records: Records, sink_dir: Path, offload: Offload, now_ms: Callable[[], int]) -> None:
         self._records = records
         self._sink_dir = sink_dir
-        self._offload = Offload(1, landing_total_s)
+        self._offload = offload
         self._now_ms = now_ms
         self._turn = asyncio.Lock()
 
