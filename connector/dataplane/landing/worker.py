@@ -6,12 +6,16 @@ The work is one JSON object with ``do``; the answer is one JSON object, with ``c
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from connector.dataplane.landing import disk
+
+MEMORY_BYTES: Final = 1024 * 1024 * 1024
+"""A file may say that a page of it is larger than any memory: its reader gets no more than this."""
 
 Work = dict[str, Any]
 
@@ -45,6 +49,8 @@ _WORK: dict[str, Callable[[Work], Work]] = {"check": _check, "insert": _insert, 
 def main() -> int:
     """Do the work. Exit code 0 with an answer, 1 without one."""
     work = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     try:
         answer = _WORK[work["do"]](work)
     except disk.Unusable as error:
