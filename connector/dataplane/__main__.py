@@ -15,6 +15,8 @@ import sys
 import threading
 from pathlib import Path
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from connector.dataplane.process import run_dataplane
 from connector.dataplane.settings import DataPlaneSettings, load_settings
 from connector.settings.secret import SettingsError
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--exit-with-stdin", action="store_true", help="stop at the end of standard input")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("aiohttp.server").addFilter(ours)
     try:
         settings = load_settings(arguments.config)
     except SettingsError as error:
@@ -42,6 +45,11 @@ def main() -> int:
         sys.stderr.write(f"the data plane cannot listen or write: {error.strerror or error}\n")
         return 1
     return 0
+
+
+def ours(record: logging.LogRecord) -> bool:
+    """Whether a line is about us: bytes that are no HTTP were answered with 400, and are no error of ours to be quoted."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def _serve(settings: DataPlaneSettings, *, exit_with_stdin: bool) -> None:

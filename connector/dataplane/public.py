@@ -30,7 +30,7 @@ from connector.dataplane.tokens import MAX_FORM_BYTES, MAX_TOKEN_CHARS, Tokens
 
 log = logging.getLogger("carnet.dataplane")
 
-_RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-(?P<suffix>\d{1,18}))")
+_RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-(?P<suffix>\d{1,18}))", re.ASCII)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
