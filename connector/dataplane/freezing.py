@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from connector.dataplane.deliveries import Held
+from connector.dataplane.deliveries import MAX_RELEASED, Held
 from connector.dataplane.plan.model import Plan
 from connector.dataplane.query.job import Made
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, Table
@@ -17,10 +17,12 @@ from connector.dataplane.tables.model import LATITUDE, LONGITUDE, Table
 Kind = Literal["rows", "cells"]
 FIRST_S: Final = -(2**53)
 LAST_S: Final = 2**53
+MAX_HELD: Final = MAX_RELEASED
+"""So many releases are read; where there may be more, it is not known what they were."""
 
 
 class Frozen(Exception):
-    """``code``: ``grid-differs``, ``rows-held`` or ``cells-held``."""
+    """``code``: ``grid-differs``, ``rows-held``, ``cells-held`` or ``releases-too-many``."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -45,6 +47,8 @@ def freezes(plan: Plan) -> Kind | None:
 def check(plan: Plan, held: Sequence[Held], flow_id: str) -> None:
     """Raises Frozen if the buyer has of the same time what this must not stand beside. Its own rows do not matter."""
     kind = freezes(plan)
+    if kind is not None and len(held) >= MAX_HELD:
+        raise Frozen("releases-too-many", "this table was delivered so often that nobody can say what may leave beside it")
     after, before = plan.after_s, plan.before_s
     for other in held:
         if kind is None or not _overlap(after, before, other):

@@ -232,3 +232,13 @@ def test_times_that_touch_are_one_stretch() -> None:
     area = ((Box(0, 0, 1, 1),),)
     found = stretches([Released("a", 0, 10), Released("b", 10, 20, area), Released("c", 10, 30), Released("d", 40, 50)])
     assert [(each.after_s, each.before_s, each.areas) for each in found] == [(0, 30, ()), (40, 50, ()), (10, 20, area)]
+
+
+def test_who_has_more_than_can_be_remembered_gets_no_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(freezing, "MAX_HELD", 2)
+    plan = job_of(tmp_path, table_of(tmp_path, [row()]), form="cells", level="L3", cell_level=LEVEL, step_s=HOUR_S, least=K).plan
+    held = [Held(f"f{number}", 1, "cells", plan.grid, number, number + 1, (), None) for number in range(2)]
+    freezing.check(plan, held[:1], "f9")
+    with pytest.raises(freezing.Frozen) as refused:
+        freezing.check(plan, held, "f9")
+    assert refused.value.code == "releases-too-many"
