@@ -96,6 +96,9 @@ class Renewer:
             rejected = refused is not None and refused == address.get("authorization")
             if not rejected and (due is None or now < due.renew_at):
                 return address
+            if not _renewable(address):
+                # A provider of another make may say nothing of why: what becomes of it, the attempts show.
+                return address
             try:
                 return await self._renewed(flow, address)
             except NotRenewed as reason:
@@ -109,8 +112,6 @@ class Renewer:
         return _Due(int(rows[0][0] or 0), int(rows[0][1] or 0)) if rows else None
 
     async def _renewed(self, flow: Flow, address: DataAddress) -> DataAddress | None:
-        if not _renewable(address):
-            raise NotRenewed("the provider calls the token expired, and gave nothing to renew it with", passing=False)
         fresh = await self._ask(flow.id, address)
         for _ in range(MAX_RACES):
             try:
