@@ -96,6 +96,7 @@ async def walk(tmp_path: Path, lines: Lines, liar: Liar, monkeypatch: pytest.Mon
             control_url=liar.url,
             control_token=Secret("another-made-up-token"),
             sink_dir=tmp_path / "sinks",
+            spool_dir=tmp_path / "spool",
         )
         plane = asyncio.create_task(process.run_dataplane(settings, stop))
 
