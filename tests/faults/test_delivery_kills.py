@@ -139,6 +139,7 @@ async def test_a_large_file_comes_whole_whoever_is_killed_on_the_way(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.huge
 @pytest.mark.timeout(900)
 async def test_a_very_large_file_comes_whole_whoever_is_killed_on_the_way(tmp_path: Path) -> None:
     await killed_on_the_way(tmp_path, 1024 * MIB, 64 * MIB)

@@ -66,7 +66,9 @@ def fill(folder: Path, vehicles: int) -> dict[str, object]:
     return said
 
 
-@pytest.mark.parametrize("vehicles", [200_000, pytest.param(34_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize(
+    "vehicles", [200_000, pytest.param(34_000_000, marks=[pytest.mark.slow, pytest.mark.huge, pytest.mark.timeout(3600)])]
+)
 async def test_a_fleet_is_imported_to_the_last_vehicle(tmp_path: Path, vehicles: int) -> None:
     said = await asyncio.to_thread(fill, tmp_path, vehicles)
     assert said["in.csv"] == [vehicles, vehicles, 0, 0]
