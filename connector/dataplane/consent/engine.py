@@ -17,7 +17,7 @@ import duckdb
 
 from connector.dataplane.problems import Refusal
 
-MEMORY_BYTES: Final = 256 * 1024 * 1024
+MEMORY_BYTES: Final = 160 * 1024 * 1024
 THREADS: Final = 2
 OWN: Final = "the ledger's own files"
 P = ParamSpec("P")

@@ -38,15 +38,19 @@ from connector.dataplane.sources import identity_of, open_file
 MAX_LINE_BYTES: Final = 65_536
 SPACE: Final = 4
 """So many times its own size an import needs free on the disk."""
+GROUPS_EACH: Final = 8
+"""So many groups of 122,880 rows are sorted at once."""
+GROUP: Final = 16_384
+"""Rows of a group in a sorted file: small, for a slice of the names is read from every file."""
 _PARQUET: Final = b"PAR1"
 _WHAT: Final = "the file of consents"
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A file that was checked: its rows in ``file``, how many they are, and what they are for."""
+    """A file that was checked: its rows in ``files``, each sorted by vehicle, how many they are, and what they are for."""
 
-    file: Path
+    files: tuple[Path, ...]
     entries: int
     keys: tuple[Key, ...]
 
@@ -61,7 +65,7 @@ def stage(source: Path, folder: Path, now_ms: int) -> Staged:
         if disk.f_bavail * disk.f_frsize < SPACE * before.st_size:
             raise Refusal(409, "disk-full", f"importing needs {SPACE} times the size of the file free on the ledger's disk")
         with opened(folder) as connection:
-            staged = _stage(connection, descriptor, folder / "staged.parquet", now_ms)
+            staged = _stage(connection, descriptor, folder, now_ms)
         if identity_of(os.fstat(descriptor)) != identity_of(before):
             raise Refusal(409, "source_changing", "the file changed while it was read; import it when it is complete")
         return staged
@@ -76,15 +80,12 @@ def _opened(source: Path) -> int:
         raise Refusal(400, "source_path", "not a readable regular file") from None
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, descriptor: int, file: Path, now_ms: int) -> Staged:
+def _stage(connection: duckdb.DuckDBPyConnection, descriptor: int, folder: Path, now_ms: int) -> Staged:
     rows = _rows(connection, descriptor)
     _names(connection)
-    # The order of rows is of no use in our file, and keeping it costs memory.
-    connection.execute("SET preserve_insertion_order = false")
-    connection.execute(f"COPY ({_checked(rows, now_ms)}) TO {literal(file)} (FORMAT parquet, COMPRESSION zstd)")
-    settle_file(file)
+    files = _sorted(connection, _checked(rows, now_ms), folder)
     counts = ", ".join(f"count({column})" for column in COLUMNS)
-    found = connection.execute(f"SELECT count(*), {counts} FROM read_parquet(?)", [exact([file])]).fetchone()
+    found = connection.execute(f"SELECT count(*), {counts} FROM read_parquet(?)", [exact(files)]).fetchone()
     entries, *whole = found or (0,)
     if any(count != entries for count in whole):
         raise _wrong(connection, rows, now_ms)
@@ -95,11 +96,31 @@ def _stage(connection: duckdb.DuckDBPyConnection, descriptor: int, file: Path, n
         f" (SELECT DISTINCT category, purpose, recipient, basis FROM read_parquet(?) LIMIT {MAX_KEYS + 1}) AS s"
         " JOIN category AS c ON c.id = s.category JOIN purpose AS p ON p.id = s.purpose AND p.full"
         " JOIN basis AS b ON b.id = s.basis AND b.full",
-        [exact([file])],
+        [exact(files)],
     ).fetchall()
     if len(keys) > MAX_KEYS:
         raise Refusal(400, "keys-too-many", f"more than {MAX_KEYS} combinations of category, purpose, recipient and basis")
-    return Staged(file, int(entries), tuple(sorted(Key(*map(str, row)) for row in keys)))
+    return Staged(files, int(entries), tuple(sorted(Key(*map(str, row)) for row in keys)))
+
+
+def _sorted(connection: duckdb.DuckDBPyConnection, checked: str, folder: Path) -> tuple[Path, ...]:
+    """The rows in files that are small enough to be sorted one by one, so that slices of the names can be read from them all."""
+    unsorted = folder / "checked"
+    # The order of the source is of no use in our files, and keeping it costs memory.
+    connection.execute("SET preserve_insertion_order = false")
+    connection.execute(
+        f"COPY ({checked}) TO {literal(unsorted)} (FORMAT parquet, ROW_GROUPS_PER_FILE {GROUPS_EACH}, OVERWRITE_OR_IGNORE true)"
+    )
+    files = []
+    for nth, file in enumerate(sorted(unsorted.iterdir())):
+        files.append(folder / f"{nth}.staged.parquet")
+        connection.execute(
+            f"COPY (SELECT * FROM read_parquet({literal(Path(*exact([file])))}) ORDER BY vehicle) TO {literal(files[-1])}"
+            f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP})"
+        )
+        settle_file(files[-1])
+        file.unlink()
+    return tuple(files)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, descriptor: int) -> str:
