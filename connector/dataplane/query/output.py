@@ -200,13 +200,21 @@ def _struct(names: list[str], type_: str) -> str:
 
 
 def _opened_parquet(path: str) -> tuple[list[str], Iterator[Any]]:
-    schema = pyarrow.parquet.read_schema(path)
-    texts = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+    found = pyarrow.parquet.read_metadata(path)
+    schema = found.schema.to_arrow_schema()
+    # A dictionary made of a column that has none in the file would grow with all its row groups.
+    coded = found.num_row_groups and found.row_group(0)
+    texts = [
+        field.name
+        for place, field in enumerate(schema)
+        if coded and pyarrow.types.is_string(field.type) and coded.column(place).has_dictionary_page
+    ]
 
     def stream() -> Iterator[Any]:
         with pyarrow.parquet.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file:
-            for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
-                yield pyarrow.record_batch([_plain(column) for column in batch.columns], names=batch.schema.names)
+            for group in range(found.num_row_groups):
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
+                    yield pyarrow.record_batch([_plain(column) for column in batch.columns], names=batch.schema.names)
 
     return list(schema.names), stream()
 
