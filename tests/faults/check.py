@@ -133,7 +133,8 @@ async def _leftovers(side: Side) -> list[str]:
     for what, sql in (
         ("messages in the outbox", "SELECT count(*) FROM outbox WHERE dead_at IS NULL"),
         ("dead letters", "SELECT count(*) FROM outbox WHERE dead_at IS NOT NULL"),
-        ("timers of ended processes", "SELECT count(*) FROM timer"),
+        # A receipt whose signer's key could not be had is looked at again later, under a name of its own.
+        ("timers of ended processes", "SELECT count(*) FROM timer JOIN process ON process.id = timer.process_id"),
         (
             "messages that acted twice",
             "SELECT count(*) FROM (SELECT message_id FROM event WHERE what = 'received' AND message_id IS NOT NULL "
