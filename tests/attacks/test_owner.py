@@ -117,7 +117,7 @@ async def test_an_act_of_the_other_role_is_a_conflict(target: Target) -> None:
         assert (await target.own("POST", f"/processes/{process_id}/{act}", {})).status == 404
 
 
-@pytest.mark.parametrize("sink", ["../x", "/etc/passwd", ".hidden", "", "a/b", "a\nb", "ä", "x" * 300])
+@pytest.mark.parametrize("sink", ["../x", "/etc/passwd", ".hidden", "", "a/b/c", "a/../b", ".a/b", "a/", "a\nb", "ä", "x" * 300])
 async def test_a_sink_is_a_plain_name(target: Target, sink: str) -> None:
     answer = await target.own("POST", "/transfers", {"agreement": "a", "sink": sink})
     assert (answer.status, answer.json["code"]) == (400, "sink-invalid")

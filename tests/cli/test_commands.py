@@ -333,7 +333,7 @@ def test_the_doctor_sees_a_server_that_is_not_there(house: Path, monkeypatch: py
     assert "hush" not in result.output
 
 
-@pytest.mark.parametrize(("free", "level"), [(1 << 20, "problem"), (500 << 20, "warning"), (1 << 40, "fine")])
+@pytest.mark.parametrize(("free", "level"), [(1 << 20, "problem"), (600 << 20, "warning"), (1 << 40, "fine")])
 def test_the_doctor_measures_the_disk(house: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: str) -> None:
     usage = shutil.disk_usage(house)._replace(free=free)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
