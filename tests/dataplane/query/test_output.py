@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -89,6 +91,29 @@ def test_times_are_instants_in_the_formats_own_way(tmp_path: Path) -> None:
     assert "2026-03-02T00:00:00Z" in text
     assert "quoted" in text
     assert '"=1+1, ""quoted""broken"' in text
+
+
+MEASURED = """
+import sys
+import pyarrow as pa
+from connector.dataplane.query.output import digest_of_file
+rows, _ = digest_of_file(sys.argv[1], "parquet")
+print(rows, pa.default_memory_pool().max_memory())
+"""
+
+
+def test_a_digest_needs_no_more_memory_for_more_row_groups(tmp_path: Path) -> None:
+    """Names that are all different, without a dictionary in the file, as pseudonyms of a large fleet are."""
+    most: list[int] = []
+    for groups in (2, 12):
+        path = tmp_path / f"{groups}.parquet"
+        names = [f"{number:032x}" for number in range(groups * 30_000)]
+        pq.write_table(pa.table({"pseudonym": names}), path, row_group_size=30_000, use_dictionary=False)
+        said = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True).stdout
+        rows, peak = map(int, said.split())
+        assert rows == len(names)
+        most.append(peak)
+    assert most[1] < 1.5 * most[0], most
 
 
 def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
