@@ -47,7 +47,7 @@ class Amount(msgspec.Struct, frozen=True):
     rounds: int
 
 
-SMOKE: Final = Amount((1,), (200_000,), 1)
+SMOKE: Final = Amount((1,), (1_000_000,), 1)
 USUAL: Final = Amount((1,), (1_000_000,), 5)
 FULL: Final = Amount((1, 10, 50), (1_000_000, 34_000_000), 5)
 
