@@ -15,7 +15,7 @@ import aiohttp
 from connector.client.local import Document, LocalClient
 from connector.demo.houses import House
 
-STEP_S: Final = 60.0
+STEP_S: Final = 20.0
 REVOKE_LOOK_S: Final = 0.01
 FETCH_TIMEOUT_S: Final = 10.0
 
