@@ -13,10 +13,14 @@ import duckdb
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PEAK_BYTES = 900 * 1024 * 1024
+PEAK_BYTES = 450 * 1024 * 1024
 CHILD = """
-import asyncio, json, pathlib, resource, time
+import asyncio, json, pathlib, time
 from tests.dataplane.consent.ledgers import asked, ledger_in
+
+def peak():  # not ru_maxrss: that begins with the peak of the process that started this one
+    status = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
 
 async def main(folder, files):
     said = {}
@@ -35,7 +39,7 @@ async def main(folder, files):
         done = await ledger.withdraw("WVWZZZ00000000003")
         said["withdraw ms"] = round((time.perf_counter() - began) * 1000, 2)
         said["affected"] = len(done.affected)
-    said["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    said["peak"] = peak()
     print(json.dumps(said))
 
 import sys
