@@ -1,12 +1,13 @@
-"""Folders and settings of the demo's two connectors, made by the same code as `carnet init`.
+"""Folders and settings of the demo's connectors, made by the same code as `carnet init`.
 
-Neither names the other as a participant: all that each gets is leave to call the two ports of the other on this machine.
+None names another as a participant: all that each gets is leave to call the two ports of the others on this machine.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,23 +72,31 @@ def make_houses(folder: Path) -> tuple[House, House]:
 
     Raises click's ClickException when something stands in the way.
     """
-    one, two, three, four = free_ports(4)
-    provider = House("provider", folder / "provider", one, two)
-    consumer = House("consumer", folder / "consumer", three, four)
-    _make(provider, consumer)
-    _make(consumer, provider)
+    provider, consumer = build_houses(folder, ("provider", "consumer"))
     write_private(provider.folder / TRIPS_FILE, trips_csv())
     write_private(provider.folder / ZONES_FILE, zones_csv())
     return provider, consumer
 
 
-def _make(house: House, other: House) -> None:
+def build_houses(folder: Path, names: Sequence[str]) -> list[House]:
+    """A connector for each name, in a folder of its own below ``folder``, with its own keys and databases.
+
+    Raises click's ClickException when something stands in the way.
+    """
+    ports = iter(free_ports(2 * len(names)))
+    houses = [House(name, folder / name, next(ports), next(ports)) for name in names]
+    for house in houses:
+        _make(house, [other for other in houses if other is not house])
+    return houses
+
+
+def _make(house: House, others: Iterable[House]) -> None:
     settings = {
         "protocol.port": str(house.protocol_port),
         "protocol.public_url": json.dumps(house.origin),
         "data.signaling_port": "0",
         "data.public_port": str(house.public_port),
-        "client.allow": json.dumps(other.reached_at),
+        "client.allow": json.dumps([place for other in others for place in other.reached_at]),
     }
     more = f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\nhttp_dids = true\n'
     make_house(house.folder, house.participant_id, settings, more)

@@ -1,0 +1,90 @@
+"""Deals in a few words: a contract for what a peer offers, and the data of a contract. Built on LocalClient alone.
+
+What is refused comes as Declined, with the counterparty's own reason, so that a program can go on from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from connector.client.local import Document, LocalClient
+from connector.protocol.errors import CarnetError
+from policies import dsp
+from policies.narrowing import for_purpose
+
+DEAL_S: Final = 60.0
+FETCH_S: Final = 600.0
+_OVER: Final = frozenset({"FINALIZED", "COMPLETED", "TERMINATED"})
+
+
+class Declined(CarnetError):
+    """There is no contract, or there are no data: the code and the reason are the counterparty's where it gave any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Data that have come: the name of the file below the consumer's ``data.sink_dir``, the transfer that brought it, and what
+    both sides' receipts say (bytes, sha256, rows, suppressed)."""
+
+    name: str
+    transfer: str
+    received: Document
+
+
+async def offered(client: LocalClient, provider: str, dataset: str) -> Document:
+    """The one offer of a peer's dataset that we see. Raises Declined where there is none, or a choice."""
+    found = await client.dataset(provider, dataset)
+    offers: list[Document] = found.get("hasPolicy", [])
+    if len(offers) != 1:
+        raise Declined("offer-none" if not offers else "offer-several", f"{dataset} has {len(offers)} offers")
+    return offers[0]
+
+
+def narrowed(offer: Document, purpose: str) -> Document:
+    """The offer for one purpose (an IRI). Raises Declined where it permits nothing for that."""
+    found = for_purpose(dsp.read(offer), purpose)
+    if found is None:
+        raise Declined("purpose-none", f"the offer permits nothing for the purpose {purpose}")
+    return {**offer, "permission": dsp.write(found)["permission"]}
+
+
+async def contract(
+    client: LocalClient, provider: str, dataset: str, *, purpose: str | None = None, offer: Document | None = None
+) -> str:
+    """The id of a contract for a dataset on the terms of its only offer, narrowed to ``purpose``, or of ``offer``.
+
+    Raises Declined with the provider's reason, or when the negotiation waits for a person (code ``pending``), or does not end.
+    """
+    terms = offer or await offered(client, provider, dataset)
+    begun = await client.negotiate(provider, dataset, narrowed(terms, purpose) if purpose else terms)
+    done = await client.wait(begun["id"], lambda now: now["state"] in _OVER or bool(now.get("pending")), DEAL_S)
+    if done["state"] != "FINALIZED":
+        raise declined(done)
+    return str(done["agreement"]["@id"])
+
+
+async def fetch(client: LocalClient, agreement: str, name: str, **ask: Any) -> Landed:
+    """The data of a contract, in a file of that name below the consumer's ``data.sink_dir``.
+
+    ``ask`` narrows what the contract gives: ``from`` and ``to`` (instants), ``box``, ``columns``, ``format``, ``purpose``. Raises
+    Declined with the provider's reason.
+    """
+    begun = await client.transfer(agreement, sink=name, **({"ask": ask} if ask else {}))
+    done = await client.wait(begun["id"], lambda now: now["state"] in _OVER or bool(_failed(now)), FETCH_S)
+    if done["state"] != "COMPLETED":
+        raise declined(done)
+    return Landed(str(done["sink"]), str(done["id"]), done["received"])
+
+
+def declined(process: Document) -> Declined:
+    """Why a negotiation or transfer gave nothing, as an error."""
+    if process.get("pending"):
+        return Declined("pending", f"{process['kind']} {process['id']} waits for a person: {process['pending']}")
+    ended = process.get("ended") or process.get("refusal") or {}
+    reason = _failed(process) or "; ".join(str(each) for each in ended.get("reason", [])) or f"it is {process['state']}"
+    return Declined(str(ended.get("code") or "declined"), reason)
+
+
+def _failed(process: Document) -> str:
+    return str((process.get("received") or {}).get("error") or "")
