@@ -78,8 +78,8 @@ def premiums(
 ) -> list[Premium]:
     """A premium for each contract in the rows of features and for each of ``contracts``, by name.
 
-    A row is a month of a vehicle as a data plane makes it (``reference`` or ``pseudonym``, ``month``, ``km``, ``hours``, rates and
-    shares; these may be None where nothing was driven). Raises ValueError for a figure that is negative or not a number.
+    A row is a month of a vehicle as a data plane makes it: ``reference`` or ``pseudonym``, ``month``, ``km``, ``hours``, rates and
+    shares, which are None where nothing was driven. Raises ValueError for a figure that is negative or not a number.
     """
     driven: dict[str, list[Row]] = {contract: [] for contract in contracts}
     for row in rows:
