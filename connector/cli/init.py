@@ -1,9 +1,10 @@
 """`carnet init`: the folder of a new connector, with its settings, tokens and keys, readable by the owner only."""
 
+import json
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import click
@@ -11,28 +12,63 @@ import click
 from connector.identity.keyfiles import make_keys
 from connector.settings import SettingsError, load
 from connector.settings.document import template
+from connector.settings.model import DEVELOPMENT_KEY
 
 TOKEN_BYTES = 32
+_PORT = click.IntRange(1, 65_534)
 
 
 @click.command(name="init")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--participant-id", required=True, metavar="ID", help="Who you are, as peers name you: did:web:you.example")
+@click.option("--participant-id", metavar="ID", help="Who you are, as peers name you: did:web:you.example")
+@click.option(
+    "--loopback",
+    type=_PORT,
+    metavar="PORT",
+    help="For trying out: a connector of this machine alone, over plain http, on PORT and, for data, the port after it.",
+)
+@click.option("--beside", type=_PORT, multiple=True, metavar="PORT", help="With --loopback: another such connector to talk to.")
 @click.option("--set", "chosen", multiple=True, metavar="KEY=VALUE", help="A setting with its TOML value: protocol.port=8301")
-def command(folder: Path, participant_id: str, chosen: tuple[str, ...]) -> None:
+def command(
+    folder: Path, participant_id: str | None, loopback: int | None, beside: tuple[int, ...], chosen: tuple[str, ...]
+) -> None:
     """Make FOLDER with a commented carnet.toml, the tokens and the keys of a new connector.
 
     Nothing that exists is changed: when one of the files is there already, nothing is written.
     """
-    settings: dict[str, str] = {}
+    if (participant_id is None) == (loopback is None):
+        raise click.UsageError("say who you are with --participant-id, or --loopback to try things out on this machine")
+    if beside and loopback is None:
+        raise click.UsageError("--beside goes with --loopback; peers elsewhere are found by their DID")
+    others = [place for port in beside for place in (f"localhost:{port}", f"127.0.0.1:{port + 1}")]
+    settings, more = ({}, "") if loopback is None else on_loopback(loopback, loopback + 1, others)
     for each in chosen:
         key, equals, value = each.partition("=")
         if not equals:
             raise click.BadParameter(f"write {key}=VALUE, VALUE as in a TOML file", param_hint="--set")
         settings[key.strip()] = value.strip()
-    written = make_house(folder, participant_id, settings)
+    written = make_house(folder, participant_id or did_on_loopback(loopback or 0), settings, more)
     click.echo(f"Wrote {', '.join(written)} to {folder}.")
+    if loopback is not None:
+        click.echo(f"It is {did_on_loopback(loopback)}, for this machine alone: plain http, never for production.")
     click.echo(f"Next: read {folder / 'carnet.toml'}, then run: carnet doctor --config {folder / 'carnet.toml'}")
+
+
+def did_on_loopback(port: int) -> str:
+    """The DID of a connector of this machine: who resolves it comes to its own protocol listener."""
+    return f"did:web:localhost%3A{port}"
+
+
+def on_loopback(port: int, data_port: int, allowed: Iterable[str]) -> tuple[dict[str, str], str]:
+    """Settings, and the end of the settings file, of a connector of this machine alone, that may call ``allowed`` (host:port)."""
+    settings = {
+        "protocol.port": str(port),
+        "protocol.public_url": json.dumps(f"http://localhost:{port}"),
+        "data.signaling_port": "0",
+        "data.public_port": str(data_port),
+        "client.allow": json.dumps(list(allowed)),
+    }
+    return settings, f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\nhttp_dids = true\n'
 
 
 def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], more: str = "") -> list[str]:

@@ -10,7 +10,7 @@ import click
 
 from connector.cli.channel import FINAL, Progress, about, call, channel_options, finish, show, wait_option
 from connector.cli.config import read_settings
-from connector.client.local import Document, LocalClient
+from connector.client.local import Document, LocalClient, Refused
 
 MAX_NAME = 100
 ASKED: Final = {
@@ -55,6 +55,7 @@ def command(
 ) -> None:
     """Transfer the data of AGREEMENT and wait until they are here. Ends with 1 if they are not.
 
+    Where there is one contract of ours for a dataset, the dataset's id may stand for it.
     What the agreement allows can be narrowed: a period, an area, some columns. One transfer is one delivery, of one request.
     """
     ask = {name: value for name in ASKED if (value := given[f"ask_{name}"])}
@@ -64,8 +65,9 @@ def command(
     goal = "STARTED" if no_fetch else "COMPLETED"
 
     async def transfer(client: LocalClient) -> tuple[Document, Document | None]:
-        name = None if no_fetch else sink or file_name(str((await client.agreement(agreement))["dataset"]))
-        begun = await client.transfer(agreement, sink=name, counterparty=counterparty, address=address, ask=ask, into=into)
+        found = await chosen(client, agreement)
+        name = None if no_fetch else sink or file_name(str(found["dataset"]))
+        begun = await client.transfer(found["id"], sink=name, counterparty=counterparty, address=address, ask=ask, into=into)
         if not wait_s:
             return begun, None
         process = await client.wait(begun["id"], lambda now: now["state"] in FINAL | {goal, "SUSPENDED"}, wait_s, progress)
@@ -94,6 +96,19 @@ def _lines(process: Document, file: Path | None, data_address: Document | None) 
     if file is not None and process["state"] == "COMPLETED":
         lines.append(f"  table {received['into']}" if received.get("into") else f"  file {file}")
     return lines
+
+
+async def chosen(client: LocalClient, word: str) -> Document:
+    """The agreement of that id, or our only one for a dataset of that id. Raises Refused as for an unknown agreement."""
+    try:
+        return await client.agreement(word)
+    except Refused as refused:
+        held = [each for each in await client.agreements() if each["dataset"] == word and each["role"] == "consumer"]
+        binding = [each for each in held if each["state"] == "binding"]
+        if len(binding) != 1:
+            several = f"{len(binding)} contracts are for {word}: name one (carnet contracts list)"
+            raise Refused(refused.status, refused.code, several if binding else refused.reason) from refused
+        return binding[0]
 
 
 def file_name(dataset: str) -> str:

@@ -5,7 +5,6 @@ None names another as a participant: all that each gets is leave to call the two
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -13,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from connector.cli.init import make_house, write_private
+from connector.cli.init import did_on_loopback, make_house, on_loopback, write_private
 from connector.client.local import LocalClient
 from connector.demo.trips import trips_csv, zones_csv
-from connector.settings.model import DEVELOPMENT_KEY
 
 TRIPS_FILE: Final = "trips.csv"
 ZONES_FILE: Final = "zones.csv"
@@ -35,7 +33,7 @@ class House:
     @property
     def participant_id(self) -> str:
         """Its DID: who resolves it comes to its own protocol listener (did:web writes the colon of a port as %3A)."""
-        return f"did:web:localhost%3A{self.protocol_port}"
+        return did_on_loopback(self.protocol_port)
 
     @property
     def config(self) -> Path:
@@ -91,14 +89,8 @@ def build_houses(folder: Path, names: Sequence[str]) -> list[House]:
 
 
 def _make(house: House, others: Iterable[House]) -> None:
-    settings = {
-        "protocol.port": str(house.protocol_port),
-        "protocol.public_url": json.dumps(house.origin),
-        "data.signaling_port": "0",
-        "data.public_port": str(house.public_port),
-        "client.allow": json.dumps([place for other in others for place in other.reached_at]),
-    }
-    more = f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\nhttp_dids = true\n'
+    allowed = [place for other in others for place in other.reached_at]
+    settings, more = on_loopback(house.protocol_port, house.public_port, allowed)
     make_house(house.folder, house.participant_id, settings, more)
 
 
