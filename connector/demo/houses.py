@@ -5,10 +5,14 @@ None names another as a participant: all that each gets is leave to call the two
 
 from __future__ import annotations
 
+import os
+import json
 import socket
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import count as counted
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +23,11 @@ from connector.demo.trips import trips_csv, zones_csv
 TRIPS_FILE: Final = "trips.csv"
 ZONES_FILE: Final = "zones.csv"
 BASE_PATH: Final = "/dsp/2025-1"
+# Below the ports that the system gives to outgoing connections, which come at any time (32768 and up on Linux).
+_LOWEST_PORT: Final = 12_000
+_PORTS: Final = 18_000
+# Each process begins elsewhere and goes on by one, so that processes beside each other do not choose the same.
+_turns = counted(os.getpid() * 557)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +85,37 @@ def make_houses(folder: Path) -> tuple[House, House]:
     return provider, consumer
 
 
-def build_houses(folder: Path, names: Sequence[str]) -> list[House]:
+def build_houses(folder: Path, names: Sequence[str], sources: Mapping[str, Sequence[Path]] | None = None) -> list[House]:
     """A connector for each name, in a folder of its own below ``folder``, with its own keys and databases.
 
-    Raises click's ClickException when something stands in the way.
+    ``sources``: by name, folders from which it may publish beside its own. Raises click's ClickException when something stands in the way.
     """
     ports = iter(free_ports(2 * len(names)))
     houses = [House(name, folder / name, next(ports), next(ports)) for name in names]
     for house in houses:
-        _make(house, [other for other in houses if other is not house])
+        _make(house, [other for other in houses if other is not house], (sources or {}).get(house.name, ()))
     return houses
 
 
-def _make(house: House, others: Iterable[House]) -> None:
+def _make(house: House, others: Iterable[House], sources: Sequence[Path]) -> None:
     allowed = [place for other in others for place in other.reached_at]
     settings, more = on_loopback(house.protocol_port, house.public_port, allowed)
+    if sources:
+        settings["data.source_roots"] = json.dumps([".", *(str(root) for root in sources)])
     make_house(house.folder, house.participant_id, settings, more)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now."""
+    """Ports of loopback that nobody uses now, nor soon by chance; raises OSError when there are too few."""
+    found: list[int] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in sockets]
+        for turn in islice(_turns, _PORTS):
+            if len(found) == count:
+                break
+            port = _LOWEST_PORT + turn % _PORTS
+            with suppress(OSError):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+    if len(found) < count:
+        raise OSError(f"{count} free ports were looked for from {_LOWEST_PORT} up, {len(found)} found")
+    return found

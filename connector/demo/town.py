@@ -7,7 +7,7 @@ all that the rest takes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +49,15 @@ class Member:
 
 
 @asynccontextmanager
-async def town(folder: Path, *names: str) -> AsyncIterator[dict[str, Member]]:
+async def town(
+    folder: Path, *names: str, sources: Mapping[str, Sequence[Path]] | None = None
+) -> AsyncIterator[dict[str, Member]]:
     """Connectors of these names, up and strangers to each other for as long as the block runs.
 
-    Listens on loopback only. Raises NotServing, or click's ClickException when something stands in the way; all are stopped
+    ``sources``: by name, folders from which it may publish beside its own. Listens on loopback only. Raises NotServing, or click's ClickException when something stands in the way; all are stopped
     whatever happens.
     """
-    houses = await asyncio.to_thread(build_houses, folder, names)
+    houses = await asyncio.to_thread(build_houses, folder, names, sources)
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as starting:
             for house in houses:
