@@ -5,8 +5,8 @@ None names another as a participant: all that each gets is leave to call the two
 
 from __future__ import annotations
 
-import os
 import json
+import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -88,7 +88,8 @@ def make_houses(folder: Path) -> tuple[House, House]:
 def build_houses(folder: Path, names: Sequence[str], sources: Mapping[str, Sequence[Path]] | None = None) -> list[House]:
     """A connector for each name, in a folder of its own below ``folder``, with its own keys and databases.
 
-    ``sources``: by name, folders from which it may publish beside its own. Raises click's ClickException when something stands in the way.
+    ``sources``: by name, folders from which it may publish beside its own. Raises click's ClickException when something stands in
+    the way.
     """
     ports = iter(free_ports(2 * len(names)))
     houses = [House(name, folder / name, next(ports), next(ports)) for name in names]

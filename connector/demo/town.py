@@ -54,8 +54,8 @@ async def town(
 ) -> AsyncIterator[dict[str, Member]]:
     """Connectors of these names, up and strangers to each other for as long as the block runs.
 
-    ``sources``: by name, folders from which it may publish beside its own. Listens on loopback only. Raises NotServing, or click's ClickException when something stands in the way; all are stopped
-    whatever happens.
+    ``sources``: by name, folders from which it may publish beside its own. Listens on loopback only. Raises NotServing, or
+    click's ClickException when something stands in the way; all are stopped whatever happens.
     """
     houses = await asyncio.to_thread(build_houses, folder, names, sources)
     async with AsyncExitStack() as stack:
