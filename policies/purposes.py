@@ -128,6 +128,7 @@ _ROWS: Final = (
     ("dpv:DirectMarketing", "dpv:Marketing", "direct marketing", "Direktmarketing", "marketing direct"),
 )
 
+_EXACTLY: Final = frozenset({f"{ODRL}{Operator.EQ.value}"})
 _BINDING: Final = frozenset(f"{ODRL}{operator.value}" for operator in (Operator.EQ, Operator.IS_A, Operator.IS_ANY_OF))
 
 
@@ -159,17 +160,25 @@ def is_a(iri: str, broader: str) -> bool:
 
 
 def narrowed(policy: Policy) -> str | None:
-    """The one known purpose that every permission of a policy is bound to, or None where they leave a choice or say nothing."""
-    found = {concept for rule in policy.permissions for concept in {*_bound(rule.constraints)} or {""}}
+    """The one known purpose that every permission of a policy is bound to, or None where they leave a choice or say nothing.
+
+    Where a permission names one with ``eq``, as a buyer adds it, that is what the buyer wants; whether it fits what else the
+    permission says of purposes is for the evaluation to tell.
+    """
+    found = {concept for rule in policy.permissions for concept in _stated(rule.constraints)}
     only = found.pop() if len(found) == 1 else ""
     return only if only in PURPOSES else None
 
 
-def _bound(constraints: tuple[AnyConstraint, ...]) -> Iterator[str]:
+def _stated(constraints: tuple[AnyConstraint, ...]) -> set[str]:
+    return {*_bound(constraints, _EXACTLY)} or {*_bound(constraints, _BINDING)} or {""}
+
+
+def _bound(constraints: tuple[AnyConstraint, ...], operators: frozenset[str]) -> Iterator[str]:
     for constraint in constraints:
         if isinstance(constraint, Compound):
             if constraint.logic is Logic.AND:
-                yield from _bound(constraint.parts)
-        elif constraint.left == PURPOSE and constraint.operator in _BINDING:
+                yield from _bound(constraint.parts, operators)
+        elif constraint.left == PURPOSE and constraint.operator in operators:
             for value in constraint.right:
                 yield value.iri if isinstance(value, Ref) else value.text

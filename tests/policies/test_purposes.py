@@ -73,6 +73,8 @@ def rules(*constraints: tuple[AnyConstraint, ...]) -> Policy:
         (rules((Compound(Logic.AND, (bound("isA", Ref(UBI)),)),)), UBI),
         (rules((Compound(Logic.OR, (bound("isA", Ref(UBI)),)),)), None),
         (rules((bound("isAnyOf", Ref(UBI), Ref(f"{DPV}Marketing")),)), None),
+        (rules((bound("isA", Ref(UBI)), bound("eq", Ref(f"{DPV}Marketing")))), f"{DPV}Marketing"),
+        (rules((bound("eq", Ref(UBI)), bound("eq", Ref(f"{DPV}Marketing")))), None),
         (rules((bound("isA", Ref(UBI)),), ()), None),
         (rules((bound("neq", Ref(UBI)),)), None),
         (rules((bound("isA", Ref("urn:purpose")),)), None),
