@@ -1,16 +1,29 @@
 """A map of delivered cells as one page that needs nothing else: no network, no tiles, no fonts.
 
-It reads the file that a buyer was given (`cell`, `time`, `vehicles`, `Vehicle.Speed`), and draws what is in it and nothing more.
-Imports of the connector only what says how large a cell is.
+It reads the file that a buyer was given (`cell`, `time`, `vehicles`, `Vehicle.Speed`) and shows what is in it and nothing more.
+Where things go is worked out in `citydrawing.py`; the page is put together in `citypage.py`, with its style and its script,
+which are the two files beside it.
 """
 
 from __future__ import annotations
 
-import html
+from collections import Counter
+from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+
+from connector.demo.citydrawing import drawn
+from connector.demo.citypage import written
+from connector.protocol.errors import CallerError
+
+MAX_CELL_HOURS: Final = 50_000
+"""More are not drawn; a page of so many has at most ``MAX_PAGE_BYTES``."""
+MAX_PAGE_BYTES: Final = 8_000_000
+COLUMNS: Final = {"cell": pa.string(), "time": pa.timestamp("s"), "vehicles": pa.int64(), "Vehicle.Speed": pa.float64()}
 
 
 def write_map(
@@ -20,13 +33,32 @@ def write_map(
 
     ``title`` and ``note`` are text, whatever is in them. ``least``: the fewest vehicles that a cell may have by contract;
     ``suppressed``: how many cell-hours were held back (``received["suppressed"]`` of the transfer); None leaves either unsaid.
+    Raises CallerError for a file that has no cells of hours, or more than ``MAX_CELL_HOURS``.
     """
-    table = pyarrow.csv.read_csv(cells) if cells.suffix == ".csv" else pyarrow.parquet.read_table(cells)
-    told = [note, f"{table.num_rows} cells of an hour"]
-    if least is not None:
-        told.append(f"at least {least} vehicles in each")
-    if suppressed is not None:
-        told.append(f"{suppressed} held back")
-    body = "".join(f"<p>{html.escape(line)}</p>" for line in told if line)
-    page.write_text(f"<!doctype html><title>{html.escape(title)}</title><h1>{html.escape(title)}</h1>{body}\n", encoding="utf-8")
-    return int(table.num_rows)
+    drawing = drawn(_read(cells))
+    page.write_text(written(drawing, title=title, note=note, least=least, suppressed=suppressed), encoding="utf-8")
+    return drawing.cell_hours
+
+
+def _read(cells: Path) -> list[tuple[str, datetime, int, float | None]]:
+    try:
+        table = _table(cells).select(list(COLUMNS)).cast(pa.schema(COLUMNS))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
+        raise CallerError("map-columns", f"a map needs the columns {', '.join(COLUMNS)}: {error}") from None
+    if table.num_rows > MAX_CELL_HOURS:
+        raise CallerError("map-too-large", f"a map shows {MAX_CELL_HOURS} cell-hours at most, and these are {table.num_rows}")
+    columns: list[list[Any]] = [column.to_pylist() for column in table.columns]
+    found = list(zip(*columns, strict=True))
+    if any(None in row[:3] for row in found):
+        raise CallerError("map-columns", "a row has no cell, no time or no number of vehicles")
+    twice = [key for key, number in Counter((row[0], row[1]) for row in found).items() if number > 1]
+    if twice:
+        raise CallerError("map-twice", f"{len(twice)} cells come more than once in an hour")
+    return found
+
+
+def _table(cells: Path) -> Any:
+    if cells.suffix != ".csv":
+        return pyarrow.parquet.read_table(cells)
+    options = pyarrow.csv.ConvertOptions(column_types={**COLUMNS, "time": pa.timestamp("s", "UTC")})
+    return pyarrow.csv.read_csv(cells, convert_options=options)
