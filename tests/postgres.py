@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.requirement import missing
 
 _NOT_INSTALLED = "PostgreSQL is not installed here (apt-get install postgresql); .ci/run installs it"
@@ -77,12 +77,6 @@ def find_programs() -> Path | None:
     return None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def make_server(programs: Path, folder: Path, *, fsync: bool) -> PostgresServer:
     """Initialise and start a server in an empty folder."""
     user = None
@@ -93,7 +87,7 @@ def make_server(programs: Path, folder: Path, *, fsync: bool) -> PostgresServer:
             missing("PostgreSQL does not run as root, and there is no user postgres to run it as")
         user = account.pw_name
         os.chown(folder, account.pw_uid, account.pw_gid)
-    server = PostgresServer(programs, folder, _free_port(), user)
+    server = PostgresServer(programs, folder, free_port(), user)
     server.run(
         "initdb",
         *("-D", str(folder / "data"), "-U", _OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"),

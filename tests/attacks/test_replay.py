@@ -26,7 +26,8 @@ from tests.attacks.misuse import CATALOG
 from tests.attacks.stand import BASE, PARTIES, Party, Seen, Stand, made_stand, stand_at, standing
 from tests.attacks.target import DEADLINE_S, Liar, attacked
 from tests.conformance.peer import contract_request, message
-from tests.faults.world import SERVE, Program, free_port
+from tests.faults.world import SERVE, Program
+from tests.ports import free_port
 
 CONSUMER, OTHER = PARTIES["consumer"], PARTIES["other"]
 SUSPENDED = (401, "participant-suspended")

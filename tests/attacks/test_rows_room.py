@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dataplane.conftest import HTTP_PULL, Control, MakePlane, first_message, free_port
+from tests.dataplane.conftest import HTTP_PULL, Control, MakePlane, first_message
 from tests.dataplane.landing.test_landing import Provider, serving
+from tests.ports import free_port
 
 ROOM_BYTES = 2 * 1024 * 1024
 

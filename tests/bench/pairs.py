@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any, Final, Literal
 import aiohttp
 import msgspec
 
+from connector.demo.houses import free_ports
 from connector.settings.model import DEVELOPMENT_KEY
 from tests.bench.floor import FloorConfig
 
@@ -117,7 +117,7 @@ async def call(side: Side, path: str, **members: Any) -> Any:
 async def connectors(folder: Path, *, auth: Auth = "oauth", decide: str = "automatic") -> AsyncGenerator[Pair, None]:
     """Two connectors, with a dataset on offer at the provider. Settings are the defaults but for the quota, which by default
     admits half of what is measured."""
-    ports = _free_ports(4)
+    ports = free_ports(4)
     configs = []
     for own, at in (("consumer", 0), ("provider", 1)):
         home = folder / own
@@ -175,7 +175,7 @@ http_dids = true
 @asynccontextmanager
 async def floors(folder: Path, request_bytes: tuple[int, ...], answer_bytes: tuple[int, ...]) -> AsyncGenerator[Pair, None]:
     """Two halves of the floor."""
-    ports = _free_ports(2)
+    ports = free_ports(2)
     folders, commands = [], []
     for name, at in (("consumer", 0), ("provider", 1)):
         home = folder / name
@@ -245,14 +245,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()

@@ -14,6 +14,7 @@ from tests.conformance import derive, run_kit
 from tests.conformance.peer import Caller, Listener, calling, listening
 from tests.conformance.serving import serving
 from tests.conformance.spoiling import Json
+from tests.ports import free_port
 
 FLEET: Final = "did:web:fleet.example"
 INSURER, CITY = "did:web:insurer.example", "did:web:city.example"
@@ -70,7 +71,7 @@ def _settings(port: int, data_dir: Path) -> Json:
 @pytest.fixture(scope="package")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A connector that knows two peers by their tokens, offers five datasets, two a page, and decides nothing by itself."""
-    folder, port = tmp_path_factory.mktemp("fleet"), derive.free_port()
+    folder, port = tmp_path_factory.mktemp("fleet"), free_port()
     config = folder / "carnet.toml"
     config.write_text(derive.write_toml(_settings(port, folder / "data")))
     root = f"http://127.0.0.1:{port}"
@@ -81,7 +82,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="package")
 def kit_connector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The connector that the test kit is run against, on free ports."""
-    folder, ours, theirs = tmp_path_factory.mktemp("kit"), derive.free_port(), derive.free_port()
+    folder, ours, theirs = tmp_path_factory.mktemp("kit"), free_port(), free_port()
     setup = derive.placed(run_kit.as_kept(), folder / "data", run_kit.HERE / "kit", ours, theirs)
     config = folder / "carnet.toml"
     config.write_text(derive.write_toml(setup.settings | {"local": {"socket": ""}}))

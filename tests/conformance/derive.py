@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import socket
 import uuid
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -57,13 +56,6 @@ def _toml(value: object) -> str:
             return "[" + ", ".join(_toml(item) for item in value) + "]"
         case _:
             return json.dumps(value)
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def placed(setup: Setup, data_dir: Path, samples: Path, ours: int, theirs: int) -> Setup:

@@ -29,6 +29,7 @@ if __name__ == "__main__":
 from tests.conformance import derive  # noqa: E402 - the path is set above when this is run as a script
 from tests.conformance.derive import Setup  # noqa: E402
 from tests.conformance.serving import serving  # noqa: E402
+from tests.ports import free_port  # noqa: E402
 from tests.postgres import find_programs, make_server  # noqa: E402
 
 EXPECTED_FAILURES: Final[frozenset[str]] = frozenset()
@@ -93,7 +94,7 @@ def run_derived(setup: Setup, only: str = "") -> Result:
     """One run with other settings, on free ports."""
     data_dir = WORK / "data"
     _empty(data_dir)
-    placed = derive.placed(setup, data_dir, HERE / "kit", derive.free_port(), derive.free_port())
+    placed = derive.placed(setup, data_dir, HERE / "kit", free_port(), free_port())
     config, properties = WORK / "derived.toml", WORK / "derived.properties"
     config.write_text(derive.write_toml(placed.settings))
     properties.write_text(derive.write_properties(placed.properties))

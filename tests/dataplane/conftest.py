@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import random
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,17 +18,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.ports import free_port
+
 TOKEN = "signaling-token-0123456789abcdef"
 CONTROL_TOKEN = "control-token-0123456789abcdef"
 PATIENCE_S = 30.0
 ROOT = Path(__file__).resolve().parents[2]
 HTTP_PULL = "https://w3id.org/dspace-sig/profile/http-pull"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 BUYER = "did:web:two.example"

@@ -8,7 +8,8 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from .conftest import HTTP_PULL, Control, MakePlane, Plane, content, first_message, free_port
+from tests.dataplane.conftest import HTTP_PULL, Control, MakePlane, Plane, content, first_message
+from tests.ports import free_port
 
 BODY = content(24 * 1024 * 1024)
 # More than the client may lose of a connection that breaks off.

@@ -23,7 +23,8 @@ import aiohttp
 from connector.cli.init import make_house
 from connector.client.local import Away, Document, LocalClient
 from connector.settings.model import DEVELOPMENT_KEY
-from tests.faults.world import SERVE, Program, free_port, toml, write
+from tests.faults.world import SERVE, Program, toml, write
+from tests.ports import free_port
 
 STEP_S: Final = 90.0
 LOOK_S: Final = 0.02

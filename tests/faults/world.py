@@ -15,7 +15,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ from connector.settings.model import DEVELOPMENT_KEY
 from connector.store.engine import Row
 from tests.faults.ledger import Ledger
 from tests.faults.proxy import CLEAN, DataWire, HttpWire, Odds
+from tests.ports import free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 READY_S: Final = 90.0
@@ -352,15 +352,6 @@ def write(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(text)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now, below those that the system gives to outgoing connections."""
-    while True:
-        port = 12_000 + secrets.randbelow(18_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 async def until(holds: Callable[[], Awaitable[bool]], within_s: float) -> bool:

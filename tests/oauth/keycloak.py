@@ -26,9 +26,9 @@ from urllib.request import urlopen
 
 import aiohttp
 
-from tests.faults.world import free_port
 from tests.oauth.oidc_provider import WORK, NotInstallable
 from tests.oauth.parties import SCOPES, Client
+from tests.ports import free_port
 
 HERE: Final = Path(__file__).resolve().parent
 VERSION: Final = "26.7.3"

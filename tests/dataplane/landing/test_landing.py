@@ -15,8 +15,9 @@ from aiohttp import web
 
 from connector.dataplane.landing.announced import refusal
 from connector.dataplane.query.output import digest_of_file
-from tests.dataplane.conftest import HTTP_PULL, Control, MakePlane, Plane, first_message, free_port
+from tests.dataplane.conftest import HTTP_PULL, Control, MakePlane, Plane, first_message
 from tests.dataplane.landing.test_disk import ROWS, write
+from tests.ports import free_port
 
 CSV = "text/csv"
 
