@@ -5,6 +5,7 @@ What is refused comes as Declined, with the counterparty's own reason, so that a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from policies.narrowing import for_purpose
 DEAL_S: Final = 60.0
 FETCH_S: Final = 600.0
 _OVER: Final = frozenset({"FINALIZED", "COMPLETED", "TERMINATED"})
+_ANSWERED: Final = re.compile(r"the provider answered \d{3} \(([\w-]+)\): ")
+"""How a fetch that was refused says so, with the provider's code."""
 
 
 class Declined(CarnetError):
@@ -82,6 +85,9 @@ def declined(process: Document) -> Declined:
     if process.get("pending"):
         return Declined("pending", f"{process['kind']} {process['id']} waits for a person: {process['pending']}")
     ended = process.get("ended") or process.get("refusal") or {}
+    answered = _ANSWERED.match(_failed(process))
+    if answered:
+        return Declined(answered[1], _failed(process)[answered.end() :])
     reason = _failed(process) or "; ".join(str(each) for each in ended.get("reason", [])) or f"it is {process['state']}"
     return Declined(str(ended.get("code") or "declined"), reason)
 
