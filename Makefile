@@ -19,7 +19,7 @@ help:
 	@echo "make test-full  the long tests too"
 	@echo "make lint       format check, lint, types"
 	@echo "make format     formats the code"
-	@echo "make readme     renews the tables of settings in README.md"
+	@echo "make readme     renews the tables of settings"
 	@echo "make lock       renews requirements.txt and requirements-dev.txt"
 
 demo: .venv/run.stamp
@@ -45,7 +45,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 
 readme: .venv/dev.stamp
-	$(BIN)/python -m connector.settings README.md
+	$(BIN)/python -m connector.settings connector/settings/README.md
 
 lock: .venv/dev.stamp
 	$(COMPILE) --output-file requirements.txt pyproject.toml

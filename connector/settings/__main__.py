@@ -1,4 +1,4 @@
-"""`python -m connector.settings README.md` renews the tables between the marks in that file."""
+"""`python -m connector.settings connector/settings/README.md` renews the tables between the marks in that file."""
 
 import sys
 from pathlib import Path

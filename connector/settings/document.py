@@ -1,4 +1,4 @@
-"""The settings written out for people: the tables of the README and the file that `carnet init` makes.
+"""The settings written out for people: the tables of the README beside it and the file that `carnet init` makes.
 
 Both come from the structs of `connector.settings.model`, so that neither can be out of date unnoticed.
 Pure text; may import `connector.settings` only.
@@ -82,7 +82,7 @@ def template(participant_id: str, chosen: Mapping[str, str] | None = None) -> st
                 lines.append(f"# {row.name} = {row.default or '...'}")
         parts.append("\n".join(lines))
     for unknown in left:
-        raise SettingsError("unknown-setting", unknown, "there is no such setting; see the settings table of the README")
+        raise SettingsError("unknown-setting", unknown, "there is no such setting; see the table of settings")
     return "\n\n".join(parts) + "\n"
 
 

@@ -184,7 +184,7 @@ def _convert(raw: Raw) -> Settings:
             raise SettingsError(refused.code, path, refused.reason) from None
         # A refused choice is quoted by msgspec; what was expected is in the table of settings.
         reason = "is not one of its choices" if reason.startswith("Invalid enum value") else reason
-        raise SettingsError("invalid-value", path, f"{reason}; see the settings table of the README") from None
+        raise SettingsError("invalid-value", path, f"{reason}; see the table of settings") from None
 
 
 def _empty_to_none(raw: Raw, section: type[msgspec.Struct]) -> None:

@@ -1,6 +1,6 @@
 """The settings as frozen structs: name, type, bound, default and meaning of each, in one literal place.
 
-The tables in the README and the commented file of `carnet init` are made from the descriptions here. A bound
+The tables in the README beside it and the commented file of `carnet init` are made from the descriptions here. A bound
 carries its unit in its name: `_s` seconds, `_ms` milliseconds, `_bytes` bytes. After `load`, every path is
 absolute and every token file has been read.
 

@@ -1,12 +1,13 @@
-"""The walkthrough of the README, run as it stands there, on ports that are free; and its examples of settings."""
+"""The commands of the README and of the walkthrough, run as they stand there on ports that are free; and examples of settings."""
 
 import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,32 @@ from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 180
-PORTS = ("8301", "8302", "8311", "8312")
 
 
-def commands() -> str:
-    """Everything in the blocks between the two marks, with free ports in place of those of the text."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    part = text.partition("<!-- walkthrough -->\n")[2].partition("<!-- end of walkthrough -->")[0]
-    script = "".join(re.findall(r"^```bash\n(.*?)^```", part, re.M | re.S))
-    assert script.count("carnet ") > 10
-    assert set(re.findall(r"(?:port=|%3A|localhost:|127\.0\.0\.1:)(\d{2,5})", script)) == set(PORTS)
-    for port, free in zip(PORTS, free_ports(len(PORTS)), strict=True):
-        script = script.replace(port, str(free))
+def commands(document: str, mark: str) -> str:
+    """Everything in the blocks between two marks of a document."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    part = text.partition(f"<!-- {mark} -->\n")[2].partition(f"<!-- end of {mark} -->")[0]
+    return "".join(re.findall(r"^```bash\n(.*?)^```", part, re.M | re.S))
+
+
+def on_free_ports(script: str) -> str:
+    """The script with free ports in place of its own: 8301 and 8311, each with the one after it."""
+    used = set(re.findall(r"(?:port=|%3A|localhost:|127\.0\.0\.1:|--loopback |--beside )(\d{2,5})", script))
+    assert {"8301", "8311"} <= used <= {"8301", "8302", "8311", "8312"}
+    for port, free in zip((8301, 8311), free_pairs(2), strict=True):
+        script = script.replace(str(port), str(free)).replace(str(port + 1), str(free + 1))
     return script
+
+
+def free_pairs(count: int) -> list[int]:
+    """Ports that are free together with the one after each."""
+    found: list[int] = []
+    while len(found) < count:
+        port = free_ports(1)[0]
+        with suppress(OSError), closing(socket.create_server(("127.0.0.1", port + 1))):
+            found.append(port)
+    return found
 
 
 @pytest.fixture
@@ -43,13 +57,14 @@ def programs(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_walkthrough_works(programs: Path, tmp_path: Path) -> None:
+def walked(script: str, programs: Path, place: Path) -> tuple[str, str]:
+    """What the script said on both streams, run in a new folder that has the examples; it must end with 0."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CARNET_")}
     environ |= {"PATH": f"{programs}:{environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    place = tmp_path / "walk"
     place.mkdir()
+    (place / "examples").symlink_to(ROOT / "examples")
     walk = subprocess.Popen(
-        ["bash", "-euo", "pipefail", "-c", commands()],  # noqa: S607  # from the PATH
+        ["bash", "-euo", "pipefail", "-c", script],  # noqa: S607  # from the PATH
         cwd=place,
         env=environ,
         stdout=subprocess.PIPE,
@@ -65,6 +80,28 @@ def test_the_walkthrough_works(programs: Path, tmp_path: Path) -> None:
             os.killpg(walk.pid, signal.SIGKILL)
         walk.wait()
     assert walk.returncode == 0, f"{said}\n{errors}"
+    return said, errors
+
+
+def test_the_first_ten_commands_work(programs: Path, tmp_path: Path) -> None:
+    script = commands("README.md", "ten commands")
+    assert len(re.findall(r"^carnet ", script, re.M)) == 10
+    more = "\nhead -n 2 city/received/flow.csv\nkill %1 %2\nwait\n"
+    said, _ = walked(on_free_ports(script) + more, programs, tmp_path / "walk")
+    for line in (
+        r"^  \d+ rows of 135 vehicles, one each 1 s$",
+        r"^  Only cells of at least 5 distinct vehicles\.$",
+        r"^nothing is on offer$",
+        r"^  state FINALIZED$",
+        r"^  [1-9]\d* rows, [1-9]\d* suppressed$",
+        r"  countersigned  consumer  ",
+        r"^cell,latitude,longitude,time,vehicles,Vehicle\.Speed$",
+    ):
+        assert re.search(line, said, re.M), f"{line}\n{said}"
+
+
+def test_the_walkthrough_works(programs: Path, tmp_path: Path) -> None:
+    said, errors = walked(on_free_ports(commands("examples/README.md", "walkthrough")), programs, tmp_path / "walk")
     for line in (
         r"^nothing is on offer$",
         r"^did:web:localhost%3A\d+ +unverified",
@@ -94,7 +131,7 @@ def test_the_walkthrough_works(programs: Path, tmp_path: Path) -> None:
     assert "you are suspended here: a key of yours was reported stolen" in errors
 
 
-EXAMPLES = re.findall(r"^```toml\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", (ROOT / "connector/README.md").read_text(encoding="utf-8"), re.M | re.S)
 
 
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))

@@ -9,7 +9,7 @@ from connector.settings import load
 from connector.settings.__main__ import renew
 from connector.settings.document import reference, sections, template
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "connector/settings/README.md"
 BOUND = re.compile(r"timeout|deadline|backoff|retry|lease|delay|max_body|max_answer|interval")
 
 
