@@ -15,6 +15,7 @@ from typing import Any, Final, get_args
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
+from connector.cli.errors import Failed
 from connector.dataplane.tables.model import Category
 from policies.model import CARNET, DPV
 
@@ -139,14 +140,15 @@ def text_shown(word: str) -> str:
         with Path(word).open("rb") as opened:
             content = opened.read(MAX_TEXT_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise click.ClickException("--text names neither a file that can be read nor a SHA-256 in lower-case hex") from error
+        sentence = "--text names neither a file that can be read nor a SHA-256 in lower-case hex"
+        raise Failed("file-failed", sentence, "give the file with the text that was shown, or its SHA-256") from error
     if len(content) > MAX_TEXT_BYTES:
-        raise click.ClickException(f"--text names a file of more than {MAX_TEXT_BYTES} bytes; give its SHA-256")
+        raise Failed("file-too-large", f"--text names a file of more than {MAX_TEXT_BYTES} bytes", "give its SHA-256")
     return hashlib.sha256(content).hexdigest()
 
 
 def _key(row: Row) -> str:
-    return f"{row['category']} for {_short(row['purpose'])} to {row['recipient']} on {_short(row['basis'])}"
+    return f"{row['category']} for {short(row['purpose'])} to {row['recipient']} on {short(row['basis'])}"
 
 
 def _decision(row: Row) -> str:
@@ -154,5 +156,6 @@ def _decision(row: Row) -> str:
     return f"{row['number']}  {moment(row['at'])}  {answer} by the {row['decidedBy']}: {_key(row)}"
 
 
-def _short(iri: str) -> str:
+def short(iri: str) -> str:
+    """An IRI with the prefix of its vocabulary."""
     return iri.replace(DPV, "dpv:").replace(CARNET, "vdx:")

@@ -4,8 +4,13 @@ A sub-command's module is imported when it is called, so that `carnet --version`
 """
 
 import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
+
+from connector.cli.errors import ended
 
 # name: (module, one line of help); the module has a click command called `command`
 COMMANDS = {
@@ -23,6 +28,7 @@ COMMANDS = {
     "processes": ("connector.cli.processes", "List, show and move negotiations and transfers."),
     "peers": ("connector.cli.peers", "Write participants down, admit, suspend and expel them."),
     "consents": ("connector.cli.consents", "List, grant, withdraw and import consents."),
+    "requests": ("connector.cli.requests", "Record and withdraw what users of vehicles ask for."),
     "enrol": ("connector.cli.enrol", "Note under which reference a buyer knows a vehicle."),
     "keys": ("connector.cli.keys", "List, rotate and revoke keys; print the DID document."),
     "receipts": ("connector.cli.receipts", "List what was delivered, as both sides have signed it."),
@@ -37,6 +43,13 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group that knows the names and help lines of its commands without importing them."""
+
+    def main(self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any) -> Any:
+        """As click's, but whatever stops a command is said in the one shape of `connector.cli.errors`."""
+        words = list(sys.argv[1:] if args is None else args)
+        if not standalone_mode:
+            return super().main(words, standalone_mode=False, **extra)
+        sys.exit(ended(lambda: super(LazyGroup, self).main(words, standalone_mode=False, **extra), words))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names in the order of `COMMANDS`."""
@@ -65,5 +78,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The console script: ends the process with 0, 1 (the command failed) or 2 (it was called wrongly)."""
+    """The console script: ends the process with 0, 1 (the command failed), 2 (it was called wrongly) or 130 (interrupted)."""
     cli(prog_name="carnet")

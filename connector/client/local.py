@@ -323,6 +323,27 @@ class LocalClient:
         """Note a buyer's own references of vehicles, all or none."""
         return dict(await self._call("POST", "/enrolments", {"enrolments": enrolments}))
 
+    async def request_share(self, vehicle: str, recipient: str, purpose: str, **more: Any) -> Document:
+        """Put on record that the user of a vehicle asks for its data to go to a participant (``id`` and ledger ``number``).
+
+        ``categories``: of which data, else of all; ``decided_by``: owner (if nothing is said), driver or renter; ``id``: an IRI
+        of one's own; ``text_sha256``: of what was signed; ``at_ms``: when, if that was not now.
+        """
+        asked = {"vehicle": vehicle, "recipient": recipient, "purpose": purpose, **more}
+        return dict(await self._call("POST", "/requests", asked))
+
+    async def user_requests(self) -> list[Document]:
+        """The newest requests of users, those that were withdrawn too, without their vehicles."""
+        return list((await self._call("GET", "/requests"))["requests"])
+
+    async def user_request(self, request_id: str) -> Document:
+        """A ``request`` and its ``vehicle``."""
+        return dict(await self._call("POST", "/requests/show", {"id": request_id}))
+
+    async def withdraw_request(self, request_id: str) -> Document:
+        """End a request; when this returns, nothing more leaves under it, and who has data of it was told to erase them."""
+        return dict(await self._call("POST", "/requests/withdraw", {"id": request_id}))
+
     async def reload_keys(self) -> None:
         """Have the connector read its key files again."""
         await self._call("POST", "/keys/reload")

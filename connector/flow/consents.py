@@ -1,4 +1,4 @@
-"""Consents as their owner works with them: each use case is one question to the data plane, which keeps the ledger.
+"""Consents and requests of users as the owner works with them: each use case is one question to the data plane, whose they are.
 
 Vehicles are named in bodies only, never in a path, and nothing here logs one. May import the seam to the data plane only.
 """
@@ -41,3 +41,23 @@ async def subject(plane: Plane, vehicle: str) -> Document:
 async def enrol(plane: Plane, enrolments: Sequence[Any]) -> Document:
     """Note the buyer's own references of vehicles, all or none. Raises CallerError."""
     return await plane.ask("POST", "/carnet/enrolments", {"enrolments": list(enrolments)})
+
+
+async def requests(plane: Plane) -> Document:
+    """The newest requests of users, withdrawn ones too, without their vehicles."""
+    return await plane.ask("GET", "/carnet/requests")
+
+
+async def request(plane: Plane, asked: Document) -> Document:
+    """Put the request of a user on record. Raises CallerError naming the member that is wrong."""
+    return await plane.ask("POST", "/carnet/requests", asked)
+
+
+async def show_request(plane: Plane, request_id: str) -> Document:
+    """A request and its vehicle. Raises CallerError."""
+    return await plane.ask("POST", "/carnet/requests/show", {"id": request_id})
+
+
+async def withdraw_request(plane: Plane, request_id: str) -> Document:
+    """End a request; when this returns, nothing more leaves under it. Raises CallerError."""
+    return await plane.ask("POST", "/carnet/requests/withdraw", {"id": request_id})

@@ -1,5 +1,7 @@
-"""The owner's channel, consents: ``/carnet/v1/consents`` and ``/carnet/v1/enrolments``, one thin handler for each use case of
-``connector/flow/consents.py``. Vehicles are named in bodies only; the data plane says what is wrong with an entry.
+"""The owner's channel, consents and requests of users: ``/carnet/v1/consents``, ``.../enrolments`` and ``.../requests``.
+
+One thin handler for each use case of ``connector/flow/consents.py``. Vehicles are named in bodies only; the data plane says what
+is wrong with an entry.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from connector.flow.plane import Plane
 from connector.http.bodies import json_answer, read_body
 
 BASE: Final = "/carnet/v1/consents"
+REQUESTS: Final = "/carnet/v1/requests"
 
 
 class DecideRequest(msgspec.Struct, frozen=True):
@@ -41,6 +44,12 @@ class EnrolRequest(msgspec.Struct, frozen=True):
     enrolments: list[Any]
 
 
+class NamedRequest(msgspec.Struct, frozen=True):
+    """A request of a user, by its id."""
+
+    id: str
+
+
 @dataclass(frozen=True, slots=True)
 class LocalConsents:
     """Handlers for consents."""
@@ -56,6 +65,10 @@ class LocalConsents:
             web.post(f"{BASE}/import", self._import),
             web.post(f"{BASE}/vehicle", self._vehicle),
             web.post("/carnet/v1/enrolments", self._enrol),
+            web.get(REQUESTS, self._requests),
+            web.post(REQUESTS, self._request),
+            web.post(f"{REQUESTS}/show", self._shown),
+            web.post(f"{REQUESTS}/withdraw", self._request_withdrawn),
         ]
 
     async def _counts(self, _: web.Request) -> web.Response:
@@ -75,3 +88,15 @@ class LocalConsents:
 
     async def _enrol(self, request: web.Request) -> web.Response:
         return json_answer(await consents.enrol(self.plane, (await read_body(request, EnrolRequest)).enrolments), 201)
+
+    async def _requests(self, _: web.Request) -> web.Response:
+        return json_answer(await consents.requests(self.plane))
+
+    async def _request(self, request: web.Request) -> web.Response:
+        return json_answer(await consents.request(self.plane, await read_body(request, dict)), 201)
+
+    async def _shown(self, request: web.Request) -> web.Response:
+        return json_answer(await consents.show_request(self.plane, (await read_body(request, NamedRequest)).id))
+
+    async def _request_withdrawn(self, request: web.Request) -> web.Response:
+        return json_answer(await consents.withdraw_request(self.plane, (await read_body(request, NamedRequest)).id))

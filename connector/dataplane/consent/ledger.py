@@ -66,7 +66,7 @@ class Ledger(Readings):
         self, engine: Engine, folder: Path, now_ms: Callable[[], int], *, tail: int = TAIL, recent: int = RECENT
     ) -> None:
         super().__init__(engine, folder)
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._tail_limit = tail
         self._recent_limit = recent
         self._writing = asyncio.Lock()
@@ -95,7 +95,7 @@ class Ledger(Readings):
 
         Raises Refusal 400 for an entry that cannot be, 409 for a grant that says it was made before a withdrawal.
         """
-        now = self._now_ms()
+        now = self.now_ms()
         whole = [checked(entry, nth, now) for nth, entry in enumerate(entries, 1)]
         once(whole, lambda entry: (entry.vehicle, key_of(entry)) if isinstance(entry, Entry) else None, "consent-entries")
         async with self._writing:
@@ -128,7 +128,7 @@ class Ledger(Readings):
             given=False,
             decided_by=decided_by,
         )
-        checked(tried, 1, self._now_ms())
+        checked(tried, 1, self.now_ms())
 
         def covered(key: Key) -> bool:
             return (
@@ -139,8 +139,7 @@ class Ledger(Readings):
 
         async with self._writing:
             done = await self._retried(partial(self._withdraw, vehicle, covered, recipient, category or purpose, decided_by))
-        if self.on_withdrawn is not None:
-            await self.on_withdrawn(done)
+        await self.tell(done)
         return done
 
     async def enrol(self, enrolments: Sequence[Enrolment]) -> int:
@@ -158,7 +157,7 @@ class Ledger(Readings):
         async with self._importing:
             scratch = await settle(self._folder.new_scratch)
             try:
-                staged = await settle(stage, path, scratch, self._now_ms())
+                staged = await settle(stage, path, scratch, self.now_ms())
                 async with self._writing:
                     done = await self._retried(partial(self._place, staged, scratch))
             finally:
@@ -167,11 +166,23 @@ class Ledger(Readings):
             await self._tell(done.number)
         return done
 
+    # -- what stands beside the consents and shares their commits -----------------------------------------------------
+
+    async def in_turn(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """An attempt to write a commit, alone, and again when another process of this ledger was faster."""
+        async with self._writing:
+            return await self._retried(attempt)
+
+    async def tell(self, withdrawn: Withdrawn) -> None:
+        """Something was withdrawn; returns when what follows from that was done."""
+        if self.on_withdrawn is not None:
+            await self.on_withdrawn(withdrawn)
+
     # -- one attempt each, under the lock -----------------------------------------------------------------------------
 
     async def _decide(self, entries: Sequence[Entry], now: int) -> int:
         head = await self._records.head()
-        ordinals, new = await self._numbered([entry.vehicle for entry in entries], head)
+        ordinals, new = await self.numbered([entry.vehicle for entry in entries], head)
         ids, new_keys = await self._identified([key_of(entry) for entry in entries])
         decisions = [
             Decision(
@@ -193,7 +204,7 @@ class Ledger(Readings):
     async def _withdraw(
         self, vehicle: str, covered: Callable[[Key], bool], recipient: str | None, narrowed: str | None, decided_by: str
     ) -> Withdrawn:
-        head, now = await self._records.head(), self._now_ms()
+        head, now = await self._records.head(), self.now_ms()
         ordinal = await self._known(vehicle)
         held = await self._held(ordinal, head.number)
         gone = {key: key_id for key, key_id in held.items() if covered(key)}
@@ -211,8 +222,8 @@ class Ledger(Readings):
         return Withdrawn(number, tuple(sorted(gone)), Ordinals.of([ordinal]))
 
     async def _enrol(self, enrolments: Sequence[Enrolment]) -> int:
-        head, now = await self._records.head(), self._now_ms()
-        ordinals, new = await self._numbered([each.vehicle for each in enrolments], head)
+        head, now = await self._records.head(), self.now_ms()
+        ordinals, new = await self.numbered([each.vehicle for each in enrolments], head)
         number = head.number + 1
         rows = [(ordinals[each.vehicle], each) for each in enrolments]
         replaced = [
@@ -256,7 +267,7 @@ class Ledger(Readings):
             placed = await settle(place, work)
             await settle(settle_folder, self._folder.path)
             ended = await self._ended_by(placed, work) if placed.withdrawn else []
-            await self._records.commit(_import(work, placed, new_keys, ended, self._now_ms()))
+            await self._records.commit(_import(work, placed, new_keys, ended, self.now_ms()))
         except (Refusal, LostRace, StoreMisuse, OSError):
             await settle(self._folder.discard, stem)
             raise
@@ -299,7 +310,7 @@ class Ledger(Readings):
         await self._tidy({each.key_id for each in decisions}, number)
         return number
 
-    async def _numbered(self, vehicles: Iterable[str], head: Head) -> tuple[dict[str, int], list[tuple[str, int]]]:
+    async def numbered(self, vehicles: Iterable[str], head: Head) -> tuple[dict[str, int], list[tuple[str, int]]]:
         """The ordinals of vehicles, and which of them are new."""
         asked = dict.fromkeys(vehicles)
         known = await self._ordinals(asked)
@@ -377,9 +388,8 @@ class Ledger(Readings):
         return whole[:, 1], whole[:, 2], whole[:, 3]
 
     async def _tell(self, number: int) -> None:
-        if self.on_withdrawn is not None:
-            for withdrawn in await self._withdrawn_in(number):
-                await self.on_withdrawn(withdrawn)
+        for withdrawn in await self._withdrawn_in(number):
+            await self.tell(withdrawn)
 
     async def _tidy(self, key_ids: Collection[int], number: int) -> None:
         """Write sets and vehicles anew whose tails are long. What fails is done after another commit: nothing is lost."""

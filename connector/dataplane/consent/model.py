@@ -140,13 +140,13 @@ def checked(entry: Entry, place: int, now_ms: int) -> Entry:
     """The entry with its IRIs written out. Raises Refusal 400 naming ``place`` (from 1) and the member."""
     whole = msgspec.structs.replace(entry, purpose=iri(entry.purpose), basis=iri(entry.basis or CONSENT))
     tests: tuple[tuple[str, bool], ...] = (
-        ("vehicle", _is(NAME, entry.vehicle)),
+        ("vehicle", written(NAME, entry.vehicle)),
         ("category", entry.category in CATEGORIES),
         ("purpose", whole.purpose in PURPOSES),
-        ("recipient", _is(PARTY, entry.recipient)),
+        ("recipient", written(PARTY, entry.recipient)),
         ("basis", whole.basis in BASES),
         ("decided_by", entry.decided_by in DECIDERS),
-        ("text_sha256", _is(SHA256, entry.text_sha256) if entry.text_sha256 is not None else not entry.given),
+        ("text_sha256", written(SHA256, entry.text_sha256) if entry.text_sha256 is not None else not entry.given),
         ("at_ms", entry.at_ms is None or 0 <= entry.at_ms <= now_ms + AHEAD_MS),
     )
     _first_wrong(place, tests, "consent-entry")
@@ -156,11 +156,11 @@ def checked(entry: Entry, place: int, now_ms: int) -> Entry:
 def checked_enrolment(entry: Enrolment, place: int) -> Enrolment:
     """The enrolment. Raises Refusal 400."""
     tests = (
-        ("vehicle", _is(NAME, entry.vehicle)),
-        ("recipient", _is(PARTY, entry.recipient)),
-        ("reference", _is(NAME, entry.reference)),
+        ("vehicle", written(NAME, entry.vehicle)),
+        ("recipient", written(PARTY, entry.recipient)),
+        ("reference", written(NAME, entry.reference)),
         ("decided_by", entry.decided_by in DECIDERS),
-        ("text_sha256", _is(SHA256, entry.text_sha256)),
+        ("text_sha256", written(SHA256, entry.text_sha256)),
     )
     _first_wrong(place, tests, "enrolment-entry")
     return entry
@@ -182,7 +182,8 @@ def key_of(entry: Entry) -> Key:
     return Key(entry.category, entry.purpose, entry.recipient, entry.basis)
 
 
-def _is(pattern: str, text: str) -> bool:
+def written(pattern: str, text: str) -> bool:
+    """Whether a text is of this form, and can be written."""
     # What cannot be written as UTF-8 cannot be kept either.
     return re.fullmatch(pattern, text) is not None and not any("\ud800" <= each <= "\udfff" for each in text)
 

@@ -20,7 +20,8 @@ from connector.dataplane.consent import records as rec
 from connector.dataplane.consent.bits import Ordinals, holds, load
 from connector.dataplane.consent.folder import LedgerFolder, drop
 from connector.dataplane.consent.model import Counted, Key, Noted, Withdrawn
-from connector.dataplane.consent.records import ConsentRecords
+from connector.dataplane.consent.records import ConsentRecords, Head
+from connector.dataplane.consent.requests import RequestRecords, covering
 from connector.dataplane.plan.model import Consent
 from connector.dataplane.problems import Refusal
 from connector.dataplane.query.job import Bits, Population
@@ -36,24 +37,33 @@ class Readings:
 
     def __init__(self, engine: Engine, folder: Path) -> None:
         self._records = ConsentRecords(engine)
+        self.requests = RequestRecords(engine)
         self._folder = LedgerFolder(folder)
+
+    async def head(self) -> Head:
+        """The last commit."""
+        return await self._records.head()
 
     async def number(self) -> int:
         """The number of the last commit; 0 for an empty ledger."""
-        return (await self._records.head()).number
+        return (await self.head()).number
+
+    async def ordinal(self, vehicle: str) -> int:
+        """Of a vehicle. Raises Refusal 404 for one that the ledger does not know."""
+        return await self._known(vehicle)
 
     async def population(self, consent: Consent | None, number: int | None = None) -> Population:
         """The vehicles that the ledger knows and, for each category, the sets of which a vehicle must be in one, as of a number.
 
-        A category for which nobody ever agreed has no sets: nobody is in it. Key, references and who is left out are the
+        A category for which nobody ever agreed has no sets: nobody is in it. Where requests of users are named, a vehicle must
+        also be in the set of those whose request covers the category. Key, references and who is left out are the
         caller's. Raises Refusal 404 for a number that is still to come.
         """
         at = await self._at(number)
         files, recent = await self._records.vehicles_known()
         granted = None
         if consent is not None:
-            ids = await self._records.keys()
-            granted = tuple([await self._sets(category, consent, ids, at) for category in consent.categories])
+            granted = (*await self._agreed(consent, at), *await self._requested(consent, at))
         paths = tuple(map(str, self._folder.files(files)))
         return Population(ordinals=paths, recent=tuple(recent), granted=granted)
 
@@ -99,11 +109,13 @@ class Readings:
         return found
 
     async def withdrawn_since(self, number: int) -> list[tuple[int, int]]:
-        """Number and vehicle (ordinal) of the withdrawals with a higher number, oldest first; an enrolment that ended is one."""
+        """Number and vehicle (ordinal) of the withdrawals with a higher number, oldest first; an enrolment or a
+        request that ended is one."""
         found: list[tuple[int, int]] = []
         for at, _ in await self._records.withdrawing(number):
             ordinals = {ordinal for told in await self._withdrawn_in(at) for ordinal in told.ordinals}
             ordinals.update(await self._records.ended_in(at))
+            ordinals.update(await self.requests.ended_in(at))
             found += [(at, ordinal) for ordinal in sorted(ordinals)]
         return found
 
@@ -132,6 +144,19 @@ class Readings:
         if not 0 <= number <= last:
             raise Refusal(404, "ledger-number", f"the ledger has the numbers 0 to {last}")
         return number
+
+    async def _agreed(self, consent: Consent, number: int) -> list[tuple[Bits, ...]]:
+        """The sets of each category; none where a request of the user is the ground."""
+        if not consent.bases:
+            return []
+        ids = await self._records.keys()
+        return [await self._sets(category, consent, ids, number) for category in consent.categories]
+
+    async def _requested(self, consent: Consent, number: int) -> list[tuple[Bits, ...]]:
+        if not consent.requests:
+            return []
+        standing = await self.requests.standing(consent.requests, consent.recipient, consent.purposes, number)
+        return [(Bits(added=covering(standing, category)),) for category in consent.categories]
 
     async def _sets(self, category: str, consent: Consent, ids: dict[Key, int], number: int) -> tuple[Bits, ...]:
         keys = [Key(category, purpose, consent.recipient, basis) for purpose in consent.purposes for basis in consent.bases]

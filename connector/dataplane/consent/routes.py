@@ -1,4 +1,4 @@
-"""The ledger of consents on the signaling listener: ``/carnet/consents`` and ``/carnet/enrolments``, in plain JSON.
+"""The ledger on the signaling listener: ``/carnet/consents``, ``/carnet/enrolments`` and ``/carnet/requests``, in plain JSON.
 
 Vehicles are named in bodies only: paths are logged. What is wrong with a body is said without quoting it.
 """
@@ -15,11 +15,14 @@ from aiohttp import web
 
 from connector.dataplane.consent.ledger import Ledger
 from connector.dataplane.consent.model import MAX_ENTRIES, Enrolment, Entry
+from connector.dataplane.consent.requesting import UserRequests
+from connector.dataplane.consent.requests import MOST_NAMED, Asked
 from connector.dataplane.problems import Refusal
 from connector.dataplane.sources import locate
 from connector.dataplane.threads import settle
 
 BASE: Final = "/carnet/consents"
+REQUESTS: Final = "/carnet/requests"
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -57,12 +60,31 @@ class Enrolments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enrolments: Annotated[tuple[Enrolment, ...], msgspec.Meta(min_length=1, max_length=MAX_ENTRIES)]
 
 
+class Named(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request of a user."""
+
+    id: str
+
+
+class Held(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which of these requests are on record for a recipient, and a purpose if one is given."""
+
+    requests: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_NAMED)]
+    recipient: str
+    purpose: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentRoutes:
-    """Handlers over a ledger; imports come from below ``roots``."""
+    """Handlers over a ledger and the requests of users beside it; imports come from below ``roots``."""
 
     ledger: Ledger
     roots: Sequence[Path] = ()
+
+    @property
+    def requests(self) -> UserRequests:
+        """Those beside the ledger."""
+        return UserRequests(self.ledger)
 
     def routes(self) -> list[web.RouteDef]:
         """All of them, for the signaling listener."""
@@ -73,6 +95,11 @@ class ConsentRoutes:
             web.put(f"{BASE}/import", self._import),
             web.post(f"{BASE}/vehicle", self._vehicle),
             web.post("/carnet/enrolments", self._enrol),
+            web.get(REQUESTS, self._requests),
+            web.post(REQUESTS, self._request),
+            web.post(f"{REQUESTS}/show", self._shown),
+            web.post(f"{REQUESTS}/withdraw", self._request_withdrawn),
+            web.post(f"{REQUESTS}/held", self._held),
         ]
 
     async def _counts(self, _: web.Request) -> web.Response:
@@ -101,11 +128,31 @@ class ConsentRoutes:
     async def _vehicle(self, request: web.Request) -> web.Response:
         vehicle = _read(await request.read(), Subject).vehicle
         number, held = await self.ledger.number(), await self.ledger.held(vehicle)
-        return _answer({"number": number, "held": held, "entries": await self.ledger.vehicle(vehicle)})
+        entries, asked = await self.ledger.vehicle(vehicle), await self.requests.of_vehicle(vehicle)
+        return _answer({"number": number, "held": held, "entries": entries, "requests": asked})
 
     async def _enrol(self, request: web.Request) -> web.Response:
         enrolments = _read(await request.read(), Enrolments).enrolments
         return _answer({"number": await self.ledger.enrol(enrolments), "enrolments": len(enrolments)})
+
+    async def _requests(self, _: web.Request) -> web.Response:
+        return _answer({"number": await self.ledger.number(), "requests": await self.requests.all()})
+
+    async def _request(self, request: web.Request) -> web.Response:
+        request_id, number = await self.requests.add(_read(await request.read(), Asked))
+        return _answer({"id": request_id, "number": number})
+
+    async def _shown(self, request: web.Request) -> web.Response:
+        found, vehicle = await self.requests.one(_read(await request.read(), Named).id)
+        return _answer({"request": found, "vehicle": vehicle})
+
+    async def _request_withdrawn(self, request: web.Request) -> web.Response:
+        request_id = _read(await request.read(), Named).id
+        return _answer({"id": request_id, "number": await self.requests.withdraw(request_id)})
+
+    async def _held(self, request: web.Request) -> web.Response:
+        asked = _read(await request.read(), Held)
+        return _answer({"held": await self.requests.held(asked.requests, asked.recipient, asked.purpose)})
 
 
 def _read(body: bytes, form: type[Body]) -> Body:

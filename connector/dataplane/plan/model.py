@@ -11,7 +11,8 @@ other way for a row to leave. The steps, in this order:
 3. ``after_s``, ``before_s``: ``after_s <= at < before_s``. ``areas``: a row stays if, for each area, it lies in one of its boxes.
 4. ``sensitive``: rows within a sensitive place are dropped, or their position becomes the centre of its cell of level 5.
 5. ``consent``: rows stay of vehicles that the ledger has a grant for, of each of ``categories``, for one of ``purposes``, to
-   ``recipient``, on one of ``bases``. ``enrolled``: only vehicles enrolled by this buyer, whose own reference is given.
+   ``recipient``, on one of ``bases``; or of vehicles that one of its ``requests`` is about. ``enrolled``: only vehicles enrolled
+   by this buyer, whose own reference is given.
 6. ``sample_s``: of each vehicle's trip one row in so many seconds stays, the first.
 7. What leaves, by ``form``:
 
@@ -71,9 +72,10 @@ class Circle(msgspec.Struct, frozen=True):
     radius_m: float
 
 
-class Consent(msgspec.Struct, frozen=True):
+class Consent(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the ledger must have of each vehicle: a grant of each category, for any purpose, to the recipient, on any basis
-    (IRIs).
+    (IRIs); with ``requests`` (their ids) one of these requests of a user, which covers each category, for any purpose, to the
+    recipient. A grant is needed beside it only if there are ``bases``.
 
     ``purposes`` are the purpose of the request and all broader ones: a grant for a broader purpose covers it.
     """
@@ -82,6 +84,7 @@ class Consent(msgspec.Struct, frozen=True):
     purposes: tuple[str, ...]
     recipient: str
     bases: tuple[str, ...]
+    requests: tuple[str, ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

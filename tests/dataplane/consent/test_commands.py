@@ -95,6 +95,30 @@ async def test_grant_show_enrol_withdraw(typed: Type, tmp_path: Path) -> None:
     assert "given by the owner: mileage for vdx:Insurance" in said
 
 
+async def test_requests_add_list_show_withdraw(typed: Type, tmp_path: Path) -> None:
+    assert "no user asked for anything yet" in await typed("requests", "list")
+    text = tmp_path / "order.txt"
+    await asyncio.to_thread(text.write_text, "Repair it.")
+    about = ("--recipient", INSURER, "--category", "diagnostics", "--text", text, "--id", "urn:request:7")
+    said = await typed("requests", "add", "-", *about, stdin=f"{VIN}\n")
+    assert said == "on record: urn:request:7, ledger number 1\n"
+    made = json.loads(await typed("requests", "add", VIN, "--recipient", INSURER, "--by", "renter", "--json"))
+    listed = await typed("requests", "list")
+    assert f"urn:request:7  on record: to {INSURER} for vdx:AgreedWithUser, asked 2033-05-18" in listed
+    assert f"{made['id']}  on record" in listed
+    assert VIN not in listed
+    shown = await typed("requests", "show", "urn:request:7")
+    assert f"vehicle {VIN}\n  data: diagnostics\n  text {hashlib.sha256(b'Repair it.').hexdigest()}" in shown
+    assert await typed("requests", "withdraw", "urn:request:7") == "withdrawn: urn:request:7, ledger number 3\n"
+    assert "urn:request:7  withdrawn 2033-05-18" in await typed("requests", "list")
+    assert "[request-unknown]" in await typed("requests", "withdraw", "urn:request:8", code=1)
+    said = await typed("requests", "add", VIN, "--recipient", "two words", code=1)
+    assert "recipient must be the participant id of the buyer" in said
+    assert VIN not in said
+    requests = json.loads(await typed("consents", "show", VIN, "--json"))["requests"]
+    assert [each["id"] for each in requests] == [made["id"], "urn:request:7"]
+
+
 async def test_import(typed: Type, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "in.csv", [row(), row("other")])
     assert (await typed("consents", "import", path)).startswith(
