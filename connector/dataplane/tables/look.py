@@ -24,7 +24,7 @@ from connector.dataplane.query.job import Limits
 from connector.dataplane.tables.files import Dialect, Headers, dialect_of, files_of, headers_of, id_of, snapshot_of
 from connector.dataplane.tables.model import Mapping, Table
 from connector.dataplane.tables.read import TRIP, VEHICLE, Raw, readings
-from connector.dataplane.tables.recognise import Found, check, recognise
+from connector.dataplane.tables.recognise import Found, check, completed, recognise
 from connector.dataplane.tables.refused import TableRefused
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _meaning(raw: Raw, headers: Headers, given: Mapping | None) -> tuple[Mapping
     samples = {} if given is not None else raw.samples(SAMPLE_ROWS)
     if given is None and not any(samples.values()):
         raise TableRefused("table-empty", "the table has no rows")
-    found = Found(mapping=given) if given is not None else recognise(headers, samples)
+    found = Found(mapping=completed(given)) if given is not None else recognise(headers, samples)
     mapping = found.mapping
     if mapping is None:
         raise TableRefused("column-missing", f"not recognised: {', '.join(found.missing)}; say it in a mapping", found.missing[0])

@@ -24,12 +24,15 @@ MAX_NAME: Final = 200
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What headers turned out to be. ``mapping`` is None where something is ``missing``; ``guessed`` says header and meaning of
-    what was not known for sure; ``ignored`` are headers that will not be read."""
+    what was not known for sure; ``ignored`` are headers that will not be read. ``roles`` (header of ``vehicle``, ``trip``,
+    ``time``) and ``columns`` are what was guessed, also where that is not enough for a mapping."""
 
     mapping: Mapping | None
     missing: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    roles: dict[str, str] = msgspec.field(default_factory=dict)
+    columns: tuple[Column, ...] = ()
 
 
 def repaired(header: str) -> str:
@@ -222,7 +225,10 @@ def _guess(names: Map[str, str], types: Map[str, str], samples: Map[str, Sequenc
     if not columns:
         missing.append("a signal")
     if missing or clock is None:
-        return Found(mapping=None, missing=tuple(missing), guessed=tuple(guessed))
+        known = {role: names[name] for role, name in roles.items()}
+        return Found(
+            mapping=None, missing=tuple(missing), guessed=tuple(guessed), roles=known, columns=tuple(columns.values())
+        )
     mapping = Mapping(
         origin="given",
         columns=tuple(columns.values()),
@@ -231,6 +237,22 @@ def _guess(names: Map[str, str], types: Map[str, str], samples: Map[str, Sequenc
         trip=names[roles["trip"]],
     )
     return Found(mapping=mapping, guessed=tuple(guessed), ignored=_ignored(mapping, names.values()))
+
+
+def completed(mapping: Mapping) -> Mapping:
+    """A mapping in which the columns of signals that are known, and of which nothing but the path was said, have the type, unit
+    and category of the signal."""
+    return msgspec.structs.replace(mapping, columns=tuple(map(_completed, mapping.columns)))
+
+
+def _completed(column: Column) -> Column:
+    signal = SIGNALS.get(column.path)
+    if signal is None:
+        return column
+    if column == Column(column.header, column.path):
+        return Column(column.header, column.path, signal.type, signal.unit, signal.category)
+    # Without the unit a value in another one would not be converted.
+    return msgspec.structs.replace(column, unit=column.unit or signal.unit)
 
 
 def check(mapping: Mapping, headers: Sequence[tuple[str, str]]) -> None:
