@@ -12,6 +12,7 @@ import click
 
 from connector.cli.config import config_option, read_settings
 from connector.cli.databases import databases
+from connector.cli.errors import Failed, stopped
 from connector.store import backup as store_backup
 
 
@@ -27,7 +28,8 @@ def command(config: Path, folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
-        raise click.ClickException(f"cannot make the new folder {folder}: {error.strerror}") from error
+        code = "file-exists" if isinstance(error, FileExistsError) else "file-failed"
+        raise Failed(code, f"cannot make the new folder {folder}: {error.strerror}") from error
     for database in databases(settings):
         if isinstance(database.where, Path) and not database.where.exists():
             click.echo(f"{database.name}: nothing to copy, {database.where} does not exist")
@@ -35,5 +37,5 @@ def command(config: Path, folder: Path) -> None:
         try:
             asyncio.run(store_backup.backup(database.where, folder / database.in_backup))
         except store_backup.BackupError as error:
-            raise click.ClickException(f"{database.name}: {error}") from error
+            raise stopped("backup-failed", f"{database.name}: {error}") from error
         click.echo(f"{database.name}: {folder / database.in_backup}")

@@ -6,8 +6,7 @@ They go through the owner's channel that the settings name and open no database.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +14,15 @@ from typing import Any, TypeVar
 import click
 
 from connector.cli.config import config_option, read_settings
+from connector.cli.errors import Failed, Interrupted, failed
+from connector.cli.progress import Bar, beating
+from connector.cli.remedies import REMEDIES
 from connector.client.local import Document, LocalClient, Refused, once
 from connector.protocol.errors import CarnetError
 
 Result = TypeVar("Result")
 FINAL = frozenset({"FINALIZED", "COMPLETED", "TERMINATED"})
+BEGUN = "the command was interrupted, and what the connector has begun goes on there"
 
 
 def channel_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,31 +37,31 @@ def wait_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--wait-s", type=click.IntRange(0, 86_400), default=60, show_default=True, help="Longest wait.")(command)
 
 
-def call(config: Path, work: Callable[[LocalClient], Awaitable[Result]]) -> Result:
-    """One piece of work with the running connector; ends the command with the connector's code and sentence if it says no."""
+def call(
+    config: Path,
+    work: Callable[[LocalClient], Awaitable[Result]],
+    *,
+    bar: Bar | None = None,
+    goes_on: Callable[[], tuple[str, str]] = lambda: (BEGUN, ""),
+) -> Result:
+    """One piece of work with the running connector; ends the command with the connector's code and sentence if it says no.
+
+    ``bar`` shows that it takes time. ``goes_on`` says, and with what remedy, what the connector does on when we are interrupted.
+    """
     settings = read_settings(config)
     try:
-        return once(settings, work)
+        if bar is None:
+            return once(settings, work)
+        with bar:
+            return once(settings, lambda client: beating(bar, work(client)))
     except Refused as error:
         if not error.findings:
-            raise click.ClickException(f"{error.reason} [{error.code}]") from error
-        raise click.ClickException("\n".join(found(error))) from error
+            raise failed(error) from error
+        raise Failed(error.code, error.reason.partition(":")[0], REMEDIES["findings"], error.findings) from error
     except CarnetError as error:
-        raise click.ClickException(f"{error.reason} [{error.code}]") from error
-
-
-def found(error: Refused) -> Iterator[str]:
-    """A refusal with all its findings."""
-    yield f"{error.reason.partition(':')[0]} [{error.code}]"
-    yield from problem_lines(error.findings)
-
-
-def problem_lines(problems: Iterable[Document]) -> Iterator[str]:
-    """What is wrong, each with its place and what to do about it."""
-    for problem in problems:
-        yield f"  {problem.get('path') or '/'}: {problem.get('sentence')} [{problem.get('code')}]"
-        if problem.get("remedy"):
-            yield f"    {problem['remedy']}"
+        raise failed(error) from error
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted", *goes_on()) from None
 
 
 def show(document: Any, lines: Iterable[str], *, as_json: bool) -> None:
@@ -96,9 +99,10 @@ def finish(process: Document, *, good: bool) -> None:
     if good:
         return
     if process["state"] == "TERMINATED":
-        raise click.ClickException(f"the {process['kind']} was ended: {why(process)}")
-    click.echo(f"Still {process['state']}; look again with: carnet processes show {process['id']}", err=True)
-    sys.exit(1)
+        remedy = f"read what led to it: carnet processes timeline {process['id']}"
+        raise Failed("process-ended", f"the {process['kind']} was ended: {why(process)}", remedy)
+    remedy = f"look again with: carnet processes show {process['id']}"
+    raise Failed("still-waiting", f"the {process['kind']} is still {process['state']}", remedy)
 
 
 def why(process: Document) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from connector.cli.errors import Failed, parted
+from connector.cli.remedies import REMEDIES
 from connector.settings import Settings, SettingsError, load
 
 DEFAULT = "carnet.toml"
@@ -30,4 +32,11 @@ def read_settings(config: Path) -> Settings:
     try:
         return load(config, os.environ)
     except SettingsError as error:
-        raise click.ClickException(f"{config}: {error}") from error
+        raise unusable(error, "" if str(config) in error.reason else f"{config}: ") from error
+
+
+def unusable(error: SettingsError, about: str = "") -> Failed:
+    """A setting that cannot be used, as the end of a command."""
+    sentence, remedy = parted(error.code, error.reason)
+    where = f"{error.path}: " if error.path else ""
+    return Failed(error.code, f"{about}{where}{sentence}", remedy or REMEDIES["settings"])

@@ -6,16 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
+from connector.cli.errors import Failed, written
 
 
 def read_json(file: Path, most_bytes: int, form: type[Any], what: str) -> Any:
     """The JSON document of a file, which must be a ``form`` (dict or list); ends the command, saying ``what`` it must hold."""
     try:
         with file.open("rb") as opened:
-            found = json.loads(opened.read(most_bytes))
-    except (OSError, ValueError, RecursionError) as error:
-        raise click.ClickException(f"{file} holds no JSON document") from error
+            raw = opened.read(most_bytes + 1)
+    except OSError as error:
+        raise written(error, f"{file} cannot be read") from error
+    if len(raw) > most_bytes:
+        raise Failed("file-too-large", f"{file} is larger than {most_bytes} bytes")
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Failed("file-not-json", f"{file} holds no JSON document") from error
     if not isinstance(found, form):
-        raise click.ClickException(f"{file} must hold {what}")
+        raise Failed("file-content", f"{file} must hold {what}")
     return found

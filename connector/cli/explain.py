@@ -8,7 +8,8 @@ from typing import Any, Final, get_args
 
 import click
 
-from connector.cli.channel import call, channel_options, problem_lines, show
+from connector.cli.channel import call, channel_options, show
+from connector.cli.errors import Failed, problem_lines
 from connector.cli.publish import read_terms
 from connector.client.local import Document
 from connector.flow.told import policy_told
@@ -74,9 +75,9 @@ def read_policy(file: Path) -> Policy:
         load_terms()
         return either.read(read_terms(file), uid=NEW)
     except TermsInvalid as wrong:
-        raise click.ClickException(str(wrong)) from wrong
+        raise Failed("terms-invalid", str(wrong)) from wrong
     except PolicyInvalid as wrong:
-        raise click.ClickException(f"{file}: {wrong}") from wrong
+        raise Failed("policy-invalid", f"{file}: {wrong}") from wrong
 
 
 def declared(names: Iterable[str]) -> frozenset[str]:
@@ -85,7 +86,7 @@ def declared(names: Iterable[str]) -> frozenset[str]:
     for name in names:
         known = next((iri for iri in (name, CARNET + name, ODRL + name, DPV + name) if iri in REGISTRY), None)
         if known is None:
-            raise click.ClickException(f"there is no term {name:.80}; ARCHITECTURE.md has the table of them")
+            raise Failed("term-unknown", f"there is no term {name:.80}")
         found.add(known)
     return frozenset(found)
 

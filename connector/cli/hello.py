@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from connector.cli.channel import call, channel_options, show
+from connector.cli.errors import Failed
 
 
 @click.command(name="hello")
@@ -15,7 +16,7 @@ def command(config: Path, as_json: bool, counterparty: str, wait_s: int) -> None
     """Send COUNTERPARTY a greeting. Ends with 1 if nothing comes back; a greeting is delivered later, too."""
     said = call(config, lambda client: client.hello(counterparty, wait_s))
     if said is None:
-        raise click.ClickException(f"{counterparty} has not answered within {wait_s} s; it will still get the greeting")
+        raise Failed("peer-silent", f"{counterparty} has not answered within {wait_s} s")
     features = ", ".join(said.get("features", [])) or "none"
     lines = [f"{said['participantId']} speaks {said.get('protocol')} and runs {said.get('software')}; features: {features}"]
     show(said, lines, as_json=as_json)

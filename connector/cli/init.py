@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from connector.cli.config import unusable
+from connector.cli.errors import Failed
 from connector.identity.keyfiles import make_keys
 from connector.settings import SettingsError, load
 from connector.settings.document import template
@@ -83,7 +85,7 @@ def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], m
         contents |= {name: secrets.token_urlsafe(TOKEN_BYTES) + "\n" for name in ("local.token", "data.token")}
         existing = [name for name in contents if os.path.lexists(folder / name)]
         if existing:
-            raise click.ClickException(f"{folder / existing[0]} exists already; choose another folder or remove it")
+            raise Failed("file-exists", f"{folder / existing[0]} exists already", "choose another folder or remove it")
         _make_folder(folder)
         for name, content in contents.items():
             write_private(folder / name, content)
@@ -93,15 +95,16 @@ def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], m
     except (OSError, SettingsError) as error:
         for path in written:
             path.unlink()
-        reason = f"cannot write {folder}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        raise click.ClickException(reason) from error
+        if isinstance(error, SettingsError):
+            raise unusable(error) from error
+        raise Failed("file-failed", f"cannot write {folder}: {error.strerror}") from error
     return [*contents, os.path.relpath(made.keys.dir, folder)]
 
 
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         if folder.stat().st_mode & 0o077:
-            raise click.ClickException(f"{folder} may be read by others; run: chmod 700 {folder}")
+            raise Failed("folder-exposed", f"{folder} may be read by others", f"run: chmod 700 {folder}")
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700)

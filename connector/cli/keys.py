@@ -17,6 +17,7 @@ import click
 
 from connector.cli.channel import channel_options, moment, show
 from connector.cli.config import config_option, read_settings
+from connector.cli.errors import Failed, failed
 from connector.cli.reach import listens
 from connector.client.local import once
 from connector.identity import keyfiles
@@ -54,7 +55,7 @@ def rotate(config: Path, as_json: bool, uses: tuple[str, ...]) -> None:
     settings = read_settings(config)
     for use in map(Use, uses):
         if os.environ.get(keyfiles.variable(use)):
-            raise click.ClickException(f"the key for {use} comes from {keyfiles.variable(use)}; put a new one there and restart")
+            raise Failed("key-from-environment", f"the key for {use} comes from {keyfiles.variable(use)}")
     now_ms = _now_ms()
     with _ended():
         ring = keyfiles.ensure_keys(settings.keys.dir, settings.participant_id, os.environ, settings.keys.overlap_h, now_ms)
@@ -87,7 +88,7 @@ def did(config: Path) -> None:
     """Print the DID document, to be hosted elsewhere when peers do not find this connector itself under its participant id."""
     settings = read_settings(config)
     if not settings.participant_id.startswith("did:"):
-        raise click.ClickException(f"participant_id is no DID, such as {METHOD}you.example, so that it has no document")
+        raise Failed("did-missing", "participant_id is no DID, so that it has no document")
     with _ended():
         published = _load(settings).published(_now_ms())
         document = own_document(settings.participant_id, published, _origin(settings), settings.protocol.base_path)
@@ -106,24 +107,24 @@ def _origin(settings: Settings) -> str:
     if protocol.public_url:
         return protocol.public_url
     if not protocol.port:
-        raise click.ClickException("set protocol.public_url, or protocol.port: nobody knows yet where this connector will be")
+        raise Failed("place-unknown", "nobody knows yet where this connector will be")
     host = f"[{protocol.host}]" if ":" in protocol.host else protocol.host
     return f"{'http' if protocol.tls_certificate is None else 'https'}://{host}:{protocol.port}"
 
 
 def _changed(settings: Settings, rows: Sequence[Row], lines: Sequence[str], *, as_json: bool) -> None:
     """Say what was changed, and have a connector that runs read it. Ends the command with 1 if it could not."""
-    runs, failed = listens(settings) is not None, None
+    runs, wrong = listens(settings) is not None, None
     if runs:
         try:
             once(settings, lambda client: client.reload_keys())
         except CarnetError as error:
-            failed = error
+            wrong = error
     after = "the running connector uses them" if runs else "no connector runs; the next start uses them"
-    show({"keys": rows, "running": runs, "reloaded": runs and not failed}, lines if failed else [*lines, after], as_json=as_json)
-    if failed is not None:
-        reason = f"the keys are changed, yet the running connector did not read them: {failed.reason} [{failed.code}]"
-        raise click.ClickException(f"{reason}; restart it")
+    show({"keys": rows, "running": runs, "reloaded": runs and not wrong}, lines if wrong else [*lines, after], as_json=as_json)
+    if wrong is not None:
+        reason = f"the keys are changed, yet the running connector did not read them: {wrong.reason} ({wrong.code})"
+        raise Failed("keys-not-reloaded", reason)
 
 
 def _line(row: Row) -> str:
@@ -139,7 +140,7 @@ def _ended() -> Iterator[None]:
     try:
         yield
     except CarnetError as error:
-        raise click.ClickException(str(error)) from error
+        raise failed(error) from error
 
 
 def _now_ms() -> int:

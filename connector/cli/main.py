@@ -44,12 +44,14 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group that knows the names and help lines of its commands without importing them."""
 
-    def main(self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(  # type: ignore[override]  # click's overloads say only that it does not return when it stands alone
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, *, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
         """As click's, but whatever stops a command is said in the one shape of `connector.cli.errors`."""
         words = list(sys.argv[1:] if args is None else args)
         if not standalone_mode:
-            return super().main(words, standalone_mode=False, **extra)
-        sys.exit(ended(lambda: super(LazyGroup, self).main(words, standalone_mode=False, **extra), words))
+            return super().main(words, prog_name, standalone_mode=False, **extra)
+        sys.exit(ended(lambda: super(LazyGroup, self).main(words, prog_name, standalone_mode=False, **extra), words))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names in the order of `COMMANDS`."""

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from catalog.quality import Layout, measure_csv
+from connector.cli.errors import Failed
 
 _NAMES = ("vehicle", "trip", "time")
 
@@ -36,8 +37,8 @@ def measured(file: Path, given: dict[str, Any]) -> dict[str, Any] | None:
         with file.open(encoding="utf-8", newline="") as lines:
             figures = measure_csv(lines, layout)
     except UnicodeDecodeError as error:
-        raise click.ClickException(f"{file} cannot be measured: it is no text in UTF-8") from error
+        raise Failed("file-content", f"{file} cannot be measured: it is no text in UTF-8", "write it as CSV in UTF-8") from error
     except (ValueError, OSError) as error:
-        raise click.ClickException(f"{file} cannot be measured: {error}") from error
+        raise Failed("file-content", f"{file} cannot be measured: {error}") from error
     found: dict[str, Any] = msgspec.to_builtins(figures)
     return found

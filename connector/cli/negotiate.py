@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from connector.cli.channel import FINAL, Progress, about, call, channel_options, finish, show, wait_option
+from connector.cli.errors import Failed
 from connector.cli.publish import read_terms
 from connector.cli.simulate import chosen_purpose
 from connector.client.local import Document, LocalClient
@@ -76,9 +77,9 @@ def narrowed(offer: Document, purpose: str) -> Document:
     try:
         found = for_purpose(dsp.read(offer), purpose)
     except PolicyInvalid as invalid:
-        raise click.ClickException(f"the offer cannot be narrowed: {invalid}") from invalid
+        raise Failed("policy-invalid", f"the offer cannot be narrowed: {invalid}") from invalid
     if found is None:
-        raise click.ClickException(f"the offer permits nothing for the purpose {purpose}; look at it with: carnet browse")
+        raise Failed("purpose-none", f"the offer permits nothing for the purpose {purpose}")
     return {**offer, "permission": dsp.write(found)["permission"]}
 
 
@@ -94,4 +95,4 @@ def choose(dataset: Document, offer_id: str | None) -> Document:
     if len(chosen) == 1:
         return chosen[0]
     known = ", ".join(str(offer.get("@id")) for offer in offers) or "none"
-    raise click.ClickException(f"name the offer with --offer; dataset {dataset['@id']} has: {known}")
+    raise Failed("offer-unchosen", f"which offer of dataset {dataset['@id']} is meant is not known; it has: {known}")

@@ -11,6 +11,8 @@ import click
 
 from connector.cli.channel import call, channel_options, moment, show
 from connector.cli.claims import claim_options, claims_of
+from connector.cli.documents import read_json
+from connector.cli.errors import Failed, written
 from connector.identity.participants import Admission
 
 MAX_FILE_BYTES: Final = 1_000_000
@@ -141,7 +143,7 @@ def export(config: Path, as_json: bool, file: Path | None) -> None:
     try:
         file.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+        raise written(error, f"{file} cannot be written") from error
     show({"file": str(file), "participants": len(rows)}, [f"{len(rows)} participants written to {file}"], as_json=as_json)
 
 
@@ -151,9 +153,7 @@ def export(config: Path, as_json: bool, file: Path | None) -> None:
 @click.option("--again", is_flag=True, help="Let participants come back that were expelled here.")
 def imported(config: Path, as_json: bool, file: Path, again: bool) -> None:
     """Make the entries of FILE what they say, all or none; others stay. Who is suspended thereby is suspended at once."""
-    documents = _read_json(file)
-    if not isinstance(documents, list):
-        raise click.ClickException(f"{file} must hold a JSON array of participants, as `carnet peers export` writes it")
+    documents = read_json(file, MAX_FILE_BYTES, list, "a JSON array of participants, as `carnet peers export` writes it")
     rows = call(config, lambda client: client.import_peers(documents, again=again))
     lines = [f"{row['id']}  {row['state']}" for row in rows]
     show(rows, [*lines, f"{len(rows)} of {len(documents)} are new or have changed"], as_json=as_json)
@@ -176,22 +176,11 @@ def _profile(given: Row) -> Row | None:
 
 
 def _read_keys(file: Path) -> list[Any]:
-    document = _read_json(file)
-    keys = document.get("keys") if isinstance(document, dict) else None
+    what = "a JSON Web Key Set: an object with an array `keys` of public keys"
+    keys = read_json(file, MAX_FILE_BYTES, dict, what).get("keys")
     if not isinstance(keys, list):
-        raise click.ClickException(f"{file} must hold a JSON Web Key Set: an object with an array `keys` of public keys")
+        raise Failed("file-content", f"{file} must hold {what}")
     return keys
-
-
-def _read_json(file: Path) -> Any:
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_FILE_BYTES + 1)
-        if len(raw) > MAX_FILE_BYTES:
-            raise click.ClickException(f"{file} is larger than {MAX_FILE_BYTES} bytes; split it")
-        return json.loads(raw)
-    except (OSError, ValueError, RecursionError) as error:
-        raise click.ClickException(f"{file} holds no JSON document") from error
 
 
 def _where(row: Row) -> str:

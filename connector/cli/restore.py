@@ -7,6 +7,7 @@ import click
 
 from connector.cli.config import config_option, read_settings
 from connector.cli.databases import databases
+from connector.cli.errors import Failed, stopped
 from connector.store import backup as store_backup
 from connector.store.engine import StoreUnavailable
 
@@ -23,11 +24,11 @@ def command(config: Path, folder: Path) -> None:
     present = [database for database in databases(settings) if (folder / database.in_backup).exists()]
     if not present:
         expected = " or ".join(database.in_backup for database in databases(settings))
-        raise click.ClickException(f"{folder} has no {expected}; name a folder that `carnet backup` wrote")
+        raise Failed("no-backup", f"{folder} has no {expected}")
     for database in present:
         source = folder / database.in_backup
         try:
             asyncio.run(store_backup.restore(source, database.where, newest_schema=database.newest_schema()))
         except (store_backup.BackupError, StoreUnavailable) as error:
-            raise click.ClickException(f"{database.name}: {error}") from error
+            raise stopped("restore-failed", f"{database.name}: {error}") from error
         click.echo(f"{database.name}: restored from {source}")

@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from connector.app import serve
-from connector.cli.config import config_option
+from connector.cli.config import config_option, unusable
+from connector.cli.errors import Failed, failed, stopped
 from connector.dataplane.__main__ import stop_at_end_of_stdin
 from connector.protocol.errors import CarnetError
-from connector.settings import Settings, load
+from connector.settings import Settings, SettingsError, load
 from connector.store.engine import StoreUnavailable
 from connector.store.migrate import MigrationError
 from connector.telemetry import configure_logging, configure_tracing
@@ -33,10 +34,18 @@ def command(config: Path, exit_with_stdin: bool) -> None:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.umask(0o077)
         asyncio.run(_until_told(settings, exit_with_stdin=exit_with_stdin))
-    except (CarnetError, StoreUnavailable, MigrationError, TermsInvalid) as error:
-        raise click.ClickException(str(error)) from error
+    except SettingsError as error:
+        raise unusable(error, f"{config}: ") from error
+    except CarnetError as error:
+        raise failed(error) from error
+    except StoreUnavailable as error:
+        raise stopped("store-unavailable", str(error)) from error
+    except MigrationError as error:
+        raise stopped("schema-invalid", str(error)) from error
+    except TermsInvalid as error:
+        raise stopped("terms-invalid", str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"cannot listen or write: {error.strerror or error}; see the settings") from error
+        raise Failed("listen-failed", f"cannot listen or write: {error.strerror or error}") from error
 
 
 async def _until_told(settings: Settings, *, exit_with_stdin: bool) -> None:

@@ -12,6 +12,7 @@ import click
 
 from connector.cli.channel import call, channel_options, moment, show
 from connector.cli.claims import claim_options, claims_of
+from connector.cli.errors import Failed
 from connector.cli.explain import declared, declares_option, kept_lines, language_option, nested, read_policy
 from connector.client.local import Document
 from connector.flow.told import simulation_told
@@ -70,7 +71,7 @@ def chosen_purpose(name: str) -> str:
     """The IRI of a purpose; ends the command if there is none of this name and it is no IRI."""
     found = purpose_called(name)
     if found is None and ":" not in name:
-        raise click.ClickException(f"there is no purpose {name:.80}; say one such as UsageBasedInsurance, or an IRI")
+        raise Failed("purpose-unknown", f"there is no purpose {name:.80}")
     return found or name
 
 
@@ -81,7 +82,7 @@ def ms_of(text: str, option: str) -> int:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise click.ClickException(f"--{option} is a moment with its zone, such as 2027-01-31T12:00:00Z")
+        raise Failed("time-invalid", f"--{option} names no moment with its zone")
     return int(found.timestamp() * 1000)
 
 

@@ -246,7 +246,7 @@ async def test_a_running_connector_uses_the_new_keys_at_once(running: Running) -
 async def test_it_is_said_when_a_running_connector_does_not_read_them(running: Running) -> None:
     running.broken = True
     result = await running.call("rotate", "log")
-    assert (result.exit_code, "keys-exposed" in result.stderr, "restart it" in result.stderr) == (1, True, True)
+    assert (result.exit_code, "keys-exposed" in result.stderr, "restart the connector" in result.stderr) == (1, True, True)
     assert "log-" in result.stdout
     assert len(listed(running.house, "log")) == 2
 
@@ -254,7 +254,7 @@ async def test_it_is_said_when_a_running_connector_does_not_read_them(running: R
 async def test_a_connector_without_the_route_says_so(house: Path) -> None:
     async with served(house, None):
         result = await asyncio.to_thread(keys, house, "rotate", "log")
-    assert (result.exit_code, "restart it" in result.stderr) == (1, True)
+    assert (result.exit_code, "restart the connector" in result.stderr) == (1, True)
 
 
 async def test_one_reading_follows_the_other() -> None:

@@ -11,6 +11,7 @@ import re
 import struct
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -46,9 +47,15 @@ def on_terminal(columns: int, total: int | None, unit: str, work: Callable[[Bar,
         assert stream.isatty()
         with Bar("Reading the table", total, unit, stream, clock) as bar:
             work(bar, clock)
-        sent = os.read(ours, 65536).decode()
+        stream.flush()
+        # Whatever was written is there at once, in pieces of the terminal's own size.
+        os.set_blocking(ours, False)
+        sent = b""
+        with suppress(BlockingIOError):
+            while piece := os.read(ours, 65536):
+                sent += piece
     os.close(ours)
-    return sent
+    return sent.decode()
 
 
 def drawings(sent: str) -> list[str]:

@@ -133,8 +133,8 @@ def test_memberships_are_said_one_after_the_other() -> None:
     [
         (("explain", FREE, "--declares", "levitation"), "there is no term levitation"),
         (("simulate", FREE, "--purpose", "levitation"), "there is no purpose levitation"),
-        (("simulate", FREE, "--at", "tomorrow"), "--at is a moment with its zone"),
-        (("simulate", FREE, "--agreed", "2027-01-01"), "--agreed is a moment with its zone"),
+        (("simulate", FREE, "--at", "tomorrow"), "--at names no moment with its zone"),
+        (("simulate", FREE, "--agreed", "2027-01-01"), "--agreed names no moment with its zone"),
     ],
 )
 def test_what_is_not_understood_is_said(words: tuple[str | Path, ...], answer: str) -> None:

@@ -137,5 +137,5 @@ async def test_what_is_wrong_is_said_with_a_remedy(typed: Type, tmp_path: Path) 
     said = await typed("consents", "grant", VIN, *ABOUT, "--purpose", "vdx:No", "--text", TEXT, code=1)
     assert "entry 1: purpose must be a purpose of the tree" in said
     said = await typed("consents", "withdraw", VIN, code=1)
-    assert "the ledger does not know this vehicle; look at how it is written [vehicle-unknown]" in said
+    assert "the ledger does not know this vehicle [vehicle-unknown]\nDo this: look at how it is written" in said
     assert VIN not in said
