@@ -1,7 +1,7 @@
 """Tens of thousands of messages, right, odd and broken: at the core beside a walk of the state tables, and over HTTP.
 
-`CARNET_FULL=1` runs all of them. `CARNET_TEST_SEED` is the seed, or `random` for another one at each run; it is in the output of
-a failure.
+Each run has some thousands; the tens of thousands are marked slow, so that they run where nothing is traced.
+`CARNET_TEST_SEED` is the seed, or `random` for another one at each run; it is in the output of a failure.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from tests.conformance.peer import Answer, Caller
 from tests.conformance.spoiling import Json
 from tests.conformance.walk import Walker, surroundings
 
-FULL = os.environ.get("CARNET_FULL") == "1"
-AT_THE_CORE = 20_000 if FULL else 2_000
-OVER_HTTP = 5_000 if FULL else 500
+AT_THE_CORE = pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
+OVER_HTTP = pytest.mark.parametrize("count", [500, pytest.param(5_000, marks=pytest.mark.slow)])
 
 
 @pytest.fixture
@@ -41,12 +40,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "control.db") if request.param == "sqlite" else str(request.getfixturevalue("postgres_dsn"))
 
 
+@AT_THE_CORE
 @pytest.mark.timeout(300)
-async def test_every_state_is_the_one_that_the_tables_lead_to(database: str, chance: random.Random) -> None:
+async def test_every_state_is_the_one_that_the_tables_lead_to(database: str, chance: random.Random, count: int) -> None:
     leaving: list[Outgoing] = []
     async with surroundings(database, leaving) as context:
         walker = Walker(context, leaving, chance)
-        while walker.messages < AT_THE_CORE:
+        while walker.messages < count:
             await walker.step()
     sys.stdout.write(f"{walker.counts}\n{len(walker.seen)} states seen\n")
     assert {"accepted", "repeated", "illegal-transition", "not-now", "wish", "answer"} <= walker.counts.keys()
@@ -111,11 +111,12 @@ def check_answer(path: str, answer: Answer) -> None:
         assert error["reason"][0]
 
 
+@OVER_HTTP
 @pytest.mark.timeout(300)
-async def test_no_message_makes_the_server_fail(insurer: Caller, chance: random.Random) -> None:
+async def test_no_message_makes_the_server_fail(insurer: Caller, chance: random.Random, count: int) -> None:
     known: list[tuple[Kind, Json]] = [(Kind.NEGOTIATION, {"providerPid": "urn:none", "consumerPid": "urn:none"})]
     statuses: dict[int, int] = {}
-    for _ in range(OVER_HTTP):
+    for _ in range(count):
         path, message = first_message(chance) if chance.random() < 0.3 else later_message(chance, known[-200:])
         clean = chance.random() < 0.3
         body = message if clean else spoiling.spoiled(chance, message)

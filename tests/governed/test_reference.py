@@ -1,10 +1,10 @@
-"""The data plane and the reference say the same of random small tables, agreements and people."""
+"""The data plane and the reference say the same of random small tables, agreements and people: of few, or of many."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from tests.governed.opened import read
 from tests.governed.reference import Row, deliver, secret
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-MANY = "1" in (os.environ.get("CARNET_FULL"), os.environ.get("CARNET_REQUIRE_ALL"))
-EXAMPLES = settings(max_examples=150 if MANY else 15, deadline=None, suppress_health_check=SLOW)
-pytestmark = pytest.mark.timeout(1_800 if MANY else 300)
+# The many are marked slow, so that they run where nothing is traced.
+MANY = pytest.param(150, marks=[pytest.mark.slow, pytest.mark.timeout(1_800)])
+examples = pytest.mark.parametrize("examples", [15, MANY])
+pytestmark = pytest.mark.timeout(300)
 KEYS = {"cells": ("cell", "time"), "features": ("pseudonym", "month"), "score": ("pseudonym",)}
 
 
@@ -54,6 +55,11 @@ def same(found: list[Row], expected: list[Row], keys: tuple[str, ...]) -> None:
         assert row == {name: value if name in keys else near(value) for name, value in by_key[1][key].items()}
 
 
+def drawing(examples: int, test: Callable[..., None], *drawn: st.SearchStrategy[Any]) -> None:
+    """Run a test on that many examples of what is drawn."""
+    settings(max_examples=examples, deadline=None, suppress_health_check=SLOW)(given(*drawn)(test))()
+
+
 def near(value: Any) -> Any:
     return pytest.approx(value, rel=1e-6, abs=6e-4) if isinstance(value, float) else value
 
@@ -76,9 +82,12 @@ def test_what_is_drawn_is_worth_comparing(form: str) -> None:
     assert any(world.people.granted is not None for world in delivering)
 
 
-@EXAMPLES
-@given(worlds("rows"))
-def test_rows_are_those_of_the_reference(world: Drawn) -> None:
+@examples
+def test_rows_are_those_of_the_reference(examples: int) -> None:
+    drawing(examples, rows_agree, worlds("rows"))
+
+
+def rows_agree(world: Drawn) -> None:
     made, found, ordinals = made_of(world)
     expected = deliver(world.rows, world.agreed, world.people)
     note(f"{len(expected)} rows expected, {len(found)} made")
@@ -103,9 +112,12 @@ def behind(world: Drawn, found: list[Row]) -> set[int]:
     return {world.ordinals[vehicle] for vehicle in vehicles if vehicle in world.ordinals}
 
 
-@EXAMPLES
-@given(worlds("cells"))
-def test_cells_are_those_of_the_reference(world: Drawn) -> None:
+@examples
+def test_cells_are_those_of_the_reference(examples: int) -> None:
+    drawing(examples, cells_agree, worlds("cells"))
+
+
+def cells_agree(world: Drawn) -> None:
     made, found, ordinals = made_of(world)
     expected = deliver(world.rows, world.agreed, world.people)
     same(found, expected, KEYS["cells"])
@@ -118,18 +130,24 @@ def replaced(world: Drawn, **fields: Any) -> Any:
     return type(world.agreed)(**{**vars(world.agreed), **fields})
 
 
-@EXAMPLES
-@given(worlds("features"))
-def test_features_are_those_of_the_reference(world: Drawn) -> None:
+@examples
+def test_features_are_those_of_the_reference(examples: int) -> None:
+    drawing(examples, features_agree, worlds("features"))
+
+
+def features_agree(world: Drawn) -> None:
     made, found, _ = made_of(world)
     expected = deliver(world.rows, world.agreed, world.people)
     assert made.rows == len(expected)
     same(found, expected, KEYS["features"])
 
 
-@EXAMPLES
-@given(worlds("score"), st.integers(60, 600))
-def test_scores_are_those_of_the_reference(world: Drawn, slower: int) -> None:
+@examples
+def test_scores_are_those_of_the_reference(examples: int) -> None:
+    drawing(examples, scores_agree, worlds("score"), st.integers(60, 600))
+
+
+def scores_agree(world: Drawn, slower: int) -> None:
     """Of drives of many hours a second: distances for which there is a score."""
     rows = [{**row, "Vehicle.Speed": row["Vehicle.Speed"] and row["Vehicle.Speed"] * slower} for row in world.rows]
     world = Drawn(rows, world.agreed, world.people, world.ordinals, world.zone, world.format)
