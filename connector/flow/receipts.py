@@ -249,7 +249,7 @@ def answer_of(context: Context, sealed: Sealed, record: Document, found: list[Do
     """What the provider signs: the receipt by its digest, the verdict, and its own record."""
     said = sealed.content
     names = {name: said[name] for name in ("agreementId", "provider", "consumer", "providerPid", "consumerPid")}
-    own = {name: record[name] for name in (*COMPARED, "meters", "firstByteAt") if record.get(name) is not None}
+    own = {name: record[name] for name in (*COMPARED, "meters", "permission", "firstByteAt") if record.get(name) is not None}
     return {
         "type": "ReceiptAnswer",
         "id": context.new_id(),

@@ -107,9 +107,8 @@ def metered(meters: Document, receipts: Mapping[str, Receipt]) -> list[Use]:
         at, read = each.get("firstByteAt"), each.get("meters") or {}
         if at is not None:
             receipt = receipts.get(each["transfer"])
-            permission = each.get("permission")
             use = _use(each["transfer"], int(at), read, _standing(receipt))
-            found.append(replace(use, permission=permission if isinstance(permission, int) else None))
+            found.append(replace(use, permission=_index(each.get("permission"))))
     return found
 
 
@@ -117,20 +116,26 @@ def uses_of(receipts: Iterable[Receipt]) -> list[Use]:
     """What a consumer knows: what it has signed, with the provider's readings where that has answered. No I/O."""
     found = []
     for receipt in receipts:
-        content, read = orjson.loads(receipt.content), _answered(receipt)
+        content, record = orjson.loads(receipt.content), _answered(receipt)
         own = {"rows": content.get("rows"), "bytes": content.get("bytes")}
-        found.append(_use(receipt.transfer, receipt.created_at, {"calls": 1, **own, **read}, _standing(receipt)))
+        read = record.get("meters")
+        numbers = {"calls": 1, **own, **(read if isinstance(read, dict) else {})}
+        use = _use(receipt.transfer, receipt.created_at, numbers, _standing(receipt))
+        found.append(replace(use, permission=_index(record.get("permission"))))
     return found
 
 
 def _answered(receipt: Receipt) -> dict[str, Any]:
-    """The meters in a countersigned answer, whose signature was verified."""
+    """The provider's record in a countersigned answer, whose signature was verified."""
     if receipt.state != "countersigned" or not receipt.answer:
         return {}
     payload = receipt.answer.split(".")[1]
     record = orjson.loads(base64url(payload)).get("record")
-    read = record.get("meters") if isinstance(record, dict) else None
-    return read if isinstance(read, dict) else {}
+    return record if isinstance(record, dict) else {}
+
+
+def _index(said: Any) -> int | None:
+    return said if isinstance(said, int) and not isinstance(said, bool) else None
 
 
 def _use(transfer: str, at_ms: int, read: Mapping[str, Any], receipt: Marked) -> Use:

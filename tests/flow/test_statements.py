@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from connector.flow import publish, statements
 from connector.protocol.errors import CallerError, NotFound
 from connector.protocol.messages import Document
 from connector.store.evidence import Receipt
-from policies import odrl, pricing
+from policies import dsp, odrl, pricing
 from tests.flow.house import DATASET, OFFER, Street
 from tests.flow.witnesses import Witnesses, fetched
 
@@ -99,6 +100,20 @@ def test_what_was_used_is_summed_by_interval_and_read_from_receipts() -> None:
     assert (whole.calls, whole.rows, whole.bytes, whole.vehicles) == (2, 20, 200, 4)
     receipt = Receipt("t", "r", "consumer", "p", "a", "sent", '{"rows": 7, "bytes": -1}', "a.b.c", 1, 1)
     assert statements.uses_of([receipt]) == [statements.Use("t", 1, 1, 7, 0, 0, "unverified")]
+
+
+def test_a_buyer_owes_by_the_permission_that_it_was_served_under() -> None:
+    """Free for some, priced for others: which of the two it was stands in the answer that the provider signed."""
+    document = priced("Agreement", "4900.00")
+    policy = dsp.read({**document, "permission": [{"action": "use"}, *document["permission"]]})
+    receipt = Receipt("t", "r", "consumer", "p", "a", "countersigned", '{"rows": 7, "bytes": 70}', "a.b.c", 1, 1)
+    for said, owed in ((0, {}), (1, {"EUR": 4900}), (None, {"EUR": 4900}), (True, {"EUR": 4900})):
+        record = orjson.dumps({"record": {"meters": {"rows": 8}, "permission": said}})
+        answer = urlsafe_b64encode(record).rstrip(b"=").decode()
+        uses = statements.uses_of([replace(receipt, answer=f"a.{answer}.c")])
+        assert [use.rows for use in uses] == [8]
+        lines = pricing.statement(policy, statements.readings(policy, uses, 0, 10), statements.permissions_of(uses))
+        assert pricing.totals(lines) == owed
 
 
 async def test_a_price_makes_lines_and_totals(street: Street, witnesses: Witnesses) -> None:
