@@ -1,0 +1,1 @@
+"""A city gets how fast its traffic flows, a company pays for the same, and nobody gets a vehicle."""
