@@ -17,7 +17,7 @@ from connector.client.local import Document
 from connector.dataplane.tables.look import look
 from connector.dataplane.tables.model import SPEED, Table
 from connector.demo.fleet import KIT, consents, enrolments, write_parquet
-from connector.demo.given_counts import Counted, vehicles_of, whole
+from connector.demo.given_counts import Counted, whole
 from connector.demo.given_files import Survey
 from connector.demo.given_people import Buyers, People, made_up, write_decisions
 
@@ -123,7 +123,7 @@ def simulated(folder: Path, buyers: Buyers, *, vehicles: int = VEHICLES, days: i
     requests = buyers.requests()
     decisions = consents(_TOWN, vehicles, requests, seed)
     people = write_decisions(folder, decisions, enrolments(_TOWN, vehicles, requests, seed).to_pylist())
-    return Given(table_path=path, table=table, survey=None, counted=whole(table), people=people)
+    return Given(table_path=path, table=table, survey=None, counted=whole(table, 0)[0], people=people)
 
 
 def taken(survey: Survey, folder: Path, buyers: Buyers, *, seed: int = SEED) -> Given:
@@ -131,7 +131,7 @@ def taken(survey: Survey, folder: Path, buyers: Buyers, *, seed: int = SEED) -> 
 
     Raises SchemaChanged when the files have changed since.
     """
-    counted, known = whole(survey.table), vehicles_of(survey.table, MOST_ASKED)
+    counted, known = whole(survey.table, MOST_ASKED)
     before_ms = (survey.table.first_s or 0) * 1_000
     people = write_decisions(folder, *made_up(known, buyers.requests(), before_ms, seed))
     return Given(table_path=survey.path, table=survey.table, survey=survey, counted=counted, people=people)

@@ -51,16 +51,11 @@ class Counted:
     method: Method
 
 
-def whole(table: Table) -> Counted:
-    """All of a table. Raises SchemaChanged when its files are not what they were."""
+def whole(table: Table, most: int) -> tuple[Counted, list[str]]:
+    """All of a table, and the first ``most`` of its vehicles in order. Raises SchemaChanged when its files have changed."""
     with _steps(table) as (connection, method):
-        return _counted(connection, "SELECT * FROM steps", method)
-
-
-def vehicles_of(table: Table, most: int) -> list[str]:
-    """The vehicles of a table, in order; the first ``most``."""
-    with _rows(table, frozenset()) as connection:
-        return [row[0] for row in connection.execute(f"SELECT DISTINCT vehicle FROM seen ORDER BY 1 LIMIT {most}").fetchall()]  # noqa: S608 - a number
+        named = connection.execute(f"SELECT DISTINCT vehicle FROM seen ORDER BY 1 LIMIT {most}").fetchall()  # noqa: S608 - a number
+        return _counted(connection, "SELECT * FROM steps", method), [row[0] for row in named]
 
 
 def behind_cells(given: Given, file: Path, *, step_s: int = _HOUR_S) -> Counted:
@@ -135,7 +130,8 @@ def _rows(
         backend = open_engine(limits, scratch, [*table.files, *(str(file) for file in files)])
         try:
             connection = backend.con
-            connection.execute(f"CREATE TEMP VIEW seen AS {sql_of(canonical(backend, table, paths))}")
+            # Read once: what is asked of it more often is little beside the reading of text.
+            connection.execute(f"CREATE TEMP TABLE seen AS {sql_of(canonical(backend, table, paths))}")
             names = pa.table({"reference": list(known or {}), "vehicle": list((known or {}).values())},
                              pa.schema([("reference", pa.string()), ("vehicle", pa.string())]))  # fmt: skip
             connection.register("known", names)

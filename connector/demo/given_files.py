@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import duckdb
-import msgspec
 
 from connector.client.local import Document
 from connector.dataplane.query.engine import Refused
@@ -29,6 +28,7 @@ from connector.dataplane.tables.refused import TableRefused
 from connector.demo.given_mapping import (
     HOW_TO_FINISH,
     NotTaken,
+    document,
     known_as,
     mapping_lines,
     read_mapping,
@@ -44,6 +44,7 @@ COPIES: Final = "given"
 MARGIN_BYTES: Final = 1_073_741_824
 """So much room stays on the disk when files are copied."""
 _TRIP: Final = re.compile("trip|track|journey|ride", re.IGNORECASE)
+ONE_A_TRIP: Final = "one row a trip"
 _NAMES_TOLD: Final = 3
 
 
@@ -126,7 +127,7 @@ def _survey(chosen: Alike, best: Looked, guessed: bool, said: Sequence[str], map
         roots=(path.parent,),
         table=table,
         guessed=guessed,
-        mapping=msgspec.to_builtins(table.mapping),
+        mapping=document(table.mapping),
         mapping_file=mapping_file,
         files=(f"{chosen.name}: taken: {table.rows:,} rows", *said),
         columns=tuple(mapping_lines(table.mapping)),
@@ -207,9 +208,13 @@ def _why_not(found: Found, headers: Headers, *, once: bool) -> str:
     if found.mapping is not None:
         return ""
     if once:
-        return "one row a trip: what a trip was in all, not what was measured on the way"
+        return f"{ONE_A_TRIP}: what a trip was in all, not what was measured on the way"
     if not {"vehicle", "trip"} & found.roles.keys() and not any(_TRIP.search(header) for header, _ in headers):
         return "names neither vehicle nor trip: figures of many together, or something else"
+    return _unrecognised(found)
+
+
+def _unrecognised(found: Found) -> str:
     return f"not recognised, for want of: {', '.join(found.missing)}"
 
 
@@ -245,11 +250,15 @@ def _nothing(said: Sequence[str], left: Sequence[Alike], given: Mapping | None, 
     """The error when there is no table: about the files that come nearest to one."""
     if not left:
         return NotTaken("table-empty", "there is no CSV or Parquet file that can be read", *said)
-    nearest = min(left, key=lambda each: (len(each.found.missing), each.why_not.startswith("one row"), -each.bytes))
+    nearest = min(left, key=lambda each: (each.why_not.startswith(ONE_A_TRIP), len(each.found.missing), -each.bytes))
     others = [f"{each.name}: {each.why_not}" for each in left if each is not nearest] + list(said)
     reason = f"{nearest.name}: {nearest.why_not}"
-    if given is not None or nearest.found.mapping is not None or nearest.code != "column-missing":
+    if given is not None:
         return NotTaken(nearest.code, reason, "change the mapping, or leave --mapping out to have one guessed", *others)
+    if nearest.found.mapping is not None or nearest.code != "column-missing":
+        return NotTaken(nearest.code, reason, "mend the file, or say with --mapping what its columns are", *others)
+    if not nearest.why_not.startswith(ONE_A_TRIP):
+        reason = f"{nearest.name}: {_unrecognised(nearest.found)}"
     begun = write_unfinished(nearest.headers, nearest.found, place)
     return NotTaken(nearest.code, reason, f"finish {begun} and give it with --mapping:", *HOW_TO_FINISH, *others)
 

@@ -80,7 +80,13 @@ def _open(found: Any, path: str) -> Iterator[str]:
 
 def write_mapping(mapping: Mapping, place: Path) -> Path:
     """Write a mapping into a folder, in place of one that is there."""
-    return _write(place / MAPPING_FILE, msgspec.to_builtins(mapping))
+    return _write(place / MAPPING_FILE, document(mapping))
+
+
+def document(mapping: Mapping) -> Document:
+    """A mapping in the form of the file."""
+    found: Document = json.loads(msgspec.json.encode(mapping))
+    return found
 
 
 def write_unfinished(headers: Sequence[tuple[str, str]], found: Found, place: Path) -> Path:
