@@ -133,9 +133,10 @@ async def play(folder: Path, say: Say) -> Result:
         a = await borrowed(oem, lab_a)
         seconds = SPARE_S + 3 * math.ceil(time.monotonic() - began)
         b = await borrowed(oem, lab_b, seconds)
+        owed_a, ends_a, owed_b = await duty(a, "pending"), await duty(a, "waiting"), await duty(b, "pending")
         for loan in (a, b):
             days = ", ".join(f"{count} pseudonyms on day {day}" for day, count in enumerate(loan.names, 1))
-            say(f"   {loan.lab.name}: {loan.rows} rows, {days}: {loan.file}")
+            say(f"   {loan.lab.name}: {loan.rows:,} rows, {days}: {loan.file}")
         say("3. The two lay side by side what they have")
         met = await asyncio.to_thread(meeting, a.file, b.file)
         tell(met, say)
@@ -146,14 +147,13 @@ async def play(folder: Path, say: Say) -> Result:
         refused = await refusals(oem, a, broker, say)
         legal = await promise(a, say)
         say("5. The study of laboratory A has ended, and it says so")
-        ending = await duty(a, "waiting")
-        await lab_a.client.happened(ending["id"], oem.did)
-        deleted_a = await deleted(oem, a, ending["id"], say)
+        await lab_a.client.happened(ends_a["id"], oem.did)
+        deleted_a = await deleted(oem, a, ends_a["id"], say)
         refused["again"] = await denied(fetch(lab_a.client, a.agreement, "again.parquet"), say, "lab_a asks for them once more")
-        until = int((await duty(a, "pending"))["dueAt"])
+        until = int(owed_a["dueAt"])
         say(f"   without its word it would have had to by {moment(until)}")
         say(f"6. The {seconds} seconds of laboratory B run out; its connector deletes without being told")
-        deleted_b = await deleted(oem, b, f"{b.agreement}#/permission/0/duty/0", say)
+        deleted_b = await deleted(oem, b, owed_b["id"], say)
         return Result(fleet, decided, study, raw_rows, a, b, met, refused, legal, deleted_a, deleted_b, until, seconds)
 
 
@@ -168,7 +168,7 @@ async def stock(oem: Member, labs: tuple[Member, ...], say: Say) -> tuple[Path, 
     pyarrow.csv.write_csv(table.set_column(table.column_names.index("recipient"), "recipient", recipients), decided)
     await oem.client.import_consents(str(decided))
     published = await oem.client.publish(DRIVES, str(fleet), title="Drives for research", offers=[OFFER], table={})
-    say(f"   {written.rows} rows of {written.vehicles} vehicles on {written.trips} trips. What it would let out:")
+    say(f"   {written.rows:,} rows of {written.vehicles} vehicles on {written.trips} trips. What it would let out:")
     for sentence in (line for release in published["releases"] for line in release["sentences"]):
         say(f"     {sentence}")
     return fleet, decided, written.rows
@@ -199,7 +199,7 @@ def tell(met: Meeting, say: Say) -> None:
     hold(met.on_two_days == 0, "a pseudonym is the same on two days")
     say(f"   rows of lab_a that lab_b has under the same pseudonym: {met.rows_by_pseudonym}; trips: {met.rows_by_trip}")
     say(f"   pseudonyms of either that are there on two days: {met.on_two_days}")
-    say(f"   rows of lab_a that lab_b has for the same second and place: {met.rows_by_place}, of {met.paired} pseudonyms")
+    say(f"   rows of lab_a that lab_b has for the same second and place: {met.rows_by_place:,}, of {met.paired} pseudonyms")
     say("   So other names do not hide that two files show the same drive. The contract forbids to pass rows on; where that is")
     say("   not enough, offer coarser places and times, or cells of several vehicles.")
 
@@ -236,7 +236,7 @@ async def promise(a: Loan, say: Say) -> str:
 
 
 async def duty(loan: Loan, stage: str) -> Document:
-    """The duty to delete of a contract that stands at a stage, as the laboratory sees it."""
+    """The duty to delete of a contract that has a deadline (``pending``), or waits for its event (``waiting``)."""
     found = [each for each in await loan.lab.client.duties() if (each["agreement"], each["stage"]) == (loan.agreement, stage)]
     hold(len(found) == 1, f"{loan.lab.name} has {len(found)} duties that are {stage}")
     return found[0]
@@ -252,7 +252,7 @@ async def deleted(oem: Member, loan: Loan, duty_id: str, say: Say) -> Deleted:
     (gone,) = theirs["outcome"]["erased"]
     hold((gone["transfer"], gone["rows"]) == (loan.transfer, loan.rows), "something else was deleted")
     hold(loan.transfer not in str(theirs["outcome"]["outside"]), "the rows were out of reach")
-    say(f"   {gone['file']} with {gone['rows']} rows is gone, in time")
+    say(f"   {gone['file']} with {gone['rows']:,} rows is gone, in time")
     key = theirs["keyThumbprint"][:12]
     say(f"   attested and signed by {loan.lab.name}, verified by the manufacturer with the key {key}…")
     return Deleted(ours, theirs)
