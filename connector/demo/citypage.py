@@ -22,7 +22,7 @@ from connector.demo.citydrawing import Drawing, Figure, Place
 LEGIBLE: Final = 23.0
 """A cell that is at least so wide, in units of the drawing, has its figure in it."""
 GHOSTS: Final = 5_000
-"""Up to so many places are outlined in the hours in which they have no figure."""
+"""Up to so many places are outlined in the hours in which they have no figure, and say without a script what theirs is."""
 TABLE_HOURS: Final = 200
 _BARS_KM: Final = (50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1)
 _BAR: Final = 180.0
@@ -142,16 +142,16 @@ def _cells(drawing: Drawing, shown: int) -> Iterator[str]:
     for number, place in enumerate(drawing.places):
         figure = figures.get(number)
         if figure is not None:
-            yield _cell(place, figure, drawing.edges)
+            yield _cell(place, figure, drawing.edges, told=len(drawing.places) <= GHOSTS)
         elif len(drawing.places) <= GHOSTS:
             yield f'<rect class="none" {_where(place)}/>'
 
 
-def _cell(place: Place, figure: Figure, edges: tuple[int, ...]) -> str:
+def _cell(place: Place, figure: Figure, edges: tuple[int, ...], *, told: bool) -> str:
     colour = "u" if figure.speed is None else f"s{bisect_right(edges, figure.speed)}"
     speed = "no figure of speed" if figure.speed is None else f"{figure.speed:.1f} km/h"
-    told = f"<title>{_text(place.name)}: {figure.vehicles} vehicles, {speed}</title>"
-    drawn = f'<rect class="cell {colour}" {_where(place)}>{told}</rect>'
+    title = f"<title>{_text(place.name)}: {figure.vehicles} vehicles, {speed}</title>" if told else ""
+    drawn = f'<rect class="cell {colour}" {_where(place)}>{title}</rect>'
     if figure.speed is None or place.width < LEGIBLE:
         return drawn
     x, y, size = place.x + place.width / 2, place.y + place.height / 2, min(place.width * 0.42, 22)
