@@ -17,7 +17,9 @@ from connector.protocol.errors import CallerError
 
 WIDTH: Final = 960.0
 MARGIN: Final = 20.0
-MOST_HEIGHT: Final = 620.0
+FOOT: Final = 32.0
+"""Below the cells there is room for the scale."""
+MOST_HEIGHT: Final = 640.0
 MOST_EDGE: Final = 130.0
 CLASSES: Final = 7
 _STEPS: Final = (1, 2, 5, 10, 20, 50, 100)
@@ -103,7 +105,7 @@ def _placed(boxes: dict[str, tuple[float, float, float, float]]) -> tuple[tuple[
     squeeze = math.cos(math.radians((south + north) / 2))
     tallest = max(box[3] - box[1] for box in boxes.values())
     unit = min(
-        (WIDTH - 2 * MARGIN) / ((east - west) * squeeze), (MOST_HEIGHT - 2 * MARGIN) / (north - south), MOST_EDGE / tallest
+        (WIDTH - 2 * MARGIN) / ((east - west) * squeeze), (MOST_HEIGHT - MARGIN - FOOT) / (north - south), MOST_EDGE / tallest
     )
     left = (WIDTH - (east - west) * squeeze * unit) / 2
     places = tuple(
@@ -116,7 +118,7 @@ def _placed(boxes: dict[str, tuple[float, float, float, float]]) -> tuple[tuple[
         )
         for name, box in boxes.items()
     )
-    return places, (north - south) * unit + 2 * MARGIN, unit * 1000 / METRES_PER_DEGREE
+    return places, (north - south) * unit + MARGIN + FOOT, unit * 1000 / METRES_PER_DEGREE
 
 
 def _edges(speeds: list[float]) -> tuple[int, ...]:

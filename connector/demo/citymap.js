@@ -118,6 +118,7 @@
     else walk(...way);
   });
 
+  part("detail").hidden = false;
   document.querySelector(".time").hidden = data.hours.length < 2;
   draw(data.shown);
 })();

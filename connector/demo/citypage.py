@@ -126,7 +126,7 @@ def _map(drawing: Drawing, shown: int, least: int | None) -> str:
             f'<g id="cells">{"".join(_cells(drawing, shown))}</g>',
             _scale(drawing),
             "</svg>",
-            '<p id="detail" aria-live="polite">Point at a cell, or walk through them with the arrow keys.</p>',
+            '<p id="detail" aria-live="polite" hidden>Point at a cell, or walk through them with the arrow keys.</p>',
             _legend(drawing, least),
             "</figure>",
         )
@@ -166,11 +166,11 @@ def _where(place: Place) -> str:
 def _scale(drawing: Drawing) -> str:
     """A bar of a round length, and north."""
     km = next((km for km in _BARS_KM if km * drawing.scale <= _BAR), _BARS_KM[-1])
-    x, y, long = 20.0, drawing.height - 14, km * drawing.scale
+    x, y, long = 20.0, drawing.height - 5, km * drawing.scale
     told = f"{km:g} km" if km >= 1 else f"{km * 1000:g} m"
     return (
         f'<g class="scale"><path d="M{x:g} {y - 5:.1f}v5h{long:.1f}v-5"/><text x="{x + long + 8:.1f}" y="{y:.1f}">{told}</text>'
-        '<path d="M940 34V12m-5 7l5-7 5 7"/><text x="940" y="48" text-anchor="middle">N</text></g>'
+        f'<path d="M940 {y:.1f}v-18m-4 6l4-6 4 6"/><text x="922" y="{y:.1f}">N</text></g>'
     )
 
 

@@ -31,6 +31,7 @@ SMALL: Final[list[Row]] = [
     ("8/12525/1140", FIRST + HOUR, 11, 34.96),
 ]
 DETAIL: Final = "document.getElementById('detail').textContent"
+VISIBLE: Final = "['.time', '#detail', '#map'].map(part => document.querySelector(part).checkVisibility())"
 DRAWN: Final = "document.querySelectorAll('#map rect.cell').length"
 
 
@@ -182,8 +183,13 @@ async def test_it_works_in_a_browser(tmp_path: Path) -> None:
         await played(page)
         assert (page.errors, page.asked) == ([], [file.as_uri()])
         await page.look(medium="print")
-        assert not await page.evaluate("document.querySelector('.time').checkVisibility()")
+        assert await page.evaluate(VISIBLE) == [False, False, True]
         await page.photograph(kept("citymap-print.png", tmp_path))
+        await page.look()
+        assert await page.evaluate(VISIBLE) == [True, True, True]
+        await page.scripts(on=False)
+        await page.open(file)
+        assert (await page.evaluate(VISIBLE), await page.evaluate(DRAWN)) == ([False, False, True], 3)
 
 
 async def walked(page: Page) -> None:
