@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Two processes share the files of tests, in their order; ARGS="-n 0 ..." runs all in one, as a debugger needs it.
+BESIDE := -n 2 --dist loadfile --no-loadscope-reorder
 BIN := .venv/bin
 # No index page decides what is installed: every file is checked against the hash in the lock.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -26,7 +28,7 @@ demo: .venv/run.stamp
 	$(BIN)/carnet demo $(ARGS)
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(BESIDE) $(ARGS)
 
 test-full: .venv/dev.stamp
 	CARNET_FULL=1 CARNET_TEST_KEYCLOAK=1 $(BIN)/python -m pytest $(ARGS)

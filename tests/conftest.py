@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.postgres", "tests.slow"]
+pytest_plugins = ["tests.hypotheses", "tests.postgres", "tests.slow"]

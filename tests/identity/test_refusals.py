@@ -155,7 +155,7 @@ def _spoilt(text: str, place: int, letter: str) -> str:
     return text[:place] + letter + text[place + 1 :]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(["grant_type", "client_assertion_type", "client_assertion", "resource", "client_id", "proof"]),
     place=st.integers(0, 2000),
@@ -175,7 +175,7 @@ async def test_no_letter_of_a_request_can_be_changed(here: Office, caller: Calle
     assert "access_token" not in answer.body
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     form=st.lists(st.tuples(st.text(max_size=20), st.text(max_size=50)), max_size=6),
     dpop=st.lists(st.text(max_size=50), max_size=2),

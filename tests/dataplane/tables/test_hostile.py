@@ -147,7 +147,7 @@ def apart() -> Iterator[Apart]:
     process.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_parquet_is_refused_or_read_or_ends_its_reader(tmp_path: Path, apart: Apart, data: st.DataObject) -> None:
     parquet(tmp_path / "whole.parquet", 50, compression="none")
@@ -204,7 +204,7 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(NAMES, min_size=5, max_size=5, unique_by=str.lower),
     values=st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=5),
