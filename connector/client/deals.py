@@ -6,10 +6,11 @@ What is refused comes as Declined, with the counterparty's own reason, so that a
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector.client.local import Document, LocalClient
+from connector.client.local import Document, LocalClient, Refused
 from connector.protocol.errors import CarnetError
 from policies import dsp
 from policies.narrowing import for_purpose
@@ -71,13 +72,22 @@ async def fetch(client: LocalClient, agreement: str, name: str, **ask: Any) -> L
     """The data of a contract, in a file of that name below the consumer's ``data.sink_dir``.
 
     ``ask`` narrows what the contract gives: ``from`` and ``to`` (instants), ``box``, ``columns``, ``format``, ``purpose``. Raises
-    Declined with the provider's reason.
+    Declined with the provider's reason; the transfer is then terminated.
     """
     begun = await client.transfer(agreement, sink=name, **({"ask": ask} if ask else {}))
     done = await client.wait(begun["id"], lambda now: now["state"] in _OVER or bool(_failed(now)), FETCH_S)
     if done["state"] != "COMPLETED":
+        await _ended(client, done)
         raise declined(done)
     return Landed(str(done["sink"]), str(done["id"]), done["received"])
+
+
+async def _ended(client: LocalClient, transfer: Document) -> None:
+    """Terminate a transfer of which nothing came: nobody waits for it any more."""
+    if transfer["state"] not in _OVER:
+        # Where the provider was quicker, there is nothing left to end.
+        with suppress(Refused):
+            await client.act(transfer["id"], "terminate", reason=["nothing came of it"])
 
 
 def declined(process: Document) -> Declined:
