@@ -13,8 +13,10 @@ from typing import Any, Final
 import duckdb
 import pyarrow.parquet
 import pytest
+from click.testing import CliRunner
 
 from connector.demo.premium import Premium
+from examples.payd_insurer.__main__ import main
 from examples.payd_insurer.story import Result, Row, play
 from tests.examples.playing import Played, played, quotes_hold
 
@@ -226,3 +228,9 @@ def test_the_page_quotes_what_was_said(story: Played[Result]) -> None:
     quotes_hold("payd_insurer", story.said)
     assert len(story.said) <= 42
     assert not [line for line in story.said if str(Path.home()) in line]
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["--folder", str(tmp_path)])
+    assert (done.exit_code, "name another folder" in done.output) == (1, True)
+    assert list(tmp_path.iterdir()) == []
