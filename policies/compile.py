@@ -17,7 +17,7 @@ from policies.lint import lint
 from policies.model import ODRL, AnyConstraint, Compound, Constraint, Duty, Logic, Policy, Prohibition
 from policies.terms.examine import Fault, understand
 from policies.terms.registry import profile_known, term
-from policies.terms.term import Bucket, Term
+from policies.terms.term import Bucket, Point, Term
 from policies.walk import OPERATORS, Placed, conditions, duties, parts, rules, shared
 
 Use = Literal["delivery", "choice", "prohibition", "detail"]
@@ -78,8 +78,8 @@ def _sorted(agreement: Policy, items: list[Item], problems: tuple[Problem, ...])
 
 
 def needs_data_plane(known: Term) -> bool:
-    """Whether only a data plane can keep a term."""
-    return bool(known.points) and all(point.of_data_plane for point in known.points)
+    """Whether nobody can keep a term without a data plane: it is kept by one alone, or what is delivered depends on it too."""
+    return bool(known.points) and (Point.QUERY in known.points or all(point.of_data_plane for point in known.points))
 
 
 @dataclass

@@ -5,6 +5,8 @@
 - *Anonymous* may only be said of aggregates of at least five distinct vehicles, or of rows that cannot be linked beyond a trip
   (L2) where of at least 1,000 vehicles at most 5 % were measured to be unique at four points.
 - Driving behaviour cannot be judged from samples that are further apart than the agreement promises.
+- What a user asks to be shared, nobody gets exclusively: the user may ask the same for others at any time (Data Act, articles 5
+  and 8(4)).
 - The rules for French insurers, where they are asked for (CNIL, 8 April 2010): no instant speed, and an end to keeping the data.
 
 A place is precise below a cell edge of 1 km, that is above level 7 of H3. Imports the model and the terms.
@@ -18,8 +20,10 @@ from typing import Final
 from policies.delivery import Capabilities
 from policies.errors import Problem, excerpt
 from policies.model import CARNET, AnyConstraint, Constraint, Duty, Logic, Operator, Permission, Policy
+from policies.terms.consent import USER_REQUEST
 from policies.terms.duties import DELETE
 from policies.terms.examine import Fault, Understood, understand
+from policies.terms.exclusivity import EXCLUSIVE
 from policies.terms.privacy import (
     COLUMNS,
     DETAIL,
@@ -31,7 +35,7 @@ from policies.terms.privacy import (
 )
 from policies.terms.time import ELAPSED_TIME, EVENT
 from policies.terms.values import duration, name, number, truth
-from policies.walk import conditions, numbered
+from policies.walk import atoms, conditions, numbered, shared
 
 FRENCH_INSURANCE: Final = "fr-insurance"
 """The set of rules for French insurers; it holds where ``Capabilities.rule_sets`` has it."""
@@ -45,6 +49,9 @@ MEASURED_LEAST: Final = 1_000
 """Vehicles that unicity must have been measured of."""
 UNIQUE_MOST: Final = 0.05
 """Share of vehicles that may be unique at four points of rows that are called anonymous."""
+
+EXCLUSIVE_REQUEST: Final = "exclusive-user-request"
+"""The code of a claim to have alone what a user asks to be shared."""
 
 _LEAST: Final = frozenset({Operator.EQ, Operator.GTEQ, Operator.GT})
 _MOST: Final = frozenset({Operator.EQ, Operator.LTEQ, Operator.LT})
@@ -66,6 +73,7 @@ def lint(policy: Policy, capabilities: Capabilities) -> Iterator[Problem]:
         yield from _columns(path, stated, capabilities)
         yield from _anonymous(stated, capabilities)
         yield from _sampling(stated, capabilities)
+        yield from _exclusive_request(path, permission, policy)
         if french:
             yield from _french(path, permission, policy, stated, capabilities)
 
@@ -169,6 +177,24 @@ def _sampling(stated: _Stated, capabilities: Capabilities) -> Iterator[Problem]:
         if interval is not None and promised is not None and not promised.months and promised.ms < interval:
             said = f"the asset was measured every {interval} ms, which is less often than promised"
             yield Problem("sampling-too-coarse", f"{at}/rightOperand", said, "promise no more than was measured")
+
+
+def claims_request(policy: Policy) -> bool:
+    """Whether a permission claims exclusivity of what a user asks to be shared."""
+    return any(_exclusive_request(f"/permission/{index}", each, policy) for index, each in enumerate(policy.permissions))
+
+
+def _exclusive_request(path: str, permission: Permission, policy: Policy) -> list[Problem]:
+    """Wherever the two terms stand, and also where one of them cannot be read."""
+    whole = (*shared(policy), *conditions(path, permission))
+    found = [(at, atom) for place, condition in whole for at, atom in atoms(place, condition)]
+    claims = [at for at, atom in found if atom.left == EXCLUSIVE and not (atom.right and truth(atom.right[0]) is False)]
+    if not claims or all(atom.left != USER_REQUEST for _, atom in found):
+        return []
+    said = (
+        "a share that a user asks for cannot be exclusive: the user may ask the same for others (Data Act, articles 5 and 8(4))"
+    )
+    return [Problem(EXCLUSIVE_REQUEST, claims[0], said, "leave vdx:exclusive out")]
 
 
 def _french(path: str, permission: Permission, policy: Policy, stated: _Stated, capabilities: Capabilities) -> Iterator[Problem]:

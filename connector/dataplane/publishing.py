@@ -308,7 +308,8 @@ def sentences(plan: Plan, unicity: tuple[int, float] | None) -> Iterator[str]:
     if plan.columns:
         yield f"Columns: {', '.join(plan.columns)}."
     if plan.consent is not None:
-        yield f"Only of vehicles that agreed to: {', '.join(plan.consent.categories)}."
+        asked = "whose users asked for" if plan.consent.requests else "that agreed to"
+        yield f"Only of vehicles {asked}: {', '.join(plan.consent.categories)}."
     if plan.enrolled:
         yield "Only of vehicles that the buyer has enrolled, with its own reference."
     if plan.least:

@@ -17,6 +17,7 @@ import msgspec
 import orjson
 
 from connector.flow.context import Context
+from connector.flow.user_requests import on_record
 from connector.identity.participants import Admission
 from connector.protocol.messages import Document
 from connector.protocol.record import Effect, KeepGround, Process, Remark
@@ -31,6 +32,7 @@ from policies.errors import PolicyInvalid
 from policies.evaluate import evaluate
 from policies.exclusivity import claims_exclusivity, overlap
 from policies.explain import Reader, explain_decision
+from policies.lint import claims_request
 from policies.model import Policy
 from policies.purposes import narrowed
 from policies.terms.actions import READ
@@ -93,7 +95,8 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     grounds = await read_grounds(context.store.engine, process.subject, exclusive=exclusive)
     free = not await _met(policy, grounds)
     request = Request(Scope.NEGOTIATION, READ, process.subject, process.counterparty, claims, narrowed(policy))
-    facts = {EXCLUSIVE: free, AGREED_AT: process.updated_at}
+    requests = await on_record(context, policy, process.counterparty)
+    facts = {EXCLUSIVE: free, AGREED_AT: process.updated_at, **requests}
     decision = evaluate(policy, request, World(process.updated_at, facts, able.terms))
     if not free:
         return Verdict(agreement, "exclusivity-conflict", (f"{_TAKEN} ({_ELSEWHERE})",))
@@ -152,6 +155,14 @@ async def claims_of(context: Context, participant_id: str) -> Mapping[str, Any]:
         return {}
     found: dict[str, Any] = msgspec.to_builtins(entry.claims)
     return found
+
+
+def unlawful(asked: Document) -> bool:
+    """Whether an offer claims what no person may agree to: to have alone what a user asks to be shared."""
+    try:
+        return claims_request(dsp.read(asked))
+    except PolicyInvalid:
+        return False
 
 
 def narrows(published: Document, asked: Document) -> bool:

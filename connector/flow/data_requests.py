@@ -16,6 +16,7 @@ from connector.flow.agreeing import claims_of, reasons_of
 from connector.flow.context import Context
 from connector.flow.ended import CODE, ended
 from connector.flow.standing import SHUT_OUT
+from connector.flow.user_requests import on_record
 from connector.flow.using import counts, holding
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
@@ -100,7 +101,7 @@ async def _stopped(context: Context, process: Process) -> str | None:
 
 async def _decision(context: Context, agreement: Agreement, document: Document, claims: Any, purpose: str | None) -> Decision:
     able = await context.able(agreement.dataset)
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = dict(await on_record(context, document, agreement.counterparty, purpose))
     if COUNT not in able.terms and counts(document):
         # Where the data plane counts requests itself, it chooses among the permissions that differ by count.
         facts[COUNT] = await transfers_under(context.store.engine, agreement.counterparty, agreement.id)

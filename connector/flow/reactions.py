@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from connector.flow.agreeing import claims_of, judge_agreement, narrows
+from connector.flow.agreeing import claims_of, judge_agreement, narrows, unlawful
 from connector.flow.context import Context, Note, save
 from connector.flow.using import permitted_use
 from connector.identity.interface import Principal
@@ -128,7 +128,8 @@ async def _answer_request(context: Context, decision: Decision, claims: Mapping[
     standing = dataset is not None and dataset.withdrawn_at is None
     published = published_offer(orjson.loads(dataset.document), asked.get("@id", "")) if dataset and standing else None
     redline = [] if published is None else changes(_about(process, published), _about(process, asked))
-    if published is None or (redline and not narrows(published, asked)):
+    beyond = published is None or (bool(redline) and not narrows(published, asked))
+    if beyond and not unlawful(asked):
         return _pending(context, _with_redline(decision, redline), "decide-counter-offer")
     return await _agree(context, _with_redline(decision, redline), claims)
 

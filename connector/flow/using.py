@@ -16,8 +16,9 @@ import orjson
 from connector.flow.agreeing import claims_of, reasons_of
 from connector.flow.context import Context, Note, retrying, save
 from connector.flow.ended import CODE, ended, last_moments
+from connector.flow.user_requests import on_record
 from connector.protocol import process as core
-from connector.protocol.errors import BadMessage
+from connector.protocol.errors import BadMessage, Unavailable
 from connector.protocol.messages import Document
 from connector.protocol.record import Alarm, CountTransfer, Effect, Process, Remark
 from connector.protocol.states import Kind, Message, Role
@@ -41,6 +42,8 @@ from policies.walk import atoms, conditions, rules, shared
 TERMS_ALARM: Final = "terms"
 LOOK_AGAIN_MS: Final = 3_600_000
 """How often a clock term that names no moment is looked at (ms)."""
+AWAY_MS: Final = 60_000
+"""After so long the data plane is asked again that did not answer (ms)."""
 HOLDING: Final = (Activation.ACTIVE, Activation.WAITS)
 _DAY_MS: Final = 86_400_000
 _REASON_CHARS: Final = 2000
@@ -117,7 +120,12 @@ async def terms_turned(context: Context, timer: Timer) -> None:
             return
         now = context.now_ms()
         document: Document = orjson.loads(agreement.document)
-        reasons = await _against(context, process, agreement, document, now)
+        try:
+            reasons = await _against(context, process, agreement, document, now)
+        except Unavailable:
+            # Nothing leaves while the data plane is away, so that it can be asked later.
+            await _look_again(context, timer, now + AWAY_MS)
+            return
         if not reasons:
             await _look_again(context, timer, next_turn(document, now))
             return
@@ -140,9 +148,9 @@ async def _against(context: Context, process: Process, agreement: Agreement, doc
     """Why a transfer may not go on; nothing if it may."""
     claims = await claims_of(context, process.counterparty)
     request = Request(Scope.ONGOING, READ, process.detail.dataset or "", process.counterparty, claims)
-    facts = (
-        {COUNT: await transfers_under(context.store.engine, process.counterparty, process.subject)} if counts(document) else {}
-    )
+    facts = dict(await on_record(context, document, process.counterparty))
+    if counts(document):
+        facts[COUNT] = await transfers_under(context.store.engine, process.counterparty, process.subject)
     able = await context.able(process.detail.dataset or "")
     decision = evaluate_document(document, request, World(now, facts, able.terms))
     if not decision.permitted:
@@ -169,7 +177,8 @@ async def permitted_use(context: Context, agreement: Agreement, claims: Mapping[
         before = await transfers_under(context.store.engine, agreement.counterparty, agreement.id)
     request = Request(Scope.TRANSFER, READ, agreement.dataset, agreement.counterparty, claims)
     able = await context.able(agreement.dataset)
-    decision = evaluate_document(document, request, World(now, {COUNT: before} if counted else {}, able.terms))
+    facts = {**await on_record(context, document, agreement.counterparty), **({COUNT: before} if counted else {})}
+    decision = evaluate_document(document, request, World(now, facts, able.terms))
     if not decision.permitted:
         reasons = reasons_of(decision, agreement.counterparty, claims)
         log.info("transfer refused", agreement=agreement.id, codes=[reason.code for reason in decision.reasons])

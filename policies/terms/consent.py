@@ -1,4 +1,9 @@
-"""Consent and legal basis: on what ground each row leaves, and the request of a user that a share rests on (Data Act, art. 5)."""
+"""Consent and legal basis: on what ground each row leaves, and the request of a user that a share rests on (Data Act, art. 5).
+
+A request is decided at a gate and shapes what is delivered: only rows of the vehicles leave that the named requests are about.
+The fact says which requests are on record for this very buyer and its purpose. One that is unknown, of somebody else or withdrawn
+is not among them, so that nobody learns which.
+"""
 
 from __future__ import annotations
 
@@ -52,10 +57,10 @@ TERMS: Final = (
         ),
         operators=_CHOICE,
         scopes=frozenset({Scope.NEGOTIATION, Scope.TRANSFER, Scope.ONGOING}),
-        points=(Point.NEGOTIATION, Point.TRANSFER, Point.DATA_REQUEST),
+        points=(Point.NEGOTIATION, Point.TRANSFER, Point.DATA_REQUEST, Point.QUERY),
         values=read_as(text, "the id of a request"),
         compare=by_name,
         given=recorded(USER_REQUEST, "record the request of the user"),
-        remedy="have the user ask for the share",
+        remedy="have the user ask the provider for the share; no request of a user is on record for you",
     ),
 )

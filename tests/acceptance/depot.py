@@ -25,6 +25,8 @@ from connector.dataplane import records as rec
 from connector.dataplane.artifacts import Artifacts
 from connector.dataplane.consent.ledger import Ledger
 from connector.dataplane.consent.model import Enrolment, Entry
+from connector.dataplane.consent.requesting import UserRequests
+from connector.dataplane.consent.requests import Asked
 from connector.dataplane.deciding import Decider
 from connector.dataplane.deliveries import Deliveries
 from connector.dataplane.desk import Desk
@@ -48,7 +50,7 @@ from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
 from policies import dsp
 from policies.model import DPV, Policy
-from tests.governed.cars import CONSENTED, EXPLICITLY, REFERENCES, RPM, drives
+from tests.governed.cars import CARS, CONSENTED, EXPLICITLY, REFERENCES, RPM, drives
 from tests.governed.opened import LAT, LON, SPEED, Opened, Raw
 
 NOW_MS: Final = 1_770_681_600_000  # 2026-02-10T00:00:00Z
@@ -63,6 +65,10 @@ COLUMNS: Final = (
     Column("rpm", RPM, unit="rpm", category="driving-behaviour"),
     Column("kmh", SPEED, unit="km/h", category="driving-behaviour"),
 )
+
+REQUESTED: Final = ((CARS[0], BUYER), (CARS[7], BUYER), (CARS[1], "did:web:other.example"), (CARS[2], BUYER))
+"""Whose user asked for what to be sent to whom: urn:request:0 and so on. One of the cars never consented to anything."""
+WITHDRAWN: Final = "urn:request:3"
 
 Decide = Callable[[str, str | None], Awaitable[Mapping[str, Any]]]
 """The control plane: the transfer and the purpose of a request -> its decision."""
@@ -160,12 +166,14 @@ def of_table(table: Table, **more: Any) -> Source:
     return Source(DATASET, path, os.path.getsize(path), said.snapshot, said.snapshot, "table", terms, said)
 
 
-def of_file(folder: Path, content: bytes) -> Source:
-    """A plain file as it was published."""
+def of_file(folder: Path, content: bytes, *more: str) -> Source:
+    """A plain file as it was published; ``more`` are terms that are declared for it too."""
     path = folder / "plain.bin"
     path.write_bytes(content)
     found = read_source(DATASET, str(path), [folder], None)
-    return Source(DATASET, found.path, found.bytes, found.sha256, found.identity, declares=tuple(sorted(declared_for_file())))
+    return Source(
+        DATASET, found.path, found.bytes, found.sha256, found.identity, declares=tuple(sorted({*declared_for_file(), *more}))
+    )
 
 
 def opened(path: Path, raw: Raw) -> Opened:
@@ -190,6 +198,11 @@ async def _consents(ledger: Ledger) -> None:
     await ledger.decide(entries)
     enrolled = [Enrolment(vehicle=car, recipient=BUYER, reference=said, text_sha256=TEXT) for car, said in REFERENCES.items()]
     await ledger.enrol(enrolled)
+    requests = UserRequests(ledger)
+    for number, (car, recipient) in enumerate(REQUESTED):
+        about = Asked(vehicle=car, recipient=recipient, purpose=RESEARCH, text_sha256=TEXT, id=f"urn:request:{number}")
+        await requests.add(about)
+    await requests.withdraw(WITHDRAWN)
 
 
 async def _nobody(flow_id: str, purpose: str | None) -> Mapping[str, Any]:

@@ -195,5 +195,6 @@ OFFERS: Final = (
         Buyer("vdx:AgreedWithUser", {"kind": "company", "gatekeeper": True}, {"vdx:userRequest": ["urn:request:42"]}),
         Scope.CATALOGUE,
         {"/permission/0/constraint/1": "not-satisfied"},
+        ("vdx:userRequest",),
     ),
 )

@@ -12,13 +12,14 @@ from connector.dataplane.consent.ledger import Ledger
 from connector.dataplane.query import cells, population, rows, run, shape
 from policies.model import CARNET, Action, Duty, Permission, Policy
 from policies.terms.actions import USE
+from policies.terms.consent import USER_REQUEST
 from policies.terms.duties import OBTAIN_CONSENT
 from policies.terms.place import SPATIAL
 from policies.terms.time import DELAY_PERIOD
 from tests.acceptance import depot
 from tests.acceptance.weighed import Row
 from tests.governed import checks, kept
-from tests.governed.cars import CONSENTED, EXPLICITLY, HOME, RPM
+from tests.governed.cars import CARS, CONSENTED, EXPLICITLY, HOME, RPM
 from tests.governed.opened import LAT, LON
 
 AGREEMENT: Final = "urn:agreement:shaped"
@@ -193,6 +194,12 @@ SHAPES: Final = (
         (Row("vdx:legalBasis", "eq", "dpv:ExplicitConsent"),),
         kept.of(*EXPLICITLY),
         (Step(Ledger, "population", {"bases": (depot.CONSENT, depot.EXPLICIT)}),),
+    ),
+    Shaped(
+        USER_REQUEST,
+        (Row("vdx:userRequest", "isAnyOf", tuple(f"urn:request:{number}" for number in range(5))),),
+        kept.of(CARS[0], CARS[7]),
+        (Step(population, "members", EVERYBODY),),
     ),
     Shaped(
         OBTAIN_CONSENT,

@@ -13,14 +13,18 @@ import orjson
 from connector.flow import answers, inbound, shelf, timers
 from connector.flow.context import terms_of_delivery
 from connector.flow.publish import publish
+from connector.flow.seals import Seals
 from connector.identity.interface import Principal
 from connector.identity.registry import Registry
+from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind, Role
 from connector.settings.model import PeerSettings
 from connector.store import writes
 from connector.store.registry import RegistryStore
 from connector.store.rows import Agreement, Outgoing
+from policies.delivery import Capabilities
+from policies.terms.consent import USER_REQUEST
 from tests.acceptance.weighed import BEGIN_MS, BUYER, CLAIMS
 from tests.flow.house import Fuse, House, Street
 
@@ -48,7 +52,8 @@ class Shop(House):
 
     async def offer(self, *offers: dict[str, Any]) -> None:
         """Put the dataset on offer."""
-        await publish(self.context, DATASET, title="Weighed", source="trips.csv", offers=list(offers))
+        able = Capabilities(frozenset({USER_REQUEST}))
+        await publish(self.context, DATASET, title="Weighed", source="trips.csv", offers=list(offers), able=able)
 
     async def shown(self) -> list[str]:
         """The ids of the datasets that the buyer sees."""
@@ -112,11 +117,18 @@ class Shop(House):
             await timers.reached(self.context, timer)
 
 
+async def _nothing_on_record(method: str, path: str, body: Document | None = None) -> Document:
+    """The data plane, of which requests of users are asked and nothing else."""
+    assert (method, path) == ("POST", "/carnet/requests/held")
+    return {"held": []}
+
+
 @asynccontextmanager
 async def open_shop(folder: Path) -> AsyncIterator[Shop]:
     """A shop at `BEGIN_MS` with nothing in it."""
     street = Street(Fuse(), now=BEGIN_MS)
     shop = street.houses[Role.PROVIDER] = Shop(Role.PROVIDER, folder / "shop.db", street)
+    shop.seals = Seals(ask=_nothing_on_record)
     await shop.open()
     peers = [PeerSettings(id=who, addresses=(address,)) for who, address in ADDRESSES.items()]
     await Registry(RegistryStore(shop.engine), street.now_ms, lambda: 0.0).settle(peers)

@@ -98,7 +98,8 @@ def take_away_term(monkeypatch: pytest.MonkeyPatch, iri: str) -> None:
         if not any(item.term == iri for item in found.items()):
             raise LookupError("the agreement has not the term that is taken away")
         without = {
-            bucket: tuple(item for item in getattr(found, bucket) if item.term != iri) for bucket in ("shape", "meters", "duties")
+            bucket: tuple(item for item in getattr(found, bucket) if item.term != iri)
+            for bucket in ("gates", "shape", "meters", "duties")
         }
         return replace(found, **without)
 

@@ -27,6 +27,7 @@ from connector.protocol.states import State
 from policies.document import evaluate_document
 from policies.model import CARNET, Action, Permission, Policy
 from policies.terms.actions import USE
+from policies.terms.consent import USER_REQUEST
 from policies.terms.metering import BYTES, COUNT, REQUESTS_PER_VEHICLE_DAY, ROWS
 from policies.terms.term import Point
 from policies.terms.time import TIME_INTERVAL
@@ -199,7 +200,7 @@ async def requested(shop: Shop, depot: Depot, iri: str) -> bytes:
 
 async def asked(depot: Depot, transfer: str) -> bytes:
     """The first request, for a purpose that no policy here is about."""
-    source = of_file(depot.folder, CONTENT)
+    source = of_file(depot.folder, CONTENT, USER_REQUEST)
     path = await depot.delivered(source, AGREEMENT, flow=transfer, purpose=f"{CARNET}RoadSafety")
     return path.read_bytes()
 

@@ -6,15 +6,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from policies.compile import compile_agreement
+from policies.compile import compile_agreement, needs_data_plane
 from policies.delivery import Capabilities, Delivery
-from policies.lint import FRENCH_INSURANCE
+from policies.lint import EXCLUSIVE_REQUEST, FRENCH_INSURANCE, claims_request
 from policies.model import (
     CARNET,
     ODRL,
@@ -110,7 +110,7 @@ def test_every_offer_can_be_delivered_where_all_is_declared_and_not_elsewhere(nu
     assert codes(compile_agreement(offer, ABLE)) == []
     missing = compile_agreement(offer, Capabilities())
     needed = {item.term for item in compile_agreement(offer, ABLE).items()} & DECLARED
-    only = {iri for iri in needed if all(point.of_data_plane for point in REGISTRY[iri].points)}
+    only = {iri for iri in needed if needs_data_plane(REGISTRY[iri])}
     assert {problem.code for problem in missing.problems} == ({"not-enforceable"} if only else set())
     assert {item.term for item in missing.unkept} == only
     assert all(problem.remedy for problem in missing.problems)
@@ -266,6 +266,48 @@ def test_rows_are_anonymous_only_where_few_vehicles_were_measured_to_be_unique(
 ) -> None:
     found = problems(agreement(level("Anonymous"), level(named)), Capabilities(DECLARED, unicity=unicity))
     assert found == (["anonymous-rows", "anonymous-small-groups"] if wrong else [])
+
+
+ASKED: Final = constraint("userRequest", "eq", "urn:request:42")
+ALONE: Final = constraint("exclusive", "eq", "true")
+
+
+@pytest.mark.parametrize(
+    ("constraints", "place"),
+    [
+        ((ASKED, ALONE), "constraint/1"),
+        ((ALONE, ASKED), "constraint/0"),
+        ((constraint("userRequest", "isAnyOf", "urn:request:1", "urn:request:2"), ALONE), "constraint/1"),
+        ((ASKED, constraint("exclusive", "eq", "perhaps")), "constraint/1"),
+        ((ASKED, constraint("exclusive", "eq")), "constraint/1"),
+        ((Compound(Logic.AND, (ASKED, ALONE)),), "constraint/0/and/1"),
+        ((ASKED, Compound(Logic.OR, (ALONE, INSURE))), "constraint/1/or/0"),
+    ],
+)
+def test_nobody_has_alone_what_a_user_asks_to_be_shared(constraints: tuple[Any, ...], place: str) -> None:
+    policy = agreement(*constraints)
+    (found,) = (each for each in compile_agreement(policy, ABLE).problems if each.code == EXCLUSIVE_REQUEST)
+    assert found.path == f"/permission/0/{place}"
+    assert "Data Act" in found.sentence
+    assert found.remedy
+    assert claims_request(policy)
+
+
+def test_what_claims_nothing_alone_may_rest_on_a_request() -> None:
+    for constraints in ((ASKED,), (ALONE,), (ASKED, constraint("exclusive", "eq", "false"))):
+        assert problems(agreement(*constraints), ABLE) == []
+        assert not claims_request(agreement(*constraints))
+    apart = replace(agreement(), permissions=(Permission(USE, (ASKED,)), Permission(USE, (ALONE,))))
+    assert not claims_request(apart)
+    everywhere = replace(agreement(ALONE), target=Asset("urn:asset:x", refinements=(ASKED,)))
+    assert claims_request(everywhere)
+
+
+def test_a_request_shapes_and_can_be_no_choice_and_no_condition_of_a_prohibition() -> None:
+    assert problems(agreement(ASKED), Capabilities()) == ["not-enforceable"]
+    assert problems(agreement(Compound(Logic.OR, (ASKED, INSURE))), ABLE) == ["choice-of-delivery"]
+    forbidden = replace(agreement(), prohibitions=(Prohibition(USE, (ASKED,)),))
+    assert problems(forbidden, ABLE) == ["prohibition-of-delivery"]
 
 
 def test_nobody_promises_finer_samples_than_were_measured() -> None:

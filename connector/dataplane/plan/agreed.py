@@ -52,8 +52,8 @@ class Agreed:
 
     ``levels`` (of ``LEVELS``) and ``details`` (IRIs): one of these. ``least``: distinct vehicles. ``sampled_s``: the longest time
     between samples that is promised; ``sample_s``: the shortest. ``delays``: how old data are at least. ``named`` and
-    ``excluded`` are VSS paths. ``bases``: IRIs. ``by_consent``: there is a duty to obtain consent. ``paths``: where each operand
-    is spoken of.
+    ``excluded`` are VSS paths. ``bases``: IRIs. ``by_consent``: there is a duty to obtain consent.
+    ``requests``: ids of requests of users, of whose vehicles rows may leave. ``paths``: where each operand is spoken of.
     """
 
     levels: frozenset[str] | None = None
@@ -74,6 +74,7 @@ class Agreed:
     delays: tuple[Duration, ...] = ()
     bases: frozenset[str] | None = None
     by_consent: bool = False
+    requests: frozenset[str] | None = None
     enrolled: bool = False
     epoch: Epoch | None = None
     paths: Paths = field(default_factory=dict)
@@ -84,9 +85,9 @@ class Agreed:
 
 
 def agreed(delivery: Delivery, places: Places) -> Agreed:
-    """What the items of ``delivery`` that shape come to. Raises PlanRefused."""
+    """What the items of ``delivery`` that shape come to, and whose requests its gates name. Raises PlanRefused."""
     found: dict[str, list[Item]] = {}
-    for item in delivery.shape:
+    for item in (*delivery.shape, *(gate for gate in delivery.gates if gate.term == consent.USER_REQUEST)):
         found.setdefault(item.term, []).append(item)
     read: dict[str, object] = {}
     for iri, items in found.items():
@@ -148,6 +149,10 @@ def _detail(items: Items, places: Places) -> dict[str, object]:
 def _bases(items: Items, places: Places) -> dict[str, object]:
     allowed = _names(items, "legal basis")
     return {"bases": allowed | CONSENTS if f"{DPV}Consent" in allowed else allowed}
+
+
+def _requests(items: Items, places: Places) -> dict[str, object]:
+    return {"requests": _names(items, "request of a user")}
 
 
 def _columns(items: Items, places: Places) -> dict[str, object]:
@@ -267,6 +272,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     privacy.PSEUDONYM_EPOCH: _epoch,
     privacy.ENROLMENT: _enrolled,
     consent.LEGAL_BASIS: _bases,
+    consent.USER_REQUEST: _requests,
     DELAY_PERIOD: _delay,
     SPATIAL: lambda items, places: {"spatial": tuple(area for item in items for area in _of_places(item, places))},
     BOUNDING_BOX: lambda items, places: {"boxes": tuple(_of_box(item) for item in items)},

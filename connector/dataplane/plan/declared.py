@@ -16,6 +16,7 @@ _OF_TABLES: Final = _OF_FILES | {
     metering.ROWS,
     metering.REQUESTS_PER_VEHICLE_DAY,
     consent.LEGAL_BASIS,
+    consent.USER_REQUEST,
     duties.OBTAIN_CONSENT,
     time.DELAY_PERIOD,
     privacy.RELEASE_LEVEL,

@@ -54,6 +54,11 @@ _CONSENT: Final = _said(
     "Nur Fahrzeuge mit einer Erlaubnis für {what}, zum Zweck: {purpose}, auf der Grundlage: {bases}.",
     "Seuls les véhicules avec un accord pour {what}, pour la finalité : {purpose}, sur la base : {bases}.",
 )
+_REQUEST: Final = _said(
+    "Only vehicles whose user asked for this recipient to have {what}, for the purpose: {purpose} (requests: {count}).",
+    "Nur Fahrzeuge, deren nutzende Person das für den Empfänger verlangt: {what}, zum Zweck: {purpose} (genannt: {count}).",
+    "Seuls les véhicules dont l'usager a demandé {what} pour ce destinataire, pour la finalité : {purpose} (cités : {count}).",
+)
 _CATEGORIES: Final[Mapping[str, _Words]] = {
     "location": _said("location", "Standort", "localisation"),
     "driving-behaviour": _said("driving behaviour", "Fahrweise", "conduite"),
@@ -156,7 +161,10 @@ def _of_whom(plan: Plan, table: Table, language: Language) -> Iterator[tuple[_Wo
         bases = ", ".join(label(iri, language) for iri in plan.consent.bases)
         what = ", ".join(_CATEGORIES[category][language] for category in plan.consent.categories)
         purpose = label(plan.consent.purposes[0], language)
-        yield _CONSENT, {"what": what, "purpose": purpose, "bases": bases}
+        if plan.consent.requests:
+            yield _REQUEST, {"what": what, "purpose": purpose, "count": len(plan.consent.requests)}
+        if bases:
+            yield _CONSENT, {"what": what, "purpose": purpose, "bases": bases}
     elif plan.personal and table.personal:
         yield _NO_CONSENT, {}
     if plan.enrolled:

@@ -1,6 +1,7 @@
 """The plan of a delivery: terms, table and request come together, and what nobody spoke of is decided on the safe side. No I/O.
 
-- Rows about single vehicles of people leave by consent, unless another basis is allowed and on record.
+- Rows about single vehicles of people leave by consent, unless another basis is allowed and on record, or the terms name requests
+  of users: who asks for a share needs not agree to it once more. Consent is then needed where the terms speak of it as well.
 - No level said: pseudonymised rows, or aggregates where a group size is asked. Aggregates are of cells of level 7 or coarser and
   of whole hours of at least 5 vehicles where nothing else is said.
 - Where a position leaves precisely, speed leaves in bands, or there is no plan. That is judged by all that applies, not by what
@@ -314,9 +315,22 @@ class _Making:
 
     def _consent(self, columns: tuple[str, ...], areas: tuple[tuple[Box, ...], ...]) -> Consent | None:
         """What the ledger must have of each vehicle, or None where another basis is on record or none is needed."""
+        requests = tuple(sorted(self.terms.requests or ()))
+        bases = self._bases()
+        if bases is None and not requests:
+            return None
+        purposes = line(self.who.purpose or self.ask.purpose or "")
+        if not purposes:
+            said = "rows leave by consent or at a user's request, which is for a purpose, and this request has none that is known"
+            raise PlanRefused("purpose-missing", "purpose", said, "ask for a purpose of the published tree")
+        return Consent(self._categories(columns, areas), purposes, self.who.recipient, bases or (), requests)
+
+    def _bases(self) -> tuple[str, ...] | None:
+        """The bases of which each vehicle needs one in the ledger, or None."""
         terms, table = self.terms, self.table
         stated = terms.bases is not None or terms.by_consent
-        if not stated and not (table.personal and self.form != "cells"):
+        by_default = table.personal and self.form != "cells" and terms.requests is None
+        if not (stated or by_default):
             return None
         others = (terms.bases or frozenset()) - CONSENTS
         if not terms.by_consent and others & set(table.bases):
@@ -325,11 +339,7 @@ class _Making:
         if not bases:
             path = terms.path(LEGAL_BASIS)
             raise contradicting(path, "consent is to be obtained, and the legal basis is another")
-        purposes = line(self.who.purpose or self.ask.purpose or "")
-        if not purposes:
-            said = "rows leave by consent, consent is for a purpose, and the request has none that is known"
-            raise PlanRefused("purpose-missing", "purpose", said, "ask for a purpose of the published tree")
-        return Consent(self._categories(columns, areas), purposes, self.who.recipient, tuple(sorted(bases)))
+        return tuple(sorted(bases))
 
     def _categories(self, columns: tuple[str, ...], areas: tuple[tuple[Box, ...], ...]) -> tuple[str, ...]:
         """Of what kind the data are that leave. Which area a row lies in says where it was measured."""

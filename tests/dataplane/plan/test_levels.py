@@ -34,6 +34,8 @@ KINDS: tuple[tuple[Constraint, ...], ...] = (
         term("minGroupSize", "gteq", 10),
     ),
     (term("detail", "eq", "vdx:FeaturesOnly"),),
+    (ROUND, term("userRequest", "isAnyOf", "urn:request:1", "urn:request:2")),
+    (ROUND, term("userRequest", "eq", "urn:request:1"), term("legalBasis", "eq", "dpv:Consent")),
     (term("detail", "eq", "vdx:ScoreAndMileageOnly"), term("legalBasis", "eq", "dpv:Consent")),
 )
 
@@ -80,3 +82,15 @@ def test_a_product_without_consent_or_columns_says_so() -> None:
     assert "Without consent of the people concerned: another basis is on record." in sentences(plan, table, "en")
     bare = planned(term("releaseLevel", "eq", "vdx:L3"), term("columns", "eq", "Vehicle.Diagnostics.DTCList"))
     assert "No column of the table." in sentences(bare, TABLE, "en")
+
+
+def test_at_whose_request_it_leaves_is_said() -> None:
+    plan = planned(ROUND, term("userRequest", "isAnyOf", "urn:request:1", "urn:request:2"))
+    said = sentences(plan, TABLE, "en")
+    (asked,) = (sentence for sentence in said if "user asked" in sentence)
+    assert asked.endswith("for the purpose: usage-based insurance (requests: 2).")
+    assert not any("with a grant" in sentence for sentence in said)
+    both = sentences(
+        planned(ROUND, term("userRequest", "eq", "urn:request:1"), term("legalBasis", "eq", "dpv:Consent")), TABLE, "en"
+    )
+    assert sum("user asked" in sentence or "with a grant" in sentence for sentence in both) == 2

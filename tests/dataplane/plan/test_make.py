@@ -16,8 +16,9 @@ from connector.dataplane.query import features
 from connector.dataplane.tables.model import ACCELERATION, LATITUDE, LONGITUDE, SPEED, Mapping, Table
 from policies.model import CARNET, DPV, ODRL, Constraint, Lit, Operator, Ref
 from policies.purposes import line
+from policies.terms.duties import OBTAIN_CONSENT
 from policies.terms.registry import REGISTRY
-from policies.terms.term import Bucket
+from policies.terms.term import Bucket, Point
 from tests.dataplane.plan.plans import (
     AMBIENT,
     BLIND,
@@ -389,6 +390,7 @@ EFFECTS: Final[dict[str, tuple[Constraint, tuple[Constraint, ...]]]] = {
     "offenceData": (term("offenceData", "eq", "false"), (L3, term("spatialResolution", "lteq", 8))),
     "detail": (FEATURES, (ROUND,)),
     "legalBasis": (term("legalBasis", "eq", "dpv:Contract"), (ROUND,)),
+    "userRequest": (term("userRequest", "eq", "urn:request:42"), (ROUND,)),
     "delayPeriod": (term("odrl:delayPeriod", "gteq", "P7D"), (ROUND,)),
     "spatial": (term("odrl:spatial", "eq", MONTPELLIER), (ROUND,)),
     "boundingBox": (HERE, (ROUND,)),
@@ -404,8 +406,8 @@ def test_a_plan_without_a_term_is_another_plan(name: str) -> None:
 
 
 def test_every_term_that_shapes_is_read_and_has_an_effect() -> None:
-    shaping = {iri for iri, found in REGISTRY.items() if found.bucket is Bucket.SHAPE}
-    assert shaping == READ == {constraint.left for constraint, _ in EFFECTS.values()}
+    shaping = {iri for iri, found in REGISTRY.items() if found.bucket is Bucket.SHAPE or Point.QUERY in found.points}
+    assert shaping - {OBTAIN_CONSENT} == READ == {constraint.left for constraint, _ in EFFECTS.values()}
 
 
 def test_the_duty_to_obtain_consent_has_an_effect() -> None:
