@@ -13,6 +13,7 @@ import click
 from connector.cli.config import config_option, read_settings
 from connector.cli.databases import databases
 from connector.cli.errors import Failed, stopped
+from connector.cli.progress import beating, progress
 from connector.store import backup as store_backup
 
 
@@ -35,7 +36,8 @@ def command(config: Path, folder: Path) -> None:
             click.echo(f"{database.name}: nothing to copy, {database.where} does not exist")
             continue
         try:
-            asyncio.run(store_backup.backup(database.where, folder / database.in_backup))
+            with progress(f"Copying the {database.name} database") as bar:
+                asyncio.run(beating(bar, store_backup.backup(database.where, folder / database.in_backup)))
         except store_backup.BackupError as error:
             raise stopped("backup-failed", f"{database.name}: {error}") from error
         click.echo(f"{database.name}: {folder / database.in_backup}")

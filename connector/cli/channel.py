@@ -73,15 +73,17 @@ def show(document: Any, lines: Iterable[str], *, as_json: bool) -> None:
         click.echo(line)
 
 
-class Progress:
+class States:
     """States as they come, on one line of standard error."""
 
     def __init__(self) -> None:
+        self.process: Document | None = None
         self._last = ""
         self._shown = False
 
     def __call__(self, process: Document) -> None:
         """A version of the process."""
+        self.process = process
         state = str(process["state"])
         if state != self._last and state != "INITIAL":
             click.echo(f"{' -> ' if self._shown else ''}{state}", nl=False, err=True)
@@ -92,6 +94,14 @@ class Progress:
         """Close the line, if one was begun."""
         if self._shown:
             click.echo(err=True)
+        self._shown = False
+
+    def goes_on(self) -> tuple[str, str]:
+        """What goes on in the connector when we wait no more, and how to look at it."""
+        if self.process is None:
+            return BEGUN, ""
+        kind, name = self.process["kind"], self.process["id"]
+        return f"waiting was interrupted, and the {kind} goes on in the connector", f"look with: carnet processes show {name}"
 
 
 def finish(process: Document, *, good: bool) -> None:

@@ -16,6 +16,7 @@ import click
 
 from connector.cli.channel import call, channel_options, moment, show
 from connector.cli.errors import Failed
+from connector.cli.progress import progress
 from connector.dataplane.tables.model import Category
 from policies.model import CARNET, DPV
 
@@ -118,7 +119,7 @@ def imported(config: Path, as_json: bool, file: Path) -> None:
     may be published from (data.source_roots). Of several rows about the same the latest holds; a grant that is older than a
     withdrawal in the ledger holds not.
     """
-    document = call(config, lambda client: client.import_consents(str(file.resolve())))
+    document = call(config, lambda client: client.import_consents(str(file.resolve())), bar=progress(f"Importing {file.name}"))
     lines = [
         f"{document['entries']:,} decisions, {document['newVehicles']:,} vehicles are new",
         f"{document['withdrawn']:,} withdrawn, {document['late']:,} grants overtaken by later withdrawals",

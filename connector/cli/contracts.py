@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
+from connector.cli.columns import columns
 
 
 @click.group(name="contracts")
@@ -18,10 +19,8 @@ def command() -> None:
 def listed(config: Path, as_json: bool) -> None:
     """Every agreement, one a line."""
     agreements = call(config, lambda client: client.agreements())
-    lines = [
-        f"{row['id']}  {row['state']:8}  {row['role']:8}  {row['counterparty']}  {row['dataset']}  {moment(row['createdAt'])}"
-        for row in agreements
-    ]
+    names = ("id", "state", "role", "counterparty", "dataset")
+    lines = columns([(*(str(row[name]) for name in names), moment(row["createdAt"])) for row in agreements], shrink=(3, 4))
     show(agreements, lines or ["no agreement yet"], as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
+from connector.cli.columns import columns
 from connector.client.local import Document, LocalClient
 
 OWED = {"consumer": "we owe", "provider": "owed to us by"}
@@ -43,10 +44,8 @@ def happened(duty: str, counterparty: str, config: Path, as_json: bool) -> None:
 
 
 def _lines(found: list[Document]) -> Iterator[str]:
-    for row in found:
-        due = "on its event" if row["dueAt"] is None else f"by {moment(row['dueAt'])}"
-        late = ", late" if row["late"] else ""
-        yield f"{row['state'] + late:15}  {row['kind']:6}  {OWED[row['role']]} {row['counterparty']}  {due}  {row['id']}"
+    for row, line in zip(found, columns([_cells(row) for row in found], shrink=(3,)), strict=True):
+        yield line
         if row["happenedAt"] is not None:
             yield f"    its event happened: {moment(row['happenedAt'])}"
         if row["fulfilledAt"] is not None:
@@ -56,3 +55,9 @@ def _lines(found: list[Document]) -> Iterator[str]:
             yield f"    erased in {len(outcome['erased'])} files, {sum(each.get('rows') or 0 for each in outcome['erased'])} rows"
         for each in outcome["outside"]:
             yield f"    out of reach: {each['transfer']}: {each['why']}"
+
+
+def _cells(row: Document) -> tuple[str, ...]:
+    due = "on its event" if row["dueAt"] is None else f"by {moment(row['dueAt'])}"
+    late = ", late" if row["late"] else ""
+    return row["id"], f"{row['state']}{late}", row["kind"], f"{OWED[row['role']]} {row['counterparty']}", due

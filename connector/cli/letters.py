@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
-from connector.client.local import LocalClient
+from connector.cli.columns import columns
+from connector.client.local import Document, LocalClient
 
 
 @click.group(name="letters")
@@ -18,10 +19,7 @@ def command() -> None:
 def listed(config: Path, as_json: bool) -> None:
     """Dead letters, one a line."""
     letters = call(config, lambda client: client.dead_letters())
-    lines = [
-        f"{row['id']}  {row['message']}  to {row['counterparty']}  dead since {moment(row['deadAt'])}  {row['lastError'] or ''}"
-        for row in letters
-    ]
+    lines = columns([_cells(row) for row in letters], shrink=(4, 2))
     show(letters, lines or ["no dead letter"], as_json=as_json)
 
 
@@ -49,3 +47,8 @@ def give_up(config: Path, as_json: bool, letter: str) -> None:
 
     call(config, forget)
     show({"id": letter, "done": "give-up"}, [f"{letter} is given up"], as_json=as_json)
+
+
+def _cells(row: Document) -> tuple[str, ...]:
+    since = f"dead since {moment(row['deadAt'])}"
+    return row["id"], row["message"], f"to {row['counterparty']}", since, row["lastError"] or ""

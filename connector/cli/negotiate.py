@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from connector.cli.channel import FINAL, Progress, about, call, channel_options, finish, show, wait_option
+from connector.cli.channel import FINAL, States, about, call, channel_options, finish, show, wait_option
 from connector.cli.errors import Failed
 from connector.cli.publish import read_terms
 from connector.cli.simulate import chosen_purpose
@@ -48,7 +48,7 @@ def command(
     """
     changes = {} if terms is None else read_terms(terms)
     iri = None if purpose is None else chosen_purpose(purpose)
-    progress = Progress()
+    states = States()
 
     async def negotiate(client: LocalClient) -> Document:
         if as_provider:
@@ -59,10 +59,12 @@ def command(
             offer = changed(choose(found, offer_id), changes)
             offer = offer if iri is None else narrowed(offer, iri)
             begun = await client.negotiate(counterparty, dataset, offer, address=address)
-        return await client.wait(begun["id"], settled, wait_s, progress) if wait_s else begun
+        return await client.wait(begun["id"], settled, wait_s, states) if wait_s else begun
 
-    process = call(config, negotiate)
-    progress.end()
+    try:
+        process = call(config, negotiate, goes_on=states.goes_on)
+    finally:
+        states.end()
     show(process, about(process), as_json=as_json)
     finish(process, good=not wait_s or process["state"] == "FINALIZED" or bool(process.get("pending")))
 

@@ -11,6 +11,7 @@ import click
 
 from connector.cli.channel import call, channel_options, moment, show
 from connector.cli.claims import claim_options, claims_of
+from connector.cli.columns import columns
 from connector.cli.documents import read_json
 from connector.cli.errors import Failed, written
 from connector.identity.participants import Admission
@@ -52,8 +53,7 @@ def _vouched_by(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..
 def listed(config: Path, as_json: bool, state: str | None) -> None:
     """Every participant that is known, one a line."""
     rows = call(config, lambda client: client.peers(state))
-    wide = max((len(row["id"]) for row in rows), default=0)
-    lines = [f"{row['id']:{wide}}  {row['state']:10}  {_where(row)}  {_vouched(row)}" for row in rows]
+    lines = columns([(row["id"], row["state"], _where(row), _vouched(row)) for row in rows], shrink=(2, 3))
     show(rows, lines or ["no participant yet; write one down with: carnet peers add"], as_json=as_json)
 
 

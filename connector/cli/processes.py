@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from connector.cli.channel import about, call, channel_options, moment, show
+from connector.cli.columns import columns
 from connector.cli.publish import read_terms
 from connector.client.local import Document, LocalClient
 
@@ -39,11 +40,10 @@ def listed(config: Path, as_json: bool, kind: str | None, state: str | None) -> 
         return [row for each in ([kind] if kind else ["negotiation", "transfer"]) for row in await client.processes(each, state)]
 
     rows = call(config, read)
-    lines = [
-        f"{row['id']}  {row['kind']:11}  {row['role']:8}  {row['state']:10}  {row['counterparty']}  {row['subject']}"
-        + (f"  waits for a person: {row['pending']}" if row.get("pending") else "")
-        for row in rows
-    ]
+    names = ("id", "kind", "role", "state", "counterparty", "subject")
+    waiting = [f"waits for a person: {row['pending']}" if row.get("pending") else "" for row in rows]
+    cells = [(*(str(row[name]) for name in names), waits) for row, waits in zip(rows, waiting, strict=True)]
+    lines = columns(cells, shrink=(5, 4))
     show(rows, lines or ["none"], as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from catalog.templates import TEMPLATES
 from connector.cli.channel import call, channel_options, show
 from connector.cli.documents import read_json
 from connector.cli.measured import measure_options, measured
+from connector.cli.progress import progress
 from connector.cli.tabled import problem_lines, table_lines, table_options, table_wish
 
 MAX_TERMS_BYTES: Final = 1_048_576
@@ -102,9 +103,12 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
     elif file.is_dir():
         raise click.UsageError(f"{file} is a folder; its rows can be delivered with --table")
     if given["dry_run"]:
-        looked(call(config, lambda client: client.publish(dataset, str(file.absolute()), dry_run=True, **more)), as_json=as_json)
+        more["dry_run"] = True
+    bar = None if wish is None else progress("Looking at the table")
+    published = call(config, lambda client: client.publish(dataset, str(file.absolute()), **more), bar=bar)
+    if given["dry_run"]:
+        looked(published, as_json=as_json)
         return
-    published = call(config, lambda client: client.publish(dataset, str(file.absolute()), **more))
     source = published["source"]
     digest = f", SHA-256 {source['sha256']}" if source.get("sha256") else ""
     lines = [f"{dataset}: {source['bytes']} bytes{digest}"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
+from connector.cli.columns import columns
 from connector.client.local import Document
 
 
@@ -19,9 +20,13 @@ def command(config: Path, as_json: bool, agreement: str) -> None:
 
 
 def _lines(found: list[Document]) -> Iterator[str]:
-    for row in found:
-        content = row["content"]
-        size = f"{content.get('rows', '-')} rows, {content['bytes']} bytes"
-        yield f"{moment(row['createdAt'])}  {row['state']:13}  {row['role']:8}  {row['counterparty']}  {size}  {row['id']}"
+    for row, line in zip(found, columns([_cells(row) for row in found], shrink=(4,)), strict=True):
+        yield line
         for each in row["differences"]:
             yield f"    {each['member']}: the consumer says {each['consumer']}, the provider {each['provider']}"
+
+
+def _cells(row: Document) -> tuple[str, ...]:
+    content = row["content"]
+    size = f"{content.get('rows', '-')} rows, {content['bytes']} bytes"
+    return row["id"], moment(row["createdAt"]), row["state"], row["role"], row["counterparty"], size

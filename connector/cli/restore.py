@@ -8,6 +8,7 @@ import click
 from connector.cli.config import config_option, read_settings
 from connector.cli.databases import databases
 from connector.cli.errors import Failed, stopped
+from connector.cli.progress import beating, progress
 from connector.store import backup as store_backup
 from connector.store.engine import StoreUnavailable
 
@@ -28,7 +29,9 @@ def command(config: Path, folder: Path) -> None:
     for database in present:
         source = folder / database.in_backup
         try:
-            asyncio.run(store_backup.restore(source, database.where, newest_schema=database.newest_schema()))
+            with progress(f"Restoring the {database.name} database") as bar:
+                newest = database.newest_schema()
+                asyncio.run(beating(bar, store_backup.restore(source, database.where, newest_schema=newest)))
         except (store_backup.BackupError, StoreUnavailable) as error:
             raise stopped("restore-failed", f"{database.name}: {error}") from error
         click.echo(f"{database.name}: restored from {source}")

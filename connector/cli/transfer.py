@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import click
 
-from connector.cli.channel import FINAL, Progress, about, call, channel_options, finish, show, wait_option
+from connector.cli.channel import FINAL, States, about, call, channel_options, finish, show, wait_option
 from connector.cli.config import read_settings
+from connector.cli.receiving import received
 from connector.client.local import Document, LocalClient, Refused
 
 MAX_NAME = 100
@@ -61,7 +62,7 @@ def command(
     ask = {name: value for name in ASKED if (value := given[f"ask_{name}"])}
     if no_fetch and (ask or into):
         raise click.UsageError("--no-fetch asks for nothing: give these as query parameters to the address that it prints")
-    progress = Progress()
+    states = States()
     goal = "STARTED" if no_fetch else "COMPLETED"
 
     async def transfer(client: LocalClient) -> tuple[Document, Document | None]:
@@ -70,12 +71,14 @@ def command(
         begun = await client.transfer(found["id"], sink=name, counterparty=counterparty, address=address, ask=ask, into=into)
         if not wait_s:
             return begun, None
-        process = await client.wait(begun["id"], lambda now: now["state"] in FINAL | {goal, "SUSPENDED"}, wait_s, progress)
+        process = await received(client, begun["id"], lambda now: now["state"] in FINAL | {goal, "SUSPENDED"}, wait_s, states)
         started = no_fetch and process["state"] == "STARTED"
         return process, await client.data_address(process["id"]) if started else None
 
-    process, data_address = call(config, transfer)
-    progress.end()
+    try:
+        process, data_address = call(config, transfer, goes_on=states.goes_on)
+    finally:
+        states.end()
     file = None if process.get("sink") is None else read_settings(config).data.sink_dir / process["sink"]
     show(
         {**process, "file": file and str(file), "dataAddress": data_address}, _lines(process, file, data_address), as_json=as_json

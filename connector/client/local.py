@@ -204,6 +204,11 @@ class LocalClient:
         """Where and with which token a started transfer's data can be fetched."""
         return dict(await self._call("GET", f"/transfers/{_safe(process_id)}/data-address"))
 
+    async def progress(self, process_id: str) -> Document:
+        """How far the data of a transfer to us are: ``bytes`` of ``total``, each None where it is not known, and whether the
+        provider is still ``making`` the file."""
+        return dict(await self._call("GET", f"/transfers/{_safe(process_id)}/progress"))
+
     # -- agreements and letters ---------------------------------------------------------------------------------------
 
     async def agreements(self) -> list[Document]:

@@ -90,6 +90,8 @@ class Downloader:
         self._bounds = settings.bounds
         self._now_ms = now_ms
         self.offload = Offload(OFFLOADED_AT_ONCE, settings.bounds.landing_total_s)
+        self.making: set[str] = set()
+        """Flows whose file the provider still makes, as this process was told."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(settings.bounds.max_downloads)
 
@@ -163,6 +165,7 @@ class Downloader:
             log.exception("download of flow %s broke", flow_id)
             await self._fail(flow_id, "the data plane failed; its log says how")
         finally:
+            self.making.discard(flow_id)
             if self._tasks.get(flow_id) is asyncio.current_task():
                 del self._tasks[flow_id]
 
@@ -189,6 +192,7 @@ class Downloader:
             except _NotMade as waiting:
                 if asyncio.get_running_loop().time() > made_by:
                     raise _Failed("the provider was given long enough to make the file") from None
+                self.making.add(flow_id)
                 pause_s = waiting.wait_s
             except _Interrupted as reason:
                 fruitless = 0 if part.size > reached else fruitless + 1
@@ -283,6 +287,8 @@ class Downloader:
     async def _accept(self, incoming: Incoming, download: Download, part: Part) -> Download:
         """Judge the head of the answer; bring part and record in line with it before any byte is stored."""
         status = incoming.status
+        if status != 202:
+            self.making.discard(download.flow_id)
         if status == 206:
             found = _CONTENT_RANGE.fullmatch(incoming.headers.get("Content-Range", ""))
             if found and int(found[1]) == part.size and incoming.headers.get("ETag") == download.etag:

@@ -132,6 +132,8 @@ class Signaling:
         download = await self._records.download(flow.id)
         if flow.sink is not None:
             seen["bytes"] = download.bytes if download else None
+            seen["total"] = download.total if download else None
+            seen["making"] = flow.id in self._downloads.making
             seen["sha256"] = download.sha256 if download else None
             seen["verified"] = bool(download and download.digest and download.digest == download.sha256)
             if seen["bytes"] is None:

@@ -9,13 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 import orjson
 from aiohttp import web
 
-from connector.flow import acts, begin, deciding, letters, peer, publish, renewals
+from connector.flow import acts, begin, deciding, letters, peer, publish
 from connector.flow.browse import Browser
 from connector.flow.context import Context
 from connector.flow.described import TemplateAnswers
@@ -29,6 +29,7 @@ from connector.http.local_evidence import LocalEvidence
 from connector.http.local_keys import LocalKeys
 from connector.http.local_peers import LocalPeers
 from connector.http.local_terms import LocalTerms
+from connector.http.local_transfers import LocalTransfers
 from connector.identity.assertions import Assertions
 from connector.metrics import CONTENT_TYPE, Metrics
 from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound, Unavailable
@@ -59,12 +60,6 @@ class DatasetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answers: TemplateAnswers | None = None
     table: Document | None = None
     dry_run: bool = False
-
-
-class AssertionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Renew the token of a data address: ``token`` is its ``authorization``."""
-
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
 class CatalogRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,14 +133,13 @@ class LocalServer:
         add.add_post(f"{base}/transfers", self._transfer)
         for kind, name in ((Kind.NEGOTIATION, "negotiations"), (Kind.TRANSFER, "transfers")):
             add.add_get(f"{base}/{name}", self._processes(kind))
-        # Before the acts, of which it is none.
-        add.add_post(f"{base}/transfers/{{id}}/assertion", self._assertion)
+        # Before the acts, of which none is one.
+        add.add_routes(LocalTransfers(self.context, self.plane, self.assertions).routes())
         # An owner who has an id only finds the process under the third name.
         for name in ("negotiations", "transfers", "processes"):
             add.add_get(f"{base}/{name}/{{id}}", self._process)
             add.add_get(f"{base}/{name}/{{id}}/timeline", self._timeline)
             add.add_post(f"{base}/{name}/{{id}}/{{act}}", self._act)
-        add.add_get(f"{base}/transfers/{{id}}/data-address", self._data_address)
         add.add_get(f"{base}/agreements", self._agreements)
         add.add_get(f"{base}/agreements/{{id}}", self._agreement)
         add.add_get(f"{base}/dead-letters", self._dead_letters)
@@ -322,20 +316,6 @@ class LocalServer:
             known = ", ".join(sorted(("approve", "reject", "offer", "suspend", "terminate", *plain)))
             raise NotFound("act-unknown", f"there is no such act; known: {known}")
         return json_answer(shown(await plain[name](self.context, process_id)))
-
-    async def _data_address(self, request: web.Request) -> web.Response:
-        process = await acts.load(self.context, request.match_info["id"])
-        if process.state.on_wire != "STARTED" or process.detail.data_address is None:
-            raise NotFound("data-address-none", f"the transfer is {process.state.on_wire}; a started one has a data address")
-        return json_answer(process.detail.data_address)
-
-    async def _assertion(self, request: web.Request) -> web.Response:
-        """For who fetches by itself: what renews the token of the data address at its ``refreshEndpoint``."""
-        if self.assertions is None:
-            raise Unavailable("signing-key-missing", "there is no key to sign with")
-        wanted = await read_body(request, AssertionRequest)
-        made = await renewals.assertion(self.context, self.assertions, request.match_info["id"], wanted.token)
-        return json_answer({"assertion": made})
 
     # -- agreements, letters, peers -----------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ async def test_a_port_that_the_data_plane_needs_is_taken(tmp_path: Path) -> None
         chosen = {"data__managed": "true", "data__signaling_port": "0", "data__public_port": str(taken.getsockname()[1])}
         code, said = await ended(await started(tmp_path / "us", **chosen))
     assert (code, said.splitlines()[-2].startswith("Error: ")) == (1, True), said
-    assert "a port of [data] that is taken" in said.splitlines()[-1]
+    assert "a port of [data] that is taken" in said.splitlines()[-2]
     assert "the data plane cannot listen or write: " in said
 
 

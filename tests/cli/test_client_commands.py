@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connector.cli.main import cli
-from connector.client.local import Away, once
+from connector.client.local import Away, LocalClient, once
 from connector.demo.houses import House, make_houses
 from connector.settings import load
 
@@ -188,7 +189,13 @@ def test_a_transfer_says_what_came_and_where_it_is(two: Two, agreement: str) -> 
 def test_a_name_is_found_for_data_without_one(two: Two, agreement: str) -> None:
     moved = two.json("consumer", "transfer", agreement)
     assert Path(moved["file"]).name.startswith("trips.")
-    assert Path(moved["file"]).stat().st_size == moved["received"]["bytes"]
+    size = Path(moved["file"]).stat().st_size
+    assert size == moved["received"]["bytes"]
+    for house, pid, far in (
+        (two.consumer, moved["consumerPid"], {"bytes": size, "total": size, "making": False}),
+        (two.provider, moved["providerPid"], {"bytes": None, "total": None, "making": None}),
+    ):
+        assert once(load(house.config, {}), partial(LocalClient.progress, process_id=pid)) == far
 
 
 def test_without_fetching_the_token_is_handed_out(two: Two, agreement: str) -> None:

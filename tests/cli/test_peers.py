@@ -97,7 +97,7 @@ async def test_a_participant_from_first_to_last(desk: Desk) -> None:
         "membership north",
     ):
         assert part in text
-    assert await desk.done("list") == f"{CITY}  admitted    {ADDRESS}  vouched for by the board\n"
+    assert await desk.done("list") == f"{CITY}  admitted  {ADDRESS}  vouched for by the board\n"
 
     text = await desk.done("suspend", CITY, "--reason", WHY)
     assert f"{CITY}  suspended\n  since 20" in text

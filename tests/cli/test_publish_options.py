@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             calls.append({"id": dataset, "file": file, **more})
             return {"source": {"bytes": 2, "sha256": "00"}, "dataset": {"hasPolicy": [{"@id": "urn:offer"}]}}
 
-    monkeypatch.setattr(publish, "call", lambda config, work: work(Client()))
+    monkeypatch.setattr(publish, "call", lambda config, work, **_: work(Client()))
     return calls
 
 

@@ -62,8 +62,10 @@ async def test_suspension_cuts_a_running_download_and_resumption_finishes_it(pai
     await consumer.until_bytes(FLOW, 1)
     await provider.change(FLOW, "suspend", "p2")
     await consumer.change(FLOW, "suspend", "c3")
-    cut_at = (await consumer.seen(FLOW))["bytes"]
-    assert 0 < cut_at < SIZE
+    cut = await consumer.seen(FLOW)
+    cut_at = cut["bytes"]
+    assert 0 < cut_at < cut["total"] == SIZE
+    assert not cut["making"]
     assert not (consumer.sinks / "trips.bin").exists()
     resumed = await provider.change(FLOW, "resume", "p3")
     assert resumed["state"] == "STARTED"

@@ -7,7 +7,7 @@ the header is the data set's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -46,14 +46,24 @@ _SIGNALS: Final = {
 _MISSING: Final = "NaN"
 
 
-def write_ved(folder: Path, profile: Profile, vehicles: int, days: int, seed: int, zone: str = ZONE) -> Written:
-    """Write a file for each week, ``VED_<its first day>_week.csv``, to a folder that is made; such files are replaced."""
+def write_ved(
+    folder: Path,
+    profile: Profile,
+    vehicles: int,
+    days: int,
+    seed: int,
+    zone: str = ZONE,
+    step: Callable[[int], None] = lambda _: None,
+) -> Written:
+    """Write a file for each week, ``VED_<its first day>_week.csv``, to a folder that is made; such files are replaced. ``step``
+    is told of each so many more rows."""
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[int, BinaryIO] = {}
     tally = Tally(profile.step_s)
     with ExitStack() as stack:
         for batch in simulate(profile, vehicles, days, seed):
             tally.add(batch)
+            step(batch.num_rows)
             for week, table in _by_week(batch, zone):
                 if week not in files:
                     files[week] = stack.enter_context((folder / _file_name(week)).open("wb"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,11 @@ class Written:
     km: float
 
 
-def write_parquet(path: Path, profile: Profile, vehicles: int, days: int, seed: int) -> Written:
-    """Write a fleet's rows; columns are VSS paths, see ``signals.SCHEMA``. An existing file is replaced."""
+def write_parquet(
+    path: Path, profile: Profile, vehicles: int, days: int, seed: int, step: Callable[[int], None] = lambda _: None
+) -> Written:
+    """Write a fleet's rows; columns are VSS paths, see ``signals.SCHEMA``. An existing file is replaced. ``step`` is told of each
+    so many more rows."""
     names = [name for name in SCHEMA.names if name not in _SPLIT]
     tally = Tally(profile.step_s)
     with (
@@ -50,6 +53,7 @@ def write_parquet(path: Path, profile: Profile, vehicles: int, days: int, seed: 
         under_way: Future[None] | None = None
         for group in _groups(simulate(profile, vehicles, days, seed)):
             tally.add(group)
+            step(group.num_rows)
             if under_way is not None:
                 under_way.result()
             under_way = behind.submit(writer.write_table, group, row_group_size=group.num_rows)
