@@ -156,15 +156,14 @@ async def publish(oem: Member, raw: Path, say: Say) -> dict[str, Refusal]:
     say("It offers insurers figures by car and month. What would leave:")
     for sentence in (line for release in table["releases"] for line in release["sentences"]):
         say(f"  {sentence}")
+    # A small table with a row every five seconds is enough to see both refused.
     coarse = oem.folder / "coarse.parquet"
     await asyncio.to_thread(write_parquet, coarse, ENVIROCAR, 2, 1, SEED)
-    fine, other = "urn:example:speeds", "urn:example:coarse"
-    found = {
-        "speed with position": await refusal(
-            oem.client.publish(fine, str(raw), title="Speeds", offers=[SPEED_WITH_PLACE], table={}),
-        ),
-        "a row every 5 s": await refusal(oem.client.publish(other, str(coarse), title="Coarse", offers=[OFFER], table={})),
-    }
+
+    async def refused(offer: Document) -> Refusal:
+        return await refusal(oem.client.publish("urn:example:other", str(coarse), title="Other", offers=[offer], table={}))
+
+    found = {"speed with position": await refused(SPEED_WITH_PLACE), "a row every 5 s": await refused(OFFER)}
     say_refused("The car maker cannot publish", found, say)
     return found
 
