@@ -173,7 +173,7 @@ def tell(flow: Flow, landed: Landed, say: Say) -> None:
 
 def draw(file: Path, page: Path, flow: Flow, landed: Landed, say: Say) -> None:
     """The map of the city's planners: one page, which loads nothing."""
-    note = f"Mean speed of vehicles in cells of 462 m, hour by hour; the fleet and the city are made up."
+    note = "Mean speed of vehicles in cells of 462 m, hour by hour; the fleet and the city are made up."
     suppressed = int(landed.received["suppressed"])
     number = write_map(file, page, title="How fast traffic flows", note=note, least=LEAST, suppressed=suppressed)
     hold(number == flow.cell_hours, "the map shows other cells than the file has")
