@@ -5,6 +5,7 @@ The fleet is that of ``goods.py``. The key of the pseudonyms is taken from the s
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
-from connector.client.local import Document
+from connector.client import deals
+from connector.client.deals import Declined
+from connector.client.local import Document, Refused
 from policies import dsp
+from policies.model import CARNET
 from policies.narrowing import for_purpose
 from tests.acceptance.goods import FILE, TRIPS, people
 from tests.acceptance.market import CITY, INSURER, House, Market, open_market
@@ -184,10 +188,76 @@ async def test_offer_6_gives_cells_of_ten_vehicles(market: Told) -> None:
     assert done["received"]["suppressed"] > 0
 
 
-async def test_offer_7_gives_nothing_to_anybody_yet(market: Told) -> None:
+async def test_offer_7_gives_a_user_s_rows_to_whom_the_user_named(market: Told) -> None:
+    dataset, city = BY_NUMBER["7"].target, market.city
+    agreed = {"purpose": full("vdx:AgreedWithUser"), "recipient": CITY}
+    (offer,) = await market.offered(city, dataset)
+    with Opened(market.seller.folder / TRIPS, market.raw) as opened:
+        one, other = (vehicle for (vehicle,) in opened.all("SELECT DISTINCT vehicle FROM raw ORDER BY 1 LIMIT 2"))
+        expected = opened.one("SELECT count(*) FROM raw WHERE vehicle = ?", one)
+    async with market.seller.owner() as owner:
+        await owner.request_share(other, INSURER, "vdx:AgreedWithUser", id="urn:request:41")
+        assert await why_not(market, offer) == NOBODY_ASKED
+        await owner.request_share(one, **agreed, id="urn:request:42")
+    # A gatekeeper does not even see it.
+    assert await market.offered(market.insurer, dataset) == []
+    agreement = await market.agreed(city, "7")
+    file, done = await market.fetched(city, agreement, "7.parquet")
+    with Opened(file, market.raw) as opened:
+        checks.no_vehicle_without_consent(opened, {one}, key=market.key(CITY, agreement), least=100)
+        checks.no_identifier_of_a_vehicle(opened, least=100)
+        assert opened.one("SELECT count(DISTINCT pseudonym) FROM out") == 1
+        assert opened.rows == expected == done["received"]["rows"]
+    async with market.seller.owner() as owner:
+        await owner.withdraw_request("urn:request:42")
+    async with city.owner() as owner:
+        with pytest.raises(Declined, match="no request of a user is on record for you"):
+            await deals.fetch(owner, agreement, "7b.parquet")
+    # Whether it was withdrawn, was never made, or is somebody else's: the answer is the same.
+    assert await why_not(market, offer) == NOBODY_ASKED
+    await erased(market.city)
+    with Opened(file) as opened:
+        assert opened.rows == 0
+
+
+async def test_offer_7_with_exclusivity_is_published_for_nobody_and_agreed_with_nobody(market: Told) -> None:
+    document = BY_NUMBER["7"].document
+    document["permission"][0]["constraint"].append(
+        {"leftOperand": "vdx:exclusive", "operator": "eq", "rightOperand": {"@value": "true", "@type": "xsd:boolean"}}
+    )
+    with pytest.raises(Refused, match="Data Act") as why:
+        await market.publish(BY_NUMBER["7"].target, offers=[document])
+    assert [finding["code"] for finding in why.value.findings] == ["exclusive-user-request"]
     (offer,) = await market.offered(market.city, BY_NUMBER["7"].target)
+    offer["permission"][0]["constraint"].append({"leftOperand": f"{CARNET}exclusive", "operator": "eq", "rightOperand": "true"})
+    process = await market.negotiated(market.city, BY_NUMBER["7"].target, offer)
+    assert (process["state"], process["ended"]["code"]) == ("TERMINATED", "policy-unenforceable")
+    assert "Data Act" in str(process["ended"]["reason"])
+
+
+NOBODY_ASKED: Final = (
+    "policy-denied",
+    [
+        "Not satisfied: The request of the user is urn:request:42. "
+        "(To change that: have the user ask the provider for the share; no request of a user is on record for you.)"
+    ],
+)
+
+
+async def erased(buyer: House) -> None:
+    """Until the buyer's data plane has erased what it was told to."""
+    async with asyncio.timeout(60), buyer.owner() as owner:
+        while True:
+            if any((duty["kind"], duty["stage"]) == ("erase", "fulfilled") for duty in await owner.duties()):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def why_not(market: Told, offer: Document) -> tuple[str, list[str]]:
+    """With which code and reason the city is refused a contract."""
     process = await market.negotiated(market.city, BY_NUMBER["7"].target, offer)
     assert process["state"] == "TERMINATED"
+    return process["ended"]["code"], process["ended"]["reason"]
 
 
 async def test_two_buyers_cannot_join_their_pseudonyms(market: Told) -> None:
