@@ -131,7 +131,7 @@ def ended(work: Callable[[], Any], words: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the supervisor of commands: a person gets a sentence, whatever has happened
-        end = _end(error)
+        end = _end(error, words)
         if "--json" in words:
             click.echo(json.dumps(end.document(), ensure_ascii=False), err=True)
         else:
@@ -140,12 +140,12 @@ def ended(work: Callable[[], Any], words: Sequence[str]) -> int:
     return done if isinstance(done, int) else 0
 
 
-def _end(error: Exception) -> Failed:
+def _end(error: Exception, words: Sequence[str]) -> Failed:
     match error:
         case Failed():
             return error
         case click.UsageError():
-            return _misused(error)
+            return _misused(error, words)
         case click.ClickException():
             found = _CODED.fullmatch(error.format_message())
             code, reason = (found["code"], found["sentence"]) if found else ("failed", error.format_message())
@@ -161,11 +161,13 @@ def _end(error: Exception) -> Failed:
             return Failed("internal", f"this is a mistake of carnet itself: {type(error).__name__} at {_place(error)}")
 
 
-def _misused(error: click.UsageError) -> Failed:
+def _misused(error: click.UsageError, words: Sequence[str]) -> Failed:
     code = next((code for kind, code in _USAGE if isinstance(error, kind)), "usage")
     usage = error.ctx.get_usage() if error.ctx is not None else ""
-    program = error.ctx.command_path if error.ctx is not None else "carnet"
-    sentence = " ".join(error.format_message().split()).rstrip(".").replace(". Did you mean", "; did you mean")
+    # Of an option without its value, click does not say of which command it was.
+    program = error.ctx.command_path if error.ctx is not None else f"carnet {words[0]}"
+    said = " ".join(error.format_message().split()).rstrip(".")
+    sentence = said.replace(". Did you mean", "; did you mean").replace(". (Did you mean", " (did you mean")
     return _Misused(code, sentence, f"see {program} --help", usage)
 
 
