@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from connector.cli.progress import progress
 from connector.demo.fleet.profiles import PROFILES
 from connector.demo.fleet.ved import write_ved
 from connector.demo.fleet.writing import write_parquet
@@ -24,8 +23,7 @@ def main(profile: str, vehicles: int, days: int, seed: int, out: Path, ved: bool
     """Write what a made-up fleet drives."""
     began = time.perf_counter()
     write = write_ved if ved else write_parquet
-    with progress("Driving", unit="rows") as bar:
-        written = write(out, PROFILES[profile], vehicles, days, seed, step=bar.by)
+    written = write(out, PROFILES[profile], vehicles, days, seed)
     rate = written.rows / (time.perf_counter() - began)
     click.echo(f"{written.rows:,} rows of {written.vehicles:,} vehicles, {written.trips:,} trips, {written.km:,.0f} km")
     click.echo(f"{rate:,.0f} rows/s")
