@@ -11,7 +11,8 @@ import click
 from connector.cli.channel import call, channel_options, show
 from connector.cli.errors import Failed, problem_lines
 from connector.cli.publish import read_terms
-from connector.client.local import Document
+from connector.cli.transfer import only
+from connector.client.local import Document, LocalClient, Refused
 from connector.flow.told import policy_told
 from connector.terms import TermsInvalid, load_terms
 from policies import either
@@ -59,13 +60,24 @@ def declares_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def command(config: Path, as_json: bool, what: str, language: Language, declares: tuple[str, ...], redacted: bool) -> None:
     """Say what an offer or agreement means, and how each of its terms is kept: enforced and where, evidenced, or legal only.
 
-    FILE is a JSON file with an ODRL policy, which needs no connector. ID is an offer that we have published, or an agreement.
+    FILE is a JSON file with an ODRL policy, which needs no connector. ID is an offer that we have published, an agreement, or the
+    dataset of our only agreement about it.
     """
     if Path(what).is_file():
         policy = read_policy(Path(what))
         told = policy_told(policy, Capabilities(declared(declares)), Reader(language, "redacted" if redacted else "full"))
     else:
-        told = call(config, lambda client: client.explain(what, language=language, redacted=redacted))
+
+        async def explain(client: LocalClient) -> Document:
+            try:
+                return await client.explain(what, language=language, redacted=redacted)
+            except Refused as refused:
+                held = await only(client, what)
+                if refused.code != "terms-unknown" or held is None:
+                    raise
+                return await client.explain(held["id"], language=language, redacted=redacted)
+
+        told = call(config, explain)
     show(told, lines(told), as_json=as_json)
 
 

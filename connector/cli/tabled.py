@@ -71,7 +71,8 @@ def table_lines(published: dict[str, Any], *, plans: bool = False) -> Iterator[s
     mapping = source["mapping"]
     for column in mapping.get("columns", []):
         unit = f" [{column['unit']}]" if column.get("unit") else ""
-        yield f"  column {column['header']} is {column['path']}{unit}, {column.get('category', 'diagnostics')}"
+        meaning = "" if column["header"] == column["path"] else f" is {column['path']}"
+        yield f"  column {column['header']}{meaning}{unit}, {column.get('category', 'diagnostics')}"
     for release in published.get("releases", []):
         if plans:
             yield f"  offer {release['policy']}, permission {release['permission']}: {release['level'] or 'no plan'}"

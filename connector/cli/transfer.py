@@ -105,13 +105,19 @@ async def chosen(client: LocalClient, word: str) -> Document:
     """The agreement of that id, or our only one for a dataset of that id. Raises Refused as for an unknown agreement."""
     try:
         return await client.agreement(word)
-    except Refused as refused:
-        held = [each for each in await client.agreements() if each["dataset"] == word and each["role"] == "consumer"]
-        binding = [each for each in held if each["state"] == "binding"]
-        if len(binding) != 1:
-            several = f"{len(binding)} contracts are for {word}: name one (carnet contracts list)"
-            raise Refused(refused.status, refused.code, several if binding else refused.reason) from refused
-        return binding[0]
+    except Refused:
+        if (held := await only(client, word)) is None:
+            raise
+        return held
+
+
+async def only(client: LocalClient, dataset: str) -> Document | None:
+    """Our only contract for a dataset of others, if there is one. Raises Refused if there are several."""
+    held = [each for each in await client.agreements() if each["dataset"] == dataset and each["role"] == "consumer"]
+    binding = [each for each in held if each["state"] == "binding"]
+    if len(binding) > 1:
+        raise Refused(409, "agreement-several", f"{len(binding)} contracts are for {dataset}: name one (carnet contracts list)")
+    return binding[0] if binding else None
 
 
 def file_name(dataset: str) -> str:

@@ -60,7 +60,7 @@ def test_what_would_be_refused_is_said_with_its_remedy(two: Two, table: Path, tm
     precise = _offer(tmp_path)
     said = two.carnet("provider", "publish", table, "--id", "looked-at", "--table", "--dry-run", "--offer", precise)
     assert (said.exit_code, "looked-at: would be refused; nothing was" in said.stdout) == (1, True), said.output
-    assert "is Vehicle.Speed" in said.stdout
+    assert "column Vehicle.Speed [km/h], driving-behaviour" in said.stdout
     assert "  problem at /offers/0/permission/0: instant speed" in said.stdout
 
 
