@@ -1,75 +1,97 @@
-"""`carnet demo`: two connectors doing business on this machine; ends with 0 only if everything that it shows held."""
+"""`carnet demo`: four connectors doing business on this machine; ends with 0 only if everything that it shows held."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import click
 
+from connector.cli.errors import Failed
+from connector.demo.given_mapping import NotTaken
 from connector.demo.servers import NotServing
 from connector.demo.stage import Untrue
-from connector.demo.story import tell
+from connector.demo.story import Brought, tell
 from connector.protocol.errors import CarnetError
 
-LONGEST_S: Final = 120.0
+LONGEST_S: Final = 300.0
+LONGEST_WITH_DATA_S: Final = 3600.0
 
 
 @click.command(name="demo")
-@click.option("--keep", is_flag=True, help="Leave both connectors up until Ctrl-C, and their files where they are.")
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="New folder for the files, which are kept.")
-def command(keep: bool, folder: Path | None) -> None:
-    """Start a provider and a consumer on this machine and let them publish, negotiate, transfer, suspend and terminate.
+@click.option("--keep", is_flag=True, help="Leave the connectors up until Ctrl-C, with commands to explore them.")
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="New folder for the files.")
+@click.option("--data", type=click.Path(path_type=Path), help="Your own CSV or Parquet file, or a folder of them.")
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --data: a JSON file that says what its columns mean; guessed, printed and written down if left out.",
+)
+def command(keep: bool, folder: Path | None, data: Path | None, mapping: Path | None) -> None:
+    """Start an OEM, an insurer, a city and a repairer on this machine and let them publish, negotiate, transfer, compute,
+    withdraw and terminate.
 
-    Listens on loopback only. Without --keep and --folder nothing is left behind.
+    Listens on loopback only. The files that are made stay in a new folder, which the last line names.
     """
+    if mapping is not None and data is None:
+        raise click.UsageError("--mapping says what the columns of --data mean: give both")
     os.umask(0o077)
-    with _place(folder, keep=keep) as place:
-        try:
-            code = asyncio.run(_until_told(place, keep=keep))
-        except* (Untrue, NotServing, CarnetError) as failed:
-            for error in _leaves(failed):
-                click.echo(f"This did not hold: {error}", err=True)
-            code = 1
-        except* click.ClickException as failed:
-            raise click.ClickException("; ".join(str(error) for error in _leaves(failed))) from failed
-        kept = keep or folder is not None
-        click.echo(
-            f"All files are in {place}" + ("" if kept else ", which is removed now; --keep leaves them and both connectors")
-        )
+    place = _place(folder)
+    brought = None if data is None else Brought(data, mapping)
+    try:
+        code = asyncio.run(_until_told(place, brought, keep=keep))
+        stays = code == 0 or folder is not None
+    except* NotTaken as failed:
+        (error, *_) = _leaves(failed)
+        _remove_if_empty(place)
+        raise _not_taken(error) from failed
+    except* (Untrue, NotServing, CarnetError) as failed:
+        for error in _leaves(failed):
+            click.echo(f"This did not hold: {error}", err=True)
+        code, stays = 1, True
+    except* click.ClickException as failed:
+        raise click.ClickException("; ".join(str(error) for error in _leaves(failed))) from failed
+    if not stays:
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        click.echo(f"All files are in {place}; to remove them: rm -r {shlex.quote(str(place))}")
     sys.exit(code)
 
 
-@contextmanager
-def _place(folder: Path | None, *, keep: bool) -> Iterator[Path]:
-    """The folder of the demo; one of our own making is removed unless it is to be kept."""
-    if folder is not None:
-        try:
-            folder.mkdir(mode=0o700, parents=True)
-        except OSError as error:
-            raise click.ClickException(f"cannot make the new folder {folder}: {error.strerror}") from error
-        yield folder.absolute()
-        return
-    place = Path(tempfile.mkdtemp(prefix="carnet-demo-"))
+def _not_taken(error: BaseException) -> click.ClickException:
+    if isinstance(error, NotTaken):
+        return Failed(error.code, error.reason, "\n  ".join(error.remedy))
+    return click.ClickException(str(error))
+
+
+def _place(folder: Path | None) -> Path:
+    """A new folder for the files of the demo."""
+    if folder is None:
+        return Path(tempfile.mkdtemp(prefix="carnet-demo-"))
     try:
-        yield place
-    finally:
-        if not keep:
-            shutil.rmtree(place, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise click.ClickException(f"cannot make the new folder {folder}: {error.strerror}") from error
+    return folder.absolute()
 
 
-async def _until_told(place: Path, *, keep: bool) -> int:
+def _remove_if_empty(place: Path) -> None:
+    with contextlib.suppress(OSError):
+        place.rmdir()
+
+
+async def _until_told(place: Path, brought: Brought | None, *, keep: bool) -> int:
     """0 when everything held (and, with ``keep``, we were told to stop after it), 1 when we were told to stop before."""
-    play = asyncio.create_task(_bounded(place, keep=keep))
+    play = asyncio.create_task(_bounded(place, brought, keep=keep))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, play.cancel)
@@ -77,21 +99,22 @@ async def _until_told(place: Path, *, keep: bool) -> int:
         await play
     if not play.cancelled():
         return 0
-    click.echo("Told to stop; both connectors are stopped.", err=True)
+    click.echo("Told to stop; the connectors are stopped.", err=True)
     return 0 if keep else 1
 
 
-async def _bounded(place: Path, *, keep: bool) -> None:
+async def _bounded(place: Path, brought: Brought | None, *, keep: bool) -> None:
     program = sys.argv[0] if Path(sys.argv[0]).name == "carnet" else "carnet"
-    telling = tell(place, click.echo, keep=keep, program=program)
+    telling = tell(place, click.echo, keep=keep, program=program, brought=brought)
     if keep:
         await telling
         return
+    longest_s = LONGEST_S if brought is None else LONGEST_WITH_DATA_S
     try:
-        async with asyncio.timeout(LONGEST_S):
+        async with asyncio.timeout(longest_s):
             await telling
     except TimeoutError:
-        raise Untrue(f"the demo did not end within {LONGEST_S:.0f} s") from None
+        raise Untrue(f"the demo did not end within {longest_s:.0f} s") from None
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -31,7 +31,7 @@ CLOSEST_MS: Final = 1_000
 """Harsh braking shows in rows that are no further apart."""
 FAULT_LIST: Final = "Vehicle.Diagnostics.DTCList"
 _FAULTS: Final = ("Vehicle.Diagnostics.", "Vehicle.Service.")
-_TOWN: Final = replace(KIT, towns=2, spread_km=4.0, trip_km=(2.0, 3.0, 5.0, 8.0, 14.0, 30.0))
+_TOWN: Final = replace(KIT, faulty=1.0, towns=2, spread_km=4.0, trip_km=(2.0, 3.0, 5.0, 8.0, 14.0, 30.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,123 +1,189 @@
-"""What the demo's provider makes of one raw table: two products and a third that the same buyer may not have beside them.
+"""The terms of the demo's provider: three products of one raw table, and two offers that must not be published.
 
-A simulated fleet, what its people agreed to, and the terms of each product as its owner writes them. Writes files, nothing else.
+Each offer is written as its owner hands it in. Pure: words and constants, nothing runs.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
-from pathlib import Path
+import copy
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, Final
 
-import pyarrow.csv
-
 from connector.client.local import Document
-from connector.demo.fleet import KIT, Request, consents, enrolments, write_parquet
-from connector.demo.fleet.writing import Written
-from policies.model import CARNET, DPV, ODRL, XSD
+from policies.model import CARNET, DPV
 
-FLEET_FILE: Final = "fleet.parquet"
-CONSENTS_FILE: Final = "consents.csv"
 FLOW: Final = "urn:example:flow"
-FEATURES: Final = "urn:example:driving-features"
-DRIVES: Final = "urn:example:drives"
+FEATURES: Final = "urn:example:features"
+FAULTS: Final = "urn:example:faults"
 INSURANCE: Final = f"{CARNET}PayAsYouDrive"
 PLANNING: Final = f"{CARNET}MobilityPlanning"
-RESEARCH: Final = f"{DPV}ScientificResearch"
+REPAIR: Final = f"{DPV}RepairImpairments"
+MARKETING: Final = f"{DPV}Marketing"
+COLUMNS: Final = f"{CARNET}columns"
 LEAST: Final = 10
 LEVEL: Final = 7
-VEHICLES: Final = 250
-DAYS: Final = 2
-SEED: Final = 20261
-TOWN: Final = replace(KIT, towns=2, spread_km=4.0, trip_km=(2.0, 3.0, 5.0, 8.0, 14.0, 30.0))
-TEXT: Final = "I agree that my insurer gets figures about how I drive, but not where."
+INSURER_LICENCE: Final = "licensed insurers"
+REPAIR_LICENCE: Final = "licensed repairers"
+_EURO: Final = "https://www.wikidata.org/entity/Q4916"
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One dataset made of the raw table: for which purpose, and its constraints as (operand, operator, value)."""
+    """One dataset of the raw table: its name on screen, whom it is for, what for (an IRI), and its offer."""
 
     dataset: str
+    name: str
     title: str
+    buyer: str
     purpose: str
-    terms: tuple[tuple[str, str, Any], ...]
-    duties: tuple[Document, ...] = ()
+    offer: Document
 
-    def offer(self) -> Document:
-        """The offer as its owner hands it in."""
-        stated = (("purpose", "isA", self.purpose), *self.terms)
-        constraints = [{"leftOperand": left, "operator": how, "rightOperand": value} for left, how, value in stated]
-        permission: Document = {"action": "use", "constraint": constraints}
-        return {"permission": [permission | ({"duty": list(self.duties)} if self.duties else {})]}
+    def of(self, paths: Collection[str]) -> Document:
+        """The offer for a table that has these columns: none is offered that it has not."""
+        found = copy.deepcopy(self.offer)
+        for permission in found["permission"]:
+            for each in permission["constraint"]:
+                if each["leftOperand"] == COLUMNS and isinstance(each["rightOperand"], list):
+                    each["rightOperand"] = [column for column in each["rightOperand"] if column in paths]
+        return found
 
 
-def _typed(value: str, kind: str) -> Document:
-    return {"@value": value, "@type": f"{XSD}{kind}"}
+def typed(value: str, kind: str) -> Document:
+    """A literal of a datatype of XML Schema; `xsd:` and `odrl:` are prefixes of the context of DSP."""
+    return {"@value": value, "@type": f"xsd:{kind}"}
 
+
+def term(left: str, operator: str, right: Any) -> Document:
+    """A constraint: its operand by IRI."""
+    return {"leftOperand": left, "operator": operator, "rightOperand": right}
+
+
+def bound_to(purpose: str) -> Document:
+    """The constraint that a permission is for exactly this purpose."""
+    return term("odrl:purpose", "eq", {"@id": purpose})
+
+
+def delete_within(time: str) -> Document:
+    """The duty to delete within a time after the contract (ISO 8601)."""
+    return {"action": "delete", "constraint": [term("odrl:elapsedTime", "lteq", typed(time, "duration"))]}
+
+
+def _price(amount: str, unit: str, every: str) -> Document:
+    return {
+        "action": "compensate",
+        "constraint": [
+            {**term("odrl:payAmount", "eq", typed(amount, "decimal")), "unit": _EURO},
+            term("odrl:unitOfCount", "eq", {"@id": f"{CARNET}{unit}"}),
+            term("odrl:timeInterval", "eq", typed(every, "duration")),
+        ],
+    }
+
+
+def _for(purpose: str) -> Document:
+    return term("odrl:purpose", "isA", {"@id": purpose})
+
+
+def _use(*terms: Document, duties: tuple[Document, ...] = ()) -> Document:
+    return {"action": "use", "constraint": list(terms), **({"duty": list(duties)} if duties else {})}
+
+
+_NEVER: Final = [{"action": "sell"}, {"action": f"{CARNET}reidentify"}]
+_KIND: Final = f"{CARNET}consumerKind"
+_BODY: Final = {"@id": f"{CARNET}PublicBody"}
+_CELLS: Final = (
+    _for(PLANNING),
+    term(f"{CARNET}minGroupSize", "gteq", typed(str(LEAST), "integer")),
+    term(f"{CARNET}spatialResolution", "lteq", typed(str(LEVEL), "integer")),
+    term(f"{CARNET}temporalResolution", "gteq", typed("PT1H", "duration")),
+    term(COLUMNS, "eq", "Vehicle.Speed"),
+)
+_SOURCE: Final[Document] = {"action": "attribute"}
+_ROWS: Final = term(f"{CARNET}releaseLevel", "eq", {"@id": f"{CARNET}L1"})
+_CONSENT: Final = term(f"{CARNET}legalBasis", "eq", {"@id": f"{DPV}Consent"})
+_POSITIONED: Final = ["Vehicle.Speed", "Vehicle.CurrentLocation.Latitude", "Vehicle.CurrentLocation.Longitude"]
+DIAGNOSTICS: Final = ("Vehicle.Diagnostics.DTCCount", "Vehicle.Diagnostics.DTCList", "Vehicle.TraveledDistance")
 
 PRODUCTS: Final = (
     Product(
-        FLOW,
-        "How fast traffic flows, by cell and hour",
-        PLANNING,
-        (
-            (f"{CARNET}minGroupSize", "gteq", _typed(str(LEAST), "integer")),
-            (f"{CARNET}spatialResolution", "lteq", _typed(str(LEVEL), "integer")),
-            (f"{CARNET}temporalResolution", "gteq", _typed("PT1H", "duration")),
-            (f"{CARNET}columns", "eq", "Vehicle.Speed"),
-        ),
-    ),
-    Product(
         FEATURES,
-        "How people drive, for their own insurer, with their consent",
+        "features",
+        "how they drive, by vehicle and month; 1.50 EUR each",
+        "insurer",
         INSURANCE,
-        (
-            (f"{CARNET}detail", "eq", {"@id": f"{CARNET}FeaturesOnly"}),
-            (f"{CARNET}legalBasis", "eq", {"@id": f"{DPV}Consent"}),
-            (f"{CARNET}enrolment", "eq", _typed("true", "boolean")),
-            (f"{CARNET}samplingInterval", "lteq", _typed("PT1S", "duration")),
-        ),
+        {
+            "permission": [
+                _use(
+                    term(f"{CARNET}membership", "isAnyOf", [INSURER_LICENCE]),
+                    _for(INSURANCE),
+                    term(f"{CARNET}detail", "eq", {"@id": f"{CARNET}FeaturesOnly"}),
+                    _CONSENT,
+                    term(f"{CARNET}enrolment", "eq", typed("true", "boolean")),
+                    term(f"{CARNET}samplingInterval", "lteq", typed("PT1S", "duration")),
+                    duties=(_price("1.50", "Vehicle", "P1M"), delete_within("P90D")),
+                )
+            ],
+            "prohibition": _NEVER,
+        },
     ),
     Product(
-        DRIVES,
-        "Drives under pseudonyms, without their ends",
-        RESEARCH,
-        (
-            (f"{CARNET}releaseLevel", "eq", {"@id": f"{CARNET}L1"}),
-            (f"{CARNET}tripEndCut", "gteq", _typed("400", "decimal")),
-            (f"{CARNET}pseudonymEpoch", "eq", _typed("P1M", "duration")),
-            (f"{CARNET}offenceData", "eq", _typed("false", "boolean")),
-        ),
+        FLOW,
+        "flow",
+        "speeds by cell and hour; free for public bodies",
+        "city",
+        PLANNING,
+        {
+            "permission": [
+                _use(term(_KIND, "isA", _BODY), *_CELLS, duties=(_SOURCE,)),
+                _use(term(_KIND, "neq", _BODY), *_CELLS, duties=(_price("4900.00", "Agreement", "P1Y"), _SOURCE)),
+            ],
+            "prohibition": _NEVER,
+        },
+    ),
+    Product(
+        FAULTS,
+        "faults",
+        "fault codes and mileage; 0.40 EUR a vehicle and month",
+        "repairer",
+        REPAIR,
+        {
+            "permission": [
+                _use(
+                    term(f"{CARNET}membership", "isAnyOf", [REPAIR_LICENCE]),
+                    _for(REPAIR),
+                    _ROWS,
+                    _CONSENT,
+                    term(COLUMNS, "isAnyOf", list(DIAGNOSTICS)),
+                    term(f"{CARNET}samplingInterval", "gteq", typed("PT1H", "duration")),
+                    term(f"{CARNET}pseudonymEpoch", "eq", typed("P1M", "duration")),
+                    duties=(_price("0.40", "Vehicle", "P1M"),),
+                )
+            ],
+            "prohibition": _NEVER,
+        },
     ),
 )
-PRICE: Final[Document] = {
-    "action": "compensate",
-    "constraint": [
+
+FORBIDDEN: Final = (
+    (
+        "raw trips called anonymous",
+        "anonymous-rows",
+        {"permission": [_use(_for(PLANNING), term(f"{CARNET}releaseLevel", "eq", {"@id": f"{CARNET}Anonymous"}))]},
+    ),
+    (
+        "speed with precise places",
+        "speed-with-place",
         {
-            "leftOperand": f"{ODRL}payAmount",
-            "operator": "eq",
-            "rightOperand": _typed("1.50", "decimal"),
-            "unit": "https://www.wikidata.org/entity/Q4916",
+            "permission": [
+                _use(
+                    _for(INSURANCE),
+                    _ROWS,
+                    _CONSENT,
+                    term(COLUMNS, "isAnyOf", _POSITIONED),
+                    term(f"{CARNET}offenceData", "eq", typed("true", "boolean")),
+                )
+            ]
         },
-        {"leftOperand": f"{ODRL}unitOfCount", "operator": "eq", "rightOperand": {"@id": f"{CARNET}Vehicle"}},
-    ],
-}
-
-
-def write_fleet(folder: Path) -> Written:
-    """The raw table of the provider: it never leaves."""
-    return write_parquet(folder / FLEET_FILE, TOWN, VEHICLES, DAYS, SEED)
-
-
-def write_consents(folder: Path, buyer: str) -> tuple[Path, list[Document]]:
-    """What the people of the fleet decided about a buyer, as a file; and who is enrolled with it under which contract."""
-    insurer = Request(buyer, INSURANCE, ("driving-behaviour", "mileage"), texts=(TEXT,), agree=0.7, withdrawn=0.0, enrol=0.5)
-    research = Request(buyer, RESEARCH, ("location", "driving-behaviour", "diagnostics", "mileage", "energy", "environment"))
-    path = folder / CONSENTS_FILE
-    pyarrow.csv.write_csv(consents(TOWN, VEHICLES, [insurer, research], SEED), path)
-    shown = hashlib.sha256(TEXT.encode()).hexdigest()
-    contracts = [
-        {**row, "decided_by": "driver", "text_sha256": shown} for row in enrolments(TOWN, VEHICLES, [insurer], SEED).to_pylist()
-    ]
-    return path, contracts
+    ),
+)
+"""What must not be published: what it is, the code by which it is refused, and the offer."""

@@ -1,10 +1,11 @@
-"""What every scene of the demo needs: both connectors' clients, a fetch with a token, and a way to say what was seen."""
+"""What every act of the demo needs: the four connectors, a fetch with a token, a way to say what was seen."""
 
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,11 +14,15 @@ from typing import Final
 import aiohttp
 
 from connector.client.local import Document, LocalClient
-from connector.demo.houses import House
+from connector.demo.town import Member
 
 STEP_S: Final = 20.0
 REVOKE_LOOK_S: Final = 0.01
 FETCH_TIMEOUT_S: Final = 10.0
+WIDTH: Final = 100
+WHO: Final = 9
+TOOK: Final = 10
+NAMES: Final = ("oem", "insurer", "city", "repairer")
 
 
 class Untrue(Exception):
@@ -32,23 +37,35 @@ def hold(what: bool, sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Two running connectors, seen through their owners' channels. ``say`` prints a line."""
+    """The running connectors by name (``NAMES``), seen through their owners' channels. ``say`` prints a line."""
 
-    provider_house: House
-    consumer_house: House
-    provider: LocalClient
-    consumer: LocalClient
+    members: Mapping[str, Member]
     web: aiohttp.ClientSession
     say: Callable[[str], None]
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def scene(self, title: str) -> None:
-        """Begin the next scene."""
+    @property
+    def oem(self) -> Member:
+        """The provider."""
+        return self.members["oem"]
+
+    @property
+    def guests(self) -> tuple[Member, ...]:
+        """The three that buy."""
+        return tuple(self.members[name] for name in NAMES[1:])
+
+    def act(self, title: str) -> None:
+        """Begin the next act."""
         self.say(f"{next(self.numbers)}. {title}")
 
-    def client(self, house: House) -> LocalClient:
-        """The client of one of the two."""
-        return self.provider if house is self.provider_house else self.consumer
+    def tell(self, who: str, what: str, took: Stopwatch | None = None) -> None:
+        """One thing that was seen: of whom, what, and how long it took; within ``WIDTH`` columns."""
+        room = WIDTH - 4 - WHO - (TOOK if took is not None else 0)
+        lines = textwrap.wrap(what, room, break_long_words=False, break_on_hyphens=False) or [""]
+        if took is not None:
+            lines[-1] = f"{lines[-1]:<{room}}{took!s:>{TOOK}}"
+        for name, line in zip([who, *[""] * len(lines)], lines, strict=False):
+            self.say(f"   {name:<{WHO}} {line}".rstrip())
 
     async def fetch(self, address: Document, first: int, last: int) -> tuple[int, bytes]:
         """HTTP status and bytes ``first`` to ``last`` of a data address, as a consumer without a sink fetches them."""
@@ -83,12 +100,25 @@ class Stage:
         hold(process["state"] == state, f"{process['kind']} {process_id} is {process['state']}, not {state}")
         return process
 
+    async def waits(self, client: LocalClient, process_id: str, what: str) -> Document:
+        """The process once ``what`` waits for a person. Raises Untrue if it does not."""
+        process = await client.wait(process_id, lambda now: bool(now.get("pending")), STEP_S)
+        hold(process.get("pending") == what, f"{process['kind']} {process_id} waits for {process.get('pending')}, not {what}")
+        return process
+
 
 class Stopwatch:
-    """Whole milliseconds since it was made."""
+    """Whole milliseconds since it was made, or until it was stopped."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
+        self._ended: float | None = None
+
+    def stop(self) -> Stopwatch:
+        """From here on it shows this moment."""
+        self._ended = time.perf_counter()
+        return self
 
     def __str__(self) -> str:
-        return f"{(time.perf_counter() - self._began) * 1000:.0f} ms"
+        ended = time.perf_counter() if self._ended is None else self._ended
+        return f"{(ended - self._began) * 1000:.0f} ms"

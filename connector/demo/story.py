@@ -1,6 +1,6 @@
-"""The demo from beginning to end: two connectors come up, do business, are checked at each step, and are stopped.
+"""The demo from beginning to end: four connectors come up, do business, are checked at each step, and are stopped.
 
-Raises Untrue, NotServing or CarnetError when something did not hold; both connectors are stopped whatever happens.
+Raises Untrue, NotServing or CarnetError when something did not hold; the connectors are stopped whatever happens.
 """
 
 from __future__ import annotations
@@ -9,87 +9,110 @@ import asyncio
 import shlex
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import aiohttp
 
-from connector.demo import attacks, governed, meeting, scenes, terms
-from connector.demo.houses import House, make_houses
-from connector.demo.servers import serving
-from connector.demo.stage import Stage, Stopwatch
+from connector.demo import acts_account, acts_goods, attacks, governed, meeting, scenes, terms
+from connector.demo.given import Given, simulated, taken
+from connector.demo.given_files import Survey, survey
+from connector.demo.given_people import Buyers
+from connector.demo.governed import Delivered
+from connector.demo.products import FEATURES, FLOW
+from connector.demo.stage import NAMES, Stage, Stopwatch
+from connector.demo.town import Member, town
 from connector.settings.model import LoggingSettings
 from connector.telemetry import configure_logging
 
+DAYS: Final = 1
+"""Of the simulated fleet: enough for a map of an hour's traffic and for premiums, under the demo's rule."""
 
-async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The user's own data: a CSV or Parquet file or a folder of them, and what its columns mean, if that is given."""
+
+    data: Path
+    mapping: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What is there at the end."""
+
+    given: Given
+    agreed: dict[str, str]
+    deliveries: tuple[Delivered, ...]
+    trips: Path
+
+
+async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program: str, brought: Brought | None = None) -> None:
     """Run everything in ``folder``; with ``keep`` the connectors stay up until this is cancelled. ``program`` is `carnet`."""
     configure_logging(LoggingSettings(level="error"))
-    whole, watch = Stopwatch(), Stopwatch()
-    houses = await asyncio.to_thread(make_houses, folder)
+    say("Carnet: an OEM does business with an insurer, a city and a repairer, all on this machine.")
+    whole, looked = Stopwatch(), None
+    if brought is not None:
+        looked = await asyncio.to_thread(survey, brought.data, brought.mapping, folder)
+    sources = None if looked is None else {"oem": looked.roots}
+    watch = Stopwatch()
     async with AsyncExitStack() as stack:
-        await _both(stack, houses)
-        say("Carnet: an OEM and a city do business, each with a connector of its own on this machine.")
-        for house in houses:
-            say(f"   {house.name}  {house.participant_id}  {house.address}")
-        say(f"   made from nothing, started and ready   {watch}")
-        provider, consumer = [await stack.enter_async_context(house.client()) for house in houses]
+        members = await stack.enter_async_context(town(folder, *NAMES, sources=sources))
         web = await stack.enter_async_context(aiohttp.ClientSession())
-        received, agreement = await _play(Stage(*houses, provider, consumer, web, say))
-        say(f"Everything held. The whole took {whole}.")
+        stage = Stage(members, web, say)
+        played = await _play(stage, watch.stop(), looked)
+        raw = played.given.table_path if looked is None else looked.mapping_file
+        acts_account.files(stage, folder, played.deliveries, [raw, played.given.consents_file, played.trips])
+        say(f"Everything held. The whole took {whole.stop()}.")
         if keep:
             say("")
-            for line in explore(*houses, agreement=agreement, received=received, program=program):
+            for line in explore(members, played, program):
                 say(line)
             await asyncio.Event().wait()
 
 
-async def _both(stack: AsyncExitStack, houses: tuple[House, House]) -> None:
-    """Start both at the same time. If one does not come up, the other is stopped with the stack."""
-    async with asyncio.TaskGroup() as starting:
-        for house in houses:
-            starting.create_task(stack.enter_async_context(serving(house)))
-
-
-async def _play(stage: Stage) -> tuple[Path, str]:
-    source = await meeting.publish(stage)
-    await terms.refused_offer(stage)
-    await meeting.meet(stage)
-    offer = await meeting.admit(stage)
-    await terms.refused_buyer(stage, offer)
-    negotiation = await terms.permitted_buyer(stage, offer)
-    agreement: str = negotiation["agreement"]["@id"]
-    await terms.counter_offer(stage, offer)
-    received = await scenes.transfer(stage, agreement, source)
-    await scenes.pause(stage, agreement, source)
-    await scenes.terminate(stage, agreement)
+async def _play(stage: Stage, started: Stopwatch, looked: Survey | None) -> Played:
+    await meeting.arrive(stage, started)
+    buyers = Buyers(insurer=stage.members["insurer"].did, repairer=stage.members["repairer"].did)
+    folder = stage.oem.folder
+    given = await acts_goods.have(
+        stage, lambda: simulated(folder, buyers, days=DAYS) if looked is None else taken(looked, folder, buyers)
+    )
+    published, source = await acts_goods.publish(stage, given)
+    await meeting.browse(stage, published)
+    agreed = await terms.negotiate(stage, published)
+    delivered = await governed.deliver(stage, given, agreed)
+    later = await governed.withdraw(stage, given, delivered.get(FEATURES))
+    stage.act("Ended: what was good a moment ago is dead")
+    trips = await scenes.transfer(stage, agreed[terms.TRIPS], source)
+    await scenes.pause(stage, agreed[terms.TRIPS], source)
+    await scenes.terminate(stage, agreed[terms.TRIPS])
     await attacks.steal(stage)
-    await attacks.shut_out(stage, agreement, source)
-    await scenes.timeline(stage, negotiation)
-    contracts = await governed.stock(stage)
-    await governed.flow(stage)
-    landed = await governed.features(stage, contracts)
-    await governed.withdraw(stage, landed, contracts)
-    await governed.beside(stage)
-    await governed.account(stage, landed)
-    return received, agreement
+    await attacks.shut_out(stage, agreed[terms.TRIPS], source)
+    deliveries = (*delivered.values(), *([] if later is None else [later]))
+    await acts_account.account(stage, deliveries)
+    return Played(given, agreed, deliveries, trips)
 
 
-def explore(provider: House, consumer: House, *, agreement: str, received: Path, program: str) -> list[str]:
+def explore(members: dict[str, Member], played: Played, program: str) -> list[str]:
     """What to try while the connectors are up."""
-    carnet, ours, theirs = (shlex.quote(str(each)) for each in (program, consumer.config, provider.config))
+    oem, city = members["oem"], members["city"]
+    carnet, ours, theirs = (shlex.quote(str(each)) for each in (program, city.house.config, oem.house.config))
+    flow = played.agreed.get(FLOW, played.agreed[terms.TRIPS])
     return [
-        "Both connectors stay up until Ctrl-C. In another terminal:",
+        "All four connectors stay up until Ctrl-C. In another terminal:",
         f"  {carnet} peers list --config {theirs}",
-        f"  {carnet} peers show {consumer.participant_id} --config {theirs}",
-        f"  {carnet} explain {agreement} --language fr --config {ours}",
+        f"  {carnet} peers show {city.did} --config {theirs}",
+        f"  {carnet} explain {flow} --language fr --config {ours}",
         f"  {carnet} simulate {terms.TRIPS} --kind company --config {theirs}",
-        f"  {carnet} browse {provider.participant_id} --config {ours}",
-        f"  {carnet} negotiate {provider.participant_id} {terms.TRIPS} --purpose MobilityPlanning --config {ours}",
-        f"  {carnet} transfer {agreement} --config {ours}",
+        f"  {carnet} browse {oem.did} --config {ours}",
+        f"  {carnet} negotiate {oem.did} {terms.TRIPS} --purpose MobilityPlanning --config {ours}",
+        f"  {carnet} transfer {played.agreed[terms.TRIPS]} --config {ours}",
         f"  {carnet} contracts list --config {ours}",
         f"  {carnet} processes list --config {theirs}",
-        f"  {carnet} hello {consumer.participant_id} --config {theirs}",
+        f"  {carnet} hello {city.did} --config {theirs}",
         f"  {carnet} doctor --peers --config {theirs}",
-        f"The file that came: {received}",
-        f"Logs: {provider.log} and {consumer.log}",
+        f"The file that came: {played.trips}",
+        f"Logs: {' '.join(str(member.house.log) for member in members.values())}",
     ]

@@ -1,6 +1,7 @@
-"""The demo, run for real: both connectors, both data planes, every claim checked by its exit code."""
+"""The demo, run for real: four connectors, every claim checked by its exit code, its account against the raw table."""
 
 import asyncio
+import csv
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from connector.demo.badge import badge, catalog_call
@@ -21,7 +23,7 @@ from connector.protocol.errors import CallerError
 from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
-LONGEST_S = 180
+LONGEST_S = 400
 
 
 def environ(temporary: Path) -> dict[str, str]:
@@ -70,70 +72,165 @@ async def until_none_serves(folder: Path) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_the_demo_holds_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with demo(tmp_path) as process:
-        output, errors = await process.communicate()
-    said = output.decode()
-    assert process.returncode == 0, errors.decode()
-    for line in (
-        r"trips\.csv: \d+ bytes, SHA-256 [0-9a-f]{16}…, for admitted participants",
-        r"provider notes did:web:localhost%3A\d+: unverified; oauth-did, key [\w-]{12}…$",
-        r"consumer notes did:web:localhost%3A\d+: unverified; oauth-did, key [\w-]{12}…$",
-        r"a token of http://localhost:\d+, bound to that key \(DPoP\), good for 300 s$",
-        r"^     Permitted: use the data\.$",
-        r"^       The purpose is a kind of mobility planning\.$",
-        r"nothing is published: policy-unenforceable   \d+ ms",
-        r"/offers/0/permission/0/constraint/2: no data plane here declares to keep \S+#requestsPerVehicleDay$",
-        r"^       let a data plane declare \S+#requestsPerVehicleDay, or leave the term out$",
-        r"the catalogue shows the unverified consumer: urn:example:zones   \d+ ms",
-        r"provider notes: consumer admitted; kind public-body, country FR; vouched for by A\. Person, by telephone",
-        r"the catalogue shows the admitted consumer: urn:example:trips, urn:example:zones   \d+ ms",
-        r'refused without a person: "Cannot be told: The purpose is .*To change that: narrow the purpose',
-        r"The purpose is a kind of mobility planning\. — enforced at: negotiation, transfer$",
-        r"Owed: name the source\. — evidenced by: \S",
-        r"Prohibited: sell the data\. — legal only$",
-        r"REQUESTED to FINALIZED without a person in between   \d+ ms",
-        r"agreement urn:uuid:[0-9a-f-]{36}, the same bytes on both sides",
-        r"decides nothing: pending decide-counter-offer",
-        r"^     Added: Permitted: sell the data\.",
-        r"answers with a counter-offer; a person at the consumer reads its redline   \d+ ms",
-        r"^     Added: In return: delete the data\. The time since the contract is at most 2 years\.$",
-        r"^     Removed: Permitted: sell the data\.",
-        r"and approves: FINALIZED   \d+ ms",
-        r"\d+ bytes, SHA-256 [0-9a-f]{16}… on both sides   \d+ ms",
-        r"suspended: the consumer's token is refused with HTTP 403",
-        r"the old token stays dead: HTTP 403",
-        r"is refused with HTTP (403|410)",
-        r"the stolen access token alone: HTTP 401 proof-missing",
-        r"with a proof by the thief's own key: HTTP 401 proof-key",
-        r"the whole request once more, its proof with it: HTTP 401 proof-replayed",
-        r"suspends the consumer while it fetches: \d+ of \d+ bytes are through$",
-        r"data: HTTP (403|410)   \d+ ms",
-        r"access token and fresh proof: HTTP 401 participant-suspended   \d+ ms",
-        r"the consumer's next request: \".*a key of the city was reported stolen.*\"   \d+ ms",
-        r"the transfer is TERMINATED, code participant-suspended, on both sides",
-        r"admitted again: it is answered as before$",
-        r"correlation id urn:uuid:[0-9a-f-]{36}$",
-        r"provider  received VERIFICATION +VERIFIED$",
-        r"\d+ rows, one a second, of 250 vehicles on \d+ trips   \d+ ms$",
-        r"\d+ decisions of drivers, owners and renters; \d+ are enrolled   \d+ ms$",
-        r"Only cells of at least 10 distinct vehicles\.$",
-        r"Four points single out \d+\.\d % of 250 vehicles or trips\.$",
-        r"[1-9]\d* cells came, [1-9]\d* were held back for having fewer than 10 vehicles$",
-        r"recounted from the raw table: the smallest of them has \d{2} vehicles$",
-        r"[1-9]\d* of \d+ enrolled vehicles came",
-        r"the buyer's connector erased the rows and attested it: fulfilled   \d+ ms$",
-        r"and the next delivery has [1-9]\d* contracts   \d+ ms$",
-        r"the provider answered 409 \(cells-held\): ",
-        r"2 receipts, the same bytes on both sides, countersigned$",
-        r"[1-9]\d* x 1\.50 EUR = \d+\.\d{2} EUR, by \S+#Vehicle$",
-        r"^Everything held\. The whole took \d+ ms\.$",
-        rf"^All files are in {re.escape(str(tmp_path))}/carnet-demo-\S+, which is removed now",
-    ):
+TOOK = r" +\d+ ms$"
+SAID = (
+    r"oem +did:web:localhost%3A\d+ +http://localhost:\d+/dsp/2025-1$",
+    rf"all four made from nothing, started and ready{TOOK}",
+    rf"(insurer|city|repairer) +and oem greet: both unverified, by oauth-did, keys [\w-]{{8}}… and [\w-]{{8}}…{TOOK}",
+    r"a token bound to the other's key \(DPoP\), good for 300 s$",
+    r"\d+ rows of \d+ vehicles on \d+ trips, \d+ km$",
+    rf"\d+ decisions of drivers, owners and renters; [1-9]\d* enrolled with the insurer{TOOK}",
+    r"by template `city`, not by hand-written ODRL",
+    r"Only cells of$",
+    r"Only of vehicles that agreed to:$",
+    r"Four points single out \d+\.\d % of \d+ vehicles or trips\.$",
+    r"raw trips called anonymous \(anonymous-rows\): only aggregates may be called",
+    r"speed with precise places \(speed-with-place\): instant speed leaves together",
+    r"instead: add spatialResolution lteq 7 or coarser",
+    rf"all +unverified, each sees: zones\.csv{TOOK}",
+    r"insurer +admitted: company, DE, licensed insurers; sees features, flow, trips, zones",
+    r"city +admitted: public-body, FR; sees flow, trips, zones",
+    r"repairer +admitted: sme, FR, licensed repairers; sees faults, flow, trips, zones",
+    r"simulates flow: free for the city, a public body; 4900\.00 EUR a year for the others$",
+    rf"trips as offered: FINALIZED, no person; the same bytes on both sides{TOOK}",
+    r"noted by the oem in \d+ lines and by the city in \d+, under one correlation id$",
+    rf"features, but kept for a year\. That waits for a person at the oem, who reads:{TOOK}",
+    r"\| Widened: The time since the contract is at most 90 days\. → ",
+    rf"APPROVED by the person: FINALIZED; the same bytes on both sides{TOOK}",
+    rf"features for marketing\. REFUSED without a person, policy-denied:{TOOK}",
+    r'"Not satisfied: The purpose is a kind of insurance by distance\. \(To change that: ask$',
+    r"\| Widened: The number of vehicles behind a figure is at least 10\. → ",
+    rf"and answers with a COUNTER-OFFER\. A person at the city reads:{TOOK}",
+    r"\| Narrowed: The number of vehicles behind a figure is at least 5\. → ",
+    r"\| Added: In return: delete the data\. The time since the contract is at most 2 years\.$",
+    rf"ACCEPTED by the person: FINALIZED; the same bytes on both sides{TOOK}",
+    rf"faults as offered: FINALIZED, no person; the same bytes on both sides{TOOK}",
+    rf'faults, exclusively\. REFUSED by a person: "repair is open to every repairer"{TOOK}',
+    r"[1-9]\d* cells of an hour came; [1-9]\d* were held back, of fewer than 8 vehicles$",
+    r"counted again in the raw table: the same vehicles in each cell; the smallest has \d+$",
+    rf"drawn as a map of [1-9]\d* cell-hours in one page that needs no network{TOOK}",
+    r"[1-9]\d* of [1-9]\d* enrolled vehicles came: no place, no speed, no vehicle id in it$",
+    r"\d+ km, counted again in the raw table: \d+; \d+ harsh brakings, \d+\.\d in 100 km$",
+    r"[1-9]\d* of [1-9]\d* contracts priced: \d+\.\d\d to \d+\.\d\d EUR a year, median ",
+    r"\(the rule is 300 km in 3 months, lowered for this demo to 10 km in 1 month\)$",
+    r"[1-9]\d* vehicles under pseudonyms, a row an hour; [1-9]\d* of them report a fault$",
+    rf"driver +of contract C-\d+ withdraws: nothing more leaves from here on{TOOK}",
+    rf"insurer +is told, erases the rows in features\.parquet and attests it: fulfilled{TOOK}",
+    r"the next delivery and the next premiums have [1-9]\d* contracts, and had [1-9]\d*$",
+    rf"trips: \d+ bytes, SHA-256 [0-9a-f]{{16}}… on both sides{TOOK}",
+    rf"suspends a transfer half-way: HTTP 403; resumed, a new token gives the rest{TOOK}",
+    rf"terminates a transfer: its token, just now HTTP 206, is dead: HTTP (403|410){TOOK}",
+    r"a recorded request of the city: token alone proof-missing, own proof$",
+    rf"proof-key, sent again proof-replayed; each HTTP 401{TOOK}",
+    rf"suspends the city while it fetches: data HTTP (403|410), requests HTTP 401{TOOK}",
+    r'the city reads why: "a key of the city was reported stolen"; the transfer is TERMINATED$',
+    r"receipts: 4, the same bytes on both sides, countersigned; owed to the oem so far:$",
+    r"city +0\.00 EUR, a public body$",
+    r"insurer +[1-9]\d* x 1\.50 EUR = \d+\.\d{2} EUR, by vehicle$",
+    r"repairer +[1-9]\d* x 0\.40 EUR = \d+\.\d{2} EUR, by vehicle$",
+    r"^Everything held\. The whole took \d+ ms\.$",
+)
+WIDEST = 100
+LONGEST = 110
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
+    """One run as a newcomer has it: what it said, what it said of its progress, and the folder that it named."""
+    temporary = tmp_path_factory.mktemp("demo")
+    arguments = [sys.executable, "-m", "connector.cli", "demo"]
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=environ(temporary), capture_output=True, text=True, timeout=LONGEST_S, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert serving_below(temporary) == []
+    (folder,) = left_in(temporary)
+    return done.stdout, done.stderr, folder
+
+
+def test_the_demo_holds_and_says_so(played: tuple[str, str, Path]) -> None:
+    said, errors, folder = played
+    for line in SAID:
         assert re.search(line, said, re.M), f"{line}\n{said}"
-    assert errors == b""
-    assert left_in(tmp_path) == []
-    assert serving_below(tmp_path) == []
+    assert said.endswith(f"All files are in {folder}; to remove them: rm -r {folder}\n")
+    assert all(line.startswith("Making the fleet") for line in errors.splitlines())
+
+
+def test_the_account_is_short_enough_to_read(played: tuple[str, str, Path]) -> None:
+    lines = [line for line in played[0].splitlines() if "/" not in line]
+    assert len(played[0].splitlines()) <= LONGEST
+    assert [line for line in lines if len(line) > WIDEST] == []
+
+
+def places(said: str, folder: Path) -> list[Path]:
+    below = said.partition(f"Files, below {folder}:\n")[2].partition("Everything held.")[0]
+    return [folder / name for name in below.split()]
+
+
+def test_every_file_that_is_named_is_there(played: tuple[str, str, Path]) -> None:
+    said, _, folder = played
+    found = places(said, folder)
+    assert {path.name for path in found} == {
+        *("fleet.parquet", "consents.csv", "trips.csv", "flow.parquet", "flow.html", "features.parquet", "premiums.csv"),
+        *("faults.parquet", "work-list.csv", "features-later.parquet", "premiums-later.csv"),
+    }
+    assert all(path.is_file() for path in found)
+    assert (folder / "city" / "received" / "trips.csv").read_bytes() == (folder / "oem" / "trips.csv").read_bytes()
+
+
+def accounted(said: str) -> dict[str, list[int]]:
+    """Vehicles, trips, km, rows and bytes by buyer and what came."""
+    table = said.partition("to whom ")[2].splitlines()[1:5]
+    return {line[:44].strip(): [int(figure) for figure in line[44:].split()] for line in table}
+
+
+EDGE = 1221 / 111_320
+CELLS = f"""
+    WITH raw AS (
+        SELECT "Vehicle.VehicleIdentification.VIN" AS vin, trip, "Vehicle.Speed" AS speed,
+               date_trunc('hour', "time") AS hour, CAST(floor("Vehicle.CurrentLocation.Latitude" / {EDGE}) AS BIGINT) AS north,
+               "Vehicle.CurrentLocation.Longitude" AS lon
+        FROM read_parquet(?))
+    SELECT count(DISTINCT vin), count(DISTINCT (vin, trip)), sum(speed) / 3600 FROM raw JOIN read_parquet(?) AS came
+    ON came."time" = hour AND came.cell = '7/' || north || '/'
+        || CAST(floor(lon / {EDGE} * cos(radians((north + 0.5) * {EDGE}))) AS BIGINT)"""  # noqa: S608  # constants
+
+
+def test_the_account_is_what_the_raw_table_says(played: tuple[str, str, Path]) -> None:
+    said, _, folder = played
+    found = accounted(said)
+    raw, cells = folder / "oem" / "fleet.parquet", folder / "city" / "received" / "flow.parquet"
+    with duckdb.connect() as opened:
+        vehicles, trips, km = opened.execute(CELLS, [str(raw), str(cells)]).fetchall()[0]
+        (rows,) = opened.execute("SELECT count(*) FROM read_parquet(?)", [str(cells)]).fetchall()[0]
+    city = found["city      cells of an hour, anonymous"]
+    assert [city[0], city[1], *city[3:]] == [vehicles, trips, rows, cells.stat().st_size]
+    assert city[2] == pytest.approx(km, rel=0.02)
+    before, after = found["insurer   features by vehicle and month"], found["insurer   the same, after the withdrawal"]
+    later = folder / "insurer" / "received" / "features-later.parquet"
+    with duckdb.connect() as opened:
+        came = opened.execute("SELECT count(DISTINCT reference), sum(trips), sum(km) FROM read_parquet(?)", [str(later)])
+        references, driven, km = came.fetchall()[0]
+    assert (after[0], after[1], after[4]) == (references, driven, later.stat().st_size)
+    assert after[2] == pytest.approx(km, rel=0.02)
+    assert before[0] == after[0] + 1
+
+
+def test_the_lists_of_premiums_are_of_those_who_agreed(played: tuple[str, str, Path]) -> None:
+    folder = played[2] / "insurer"
+    lists = []
+    for name in ("premiums.csv", "premiums-later.csv"):
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            lists.append({row["contract"]: row for row in csv.DictReader(file)})
+    first, later = lists
+    with duckdb.connect() as opened:
+        query = "SELECT reference FROM read_parquet(?)"
+        came = {row[0] for row in opened.execute(query, [str(folder / "received" / "features-later.parquet")]).fetchall()}
+        kept = {row[0] for row in opened.execute(query, [str(folder / "received" / "features.parquet")]).fetchall()}
+    assert set(later) == came == kept
+    assert set(later) < set(first)
+    assert all(420 <= float(row["eur"]) <= 600 for row in first.values())
+    assert all(first[contract]["eur"] == row["eur"] for contract, row in later.items())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -157,8 +254,8 @@ async def test_what_is_kept_stays_up_until_told(tmp_path: Path, number: signal.S
         await process.communicate()
     assert process.returncode == 0
     assert serving_below(folder) == []
-    assert (folder / "consumer" / "received" / "trips.csv").read_bytes() == (folder / "provider" / "trips.csv").read_bytes()
-    assert (folder / "consumer").stat().st_mode & 0o777 == 0o700
+    assert (folder / "city" / "received" / "trips.csv").read_bytes() == (folder / "oem" / "trips.csv").read_bytes()
+    assert (folder / "city").stat().st_mode & 0o777 == 0o700
 
 
 async def test_told_to_stop_in_the_middle_it_stops_everything(tmp_path: Path) -> None:
@@ -185,6 +282,22 @@ async def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     async with demo(tmp_path, "--folder", str(tmp_path)) as process:
         _, errors = await process.communicate()
     assert (process.returncode, b"cannot make the new folder" in errors) == (1, True)
+
+
+async def test_data_that_are_not_there_are_named_with_what_to_do(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--data", str(tmp_path / "nowhere")) as process:
+        _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"nowhere cannot be opened" in errors
+    assert b"[data-missing]" in errors
+    assert left_in(tmp_path) == []
+
+
+async def test_a_mapping_without_data_is_a_mistake(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--mapping", "mapping.json") as process:
+        _, errors = await process.communicate()
+    assert (process.returncode, b"give both" in errors) == (2, True)
+    assert left_in(tmp_path) == []
 
 
 async def test_a_connector_that_does_not_start_is_shown_with_its_log(tmp_path: Path) -> None:
