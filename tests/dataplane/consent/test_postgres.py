@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connector.dataplane.consent.ledger import Ledger
 from connector.dataplane.consent.model import Enrolment
+from connector.dataplane.consent.requesting import UserRequests
+from connector.dataplane.consent.requests import Asked
+from connector.dataplane.plan.model import Consent
 from connector.dataplane.problems import Refusal
 from connector.dataplane.process import MIGRATIONS
 from connector.store.migrate import migrate
 from connector.store.postgres import PostgresEngine
-from tests.dataplane.consent.ledgers import INSURER, NOW, TEXT, VIN, asked, entry, let_through, row, write_csv
+from tests.dataplane.consent.ledgers import INSURER, NOW, TEXT, UBI, VIN, asked, entry, let_through, row, write_csv
 
 
 @pytest.mark.postgres
@@ -43,6 +47,32 @@ async def test_a_ledger_on_postgresql(tmp_path: Path, postgres_dsn: str) -> None
     await second.forget_key(INSURER, "urn:agreement:1")
     with pytest.raises(Refusal, match="key-forgotten"):
         await first.pseudonym_key(INSURER, "urn:agreement:1")
+    await first.close()
+    await second.close()
+    await engine.close()
+
+
+@pytest.mark.postgres
+async def test_requests_of_users_on_postgresql(tmp_path: Path, postgres_dsn: str) -> None:
+    engine = await PostgresEngine.open(postgres_dsn)
+    await migrate(engine, MIGRATIONS, 1)
+    first, second = (Ledger(engine, tmp_path / "ledger", lambda: NOW) for _ in range(2))
+    await first.open()
+    await second.open()
+    about: dict[str, Any] = {"recipient": INSURER, "purpose": UBI, "categories": ("mileage",)}
+    requests, others = UserRequests(first), UserRequests(second)
+    assert await requests.add(Asked(vehicle="A", id="urn:request:1", text_sha256=TEXT, **about)) == ("urn:request:1", 1)
+    assert (await others.add(Asked(vehicle="B", id="urn:request:2", **about)))[1] == 2
+    with pytest.raises(Refusal, match="on record"):
+        await others.add(Asked(vehicle="B", id="urn:request:1", **about))
+    ground = Consent(("mileage",), (UBI,), INSURER, (), ("urn:request:1", "urn:request:2"))
+    assert await others.withdraw("urn:request:1") == 3
+    assert await requests.held(ground.requests, INSURER, UBI) == ["urn:request:2"]
+    assert [each.ended for each in await requests.all()] == [None, 3]
+    assert await first.withdrawn_since(0) == [(3, 0)]
+    seen = [await let_through(second, ground, ["A", "B"], number, tmp_path) for number in range(4)]
+    assert seen == [set(), {"A"}, {"A", "B"}, {"B"}]
+    assert ((await requests.one("urn:request:1"))[1], (await requests.of_vehicle("A"))[0].text_sha256) == ("A", TEXT)
     await first.close()
     await second.close()
     await engine.close()
