@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from connector.cli.progress import progress
+from connector.cli.progress import beating, progress
 from connector.client.local import Document, Refused
 from connector.demo.given import Given
 from connector.demo.houses import TRIPS_FILE, ZONES_FILE
@@ -37,12 +37,12 @@ ANSWERS: Final[Document] = {
 }
 
 
-async def have(stage: Stage, make: Callable[[], Given]) -> Given:
-    """The raw table, which never leaves, and what the people of its vehicles decided."""
+async def have(stage: Stage, make: Callable[[], Given], doing: str) -> Given:
+    """The raw table, which never leaves, and what the people of its vehicles decided. ``doing``: what ``make`` does."""
     stage.act("What the OEM has: one raw table of single vehicles, which itself never leaves")
     watch = Stopwatch()
-    with progress("Making the fleet and what its people agreed to"):
-        given = await asyncio.to_thread(make)
+    with progress(doing) as bar:
+        given = await beating(bar, asyncio.to_thread(make))
     counted = given.counted
     stage.tell("oem", given.origin, watch.stop())
     stage.tell("", f"{counted.rows} rows of {counted.vehicles} vehicles on {counted.trips} trips, {counted.km:.0f} km")

@@ -15,6 +15,7 @@ from typing import Final
 
 import aiohttp
 
+from connector.cli.progress import beating, progress
 from connector.demo import acts_account, acts_goods, attacks, governed, meeting, scenes, terms
 from connector.demo.given import Given, simulated, taken
 from connector.demo.given_files import Survey, survey
@@ -54,7 +55,8 @@ async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program:
     say("Carnet: an OEM does business with an insurer, a city and a repairer, all on this machine.")
     whole, looked = Stopwatch(), None
     if brought is not None:
-        looked = await asyncio.to_thread(survey, brought.data, brought.mapping, folder)
+        with progress("Looking at the data") as bar:
+            looked = await beating(bar, asyncio.to_thread(survey, brought.data, brought.mapping, folder))
     sources = None if looked is None else {"oem": looked.roots}
     watch = Stopwatch()
     async with AsyncExitStack() as stack:
@@ -76,9 +78,10 @@ async def _play(stage: Stage, started: Stopwatch, looked: Survey | None) -> Play
     await meeting.arrive(stage, started)
     buyers = Buyers(insurer=stage.members["insurer"].did, repairer=stage.members["repairer"].did)
     folder = stage.oem.folder
-    given = await acts_goods.have(
-        stage, lambda: simulated(folder, buyers, days=DAYS) if looked is None else taken(looked, folder, buyers)
-    )
+    if looked is None:
+        given = await acts_goods.have(stage, lambda: simulated(folder, buyers, days=DAYS), "Making a fleet drive")
+    else:
+        given = await acts_goods.have(stage, lambda: taken(looked, folder, buyers), "Counting the table")
     published, source = await acts_goods.publish(stage, given)
     await meeting.browse(stage, published)
     agreed = await terms.negotiate(stage, published)

@@ -153,7 +153,7 @@ def test_the_demo_holds_and_says_so(played: tuple[str, str, Path]) -> None:
     for line in SAID:
         assert re.search(line, said, re.M), f"{line}\n{said}"
     assert said.endswith(f"All files are in {folder}; to remove them: rm -r {folder}\n")
-    assert all(line.startswith("Making the fleet") for line in errors.splitlines())
+    assert all(line.startswith("Making a fleet drive") for line in errors.splitlines())
 
 
 def test_the_account_is_short_enough_to_read(played: tuple[str, str, Path]) -> None:
