@@ -15,6 +15,7 @@ import click
 
 from connector.cli.config import config_option, read_settings
 from connector.cli.errors import Failed, Interrupted, failed
+from connector.cli.plain import plain, plain_json
 from connector.cli.progress import Bar, beating
 from connector.cli.remedies import REMEDIES
 from connector.client.local import Document, LocalClient, Refused, once
@@ -65,12 +66,12 @@ def call(
 
 
 def show(document: Any, lines: Iterable[str], *, as_json: bool) -> None:
-    """The document as it is, or lines for people."""
+    """The document as it is, or lines for people, each of them one line whatever a peer has written into it."""
     if as_json:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        click.echo(plain_json(document, indent=2))
         return
     for line in lines:
-        click.echo(line)
+        click.echo(plain(line))
 
 
 class States:

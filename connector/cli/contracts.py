@@ -1,12 +1,12 @@
 """`carnet contracts`: the agreements that this connector holds."""
 
-import json
 from pathlib import Path
 
 import click
 
 from connector.cli.channel import call, channel_options, moment, show
 from connector.cli.columns import columns
+from connector.cli.plain import plain_json
 
 
 @click.group(name="contracts")
@@ -31,4 +31,4 @@ def shown(config: Path, as_json: bool, agreement: str) -> None:
     """One agreement with its terms."""
     found = call(config, lambda client: client.agreement(agreement))
     lines = [f"{key} {found[key]}" for key in ("id", "state", "role", "counterparty", "dataset", "negotiation")]
-    show(found, [*lines, json.dumps(found["document"], indent=2, ensure_ascii=False)], as_json=as_json)
+    show(found, [*lines, *plain_json(found["document"], indent=2).split("\n")], as_json=as_json)

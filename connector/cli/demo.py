@@ -17,6 +17,7 @@ from typing import Final
 import click
 
 from connector.cli.errors import Failed
+from connector.cli.plain import say
 from connector.demo.given_mapping import NotTaken
 from connector.demo.servers import NotServing
 from connector.demo.stage import Untrue
@@ -56,14 +57,14 @@ def command(keep: bool, folder: Path | None, data: Path | None, mapping: Path | 
         raise _not_taken(error) from failed
     except* (Untrue, NotServing, CarnetError) as failed:
         for error in _leaves(failed):
-            click.echo(f"This did not hold: {error}", err=True)
+            say(f"This did not hold: {error}", err=True)
         code, stays = 1, True
     except* click.ClickException as failed:
         raise click.ClickException("; ".join(str(error) for error in _leaves(failed))) from failed
     if not stays:
         shutil.rmtree(place, ignore_errors=True)
     else:
-        click.echo(f"All files are in {place}; to remove them: rm -r {shlex.quote(str(place))}")
+        say(f"All files are in {place}; to remove them: rm -r {shlex.quote(str(place))}")
     sys.exit(code)
 
 
@@ -105,7 +106,7 @@ async def _until_told(place: Path, brought: Brought | None, *, keep: bool) -> in
 
 async def _bounded(place: Path, brought: Brought | None, *, keep: bool) -> None:
     program = sys.argv[0] if Path(sys.argv[0]).name == "carnet" else "carnet"
-    telling = tell(place, click.echo, keep=keep, program=program, brought=brought)
+    telling = tell(place, say, keep=keep, program=program, brought=brought)
     if keep:
         await telling
         return

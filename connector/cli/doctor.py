@@ -25,6 +25,7 @@ from connector.cli.doctor_data import deliveries
 from connector.cli.doctor_identity import certificates, key_ages, own_keys
 from connector.cli.doctor_peers import examined, listed, own_document, vouched_for
 from connector.cli.findings import Finding
+from connector.cli.plain import plain, say
 from connector.cli.reach import listens, running
 from connector.protocol.errors import CarnetError
 from connector.settings import Settings, SettingsError, load
@@ -49,8 +50,8 @@ def command(config: Path, as_json: bool, peers: bool) -> None:
         if as_json:
             click.echo(json.dumps(msgspec.to_builtins(finding)))
         else:
-            remedy = f"\n         {finding.remedy}" if finding.remedy else ""
-            click.echo(f"{finding.level:8} {finding.about}: {finding.what}{remedy}")
+            remedy = f"\n         {plain(finding.remedy)}" if finding.remedy else ""
+            say(f"{finding.level:8} {plain(finding.about)}: {plain(finding.what)}{remedy}")
     sys.exit(any(finding.level == "problem" for finding in findings))
 
 

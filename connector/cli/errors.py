@@ -5,12 +5,11 @@
 
 With `--json` the same is one JSON object on standard error, {"code", "detail", "remedy"}. The exit code is 1, of a command that
 was called wrongly 2, of one that was interrupted 130. The codes stand in `connector.cli.remedies`. Every command imports this:
-it may import click and the connector's error tree, which imports nothing.
+it may import click, what makes text plain, and the connector's error tree, which imports nothing.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import click
 
+from connector.cli.plain import plain, plain_json, plain_lines
 from connector.cli.remedies import BY_STATUS, REMEDIES
 from connector.protocol.errors import CarnetError
 
@@ -36,6 +36,8 @@ _ASKS: Final = re.compile(
     r"|remove|request|restart|restore|run|say|see|send|set|sign|slow|split|start|take|try|use|wait|write)\b"
 )
 """With one of these begins what a reason says is to be done, after its last semicolon."""
+_OTHERS_WORDS: Final = frozenset({"peer-refused", "token-refused"})
+"""Reasons that end with what somebody else has written: nothing in them may pass for our advice."""
 
 
 class Failed(click.ClickException):
@@ -52,11 +54,11 @@ class Failed(click.ClickException):
     def show(self, file: Any = None) -> None:
         """For people, as above."""
         for line in self.lines():
-            click.echo(line, err=True, file=file)
+            click.echo(plain_lines(line), err=True, file=file)
 
     def lines(self) -> Iterable[str]:
         """For people: the sentence, what was found, and what to do."""
-        yield f"Error: {self.message}"
+        yield f"Error: {plain(self.message)}"
         yield from problem_lines(self.findings)
         yield f"Do this: {self.remedy}"
 
@@ -89,9 +91,9 @@ class _Misused(Failed):
 def problem_lines(problems: Iterable[Document]) -> Iterable[str]:
     """What is wrong, each with its place and what to do about it."""
     for problem in problems:
-        yield f"  {problem.get('path') or '/'}: {problem.get('sentence')} [{problem.get('code')}]"
+        yield plain(f"  {problem.get('path') or '/'}: {problem.get('sentence')} [{problem.get('code')}]")
         if problem.get("remedy"):
-            yield f"    {problem['remedy']}"
+            yield plain(f"    {problem['remedy']}")
 
 
 def failed(error: CarnetError, about: str = "") -> Failed:
@@ -105,7 +107,7 @@ def parted(code: str, reason: str) -> tuple[str, str]:
     """A reason as sentence and remedy: what the reason asks for after its last semicolon, else what its code has; "" for nothing
     known."""
     sentence, _, rest = reason.rpartition("; ")
-    if sentence and _ASKS.match(rest):
+    if sentence and code not in _OTHERS_WORDS and _ASKS.match(rest):
         return sentence, rest
     return reason, REMEDIES.get(code, "")
 
@@ -133,7 +135,7 @@ def ended(work: Callable[[], Any], words: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the supervisor of commands: a person gets a sentence, whatever has happened
         end = _end(error, words)
         if "--json" in words:
-            click.echo(json.dumps(end.document(), ensure_ascii=False), err=True)
+            click.echo(plain_json(end.document()), err=True)
         else:
             end.show()
         return end.exit_code

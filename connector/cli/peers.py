@@ -138,7 +138,7 @@ def export(config: Path, as_json: bool, file: Path | None) -> None:
     """Write every entry whole, as JSON, to FILE or to standard output. It can be imported elsewhere."""
     rows = call(config, lambda client: client.export_peers())
     if file is None:
-        show(rows, [json.dumps(rows, indent=2, ensure_ascii=False)], as_json=as_json)
+        show(rows, [], as_json=True)
         return
     try:
         file.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
