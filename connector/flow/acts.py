@@ -18,6 +18,8 @@ from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import Document
 from connector.protocol.record import Decision, Effect, Flow, Process
 from connector.protocol.states import Kind, Message, Role, State
+from policies import dsp
+from policies.errors import PolicyInvalid
 
 
 async def load(context: Context, process_id: str) -> Process:
@@ -76,7 +78,17 @@ def _offer(context: Context, process: Process, terms: Document) -> Document:
     provider = context.participant_id if process.role is Role.PROVIDER else process.counterparty
     consumer = process.counterparty if process.role is Role.PROVIDER else context.participant_id
     named = {"@id": context.new_id(), **terms, "@type": "Offer", "target": process.subject}
-    return {**named, "assigner": provider, "assignee": consumer}
+    whole = {**named, "assigner": provider, "assignee": consumer}
+    return _in_wire_words(whole) if process.role is Role.PROVIDER else whole
+
+
+def _in_wire_words(offer: Document) -> Document:
+    """Our offer as the other side will read it, whichever words it was written in: the agreement is made of it on both sides,
+    and must be the same bytes. Raises CallerError for what is no policy."""
+    try:
+        return dsp.write(dsp.read(offer))
+    except PolicyInvalid as invalid:
+        raise CallerError("policy-unreadable", f"{invalid.path or '/'}: {invalid.reason}") from invalid
 
 
 async def accept(context: Context, process_id: str) -> Process:

@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
+from catalog.jsonld import normalise
 from connector.flow import acts, agreeing, begin, deciding, publish, timers
 from connector.flow.context import Choices
-from connector.protocol.errors import Conflict
-from connector.protocol.messages import Document
+from connector.protocol.errors import CallerError, Conflict
+from connector.protocol.messages import DSP_CONTEXT, Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind, Message, State
 from connector.store.rows import Grounds
@@ -286,6 +287,27 @@ async def test_a_counter_offer_of_either_side_shows_what_it_changes(street: Stre
     for house in (street.provider, street.consumer):
         (change,) = (await negotiation(house)).detail.redline
         assert (change["kind"], change["term"]) == ("added", "http://www.w3.org/ns/odrl/2/purpose")
+
+
+async def test_a_counter_offer_is_sent_in_the_words_in_which_it_is_read(street: Street) -> None:
+    """The agreement is made of it on both sides, and must be the same bytes."""
+    ours = await waiting(street)
+    long = {**ACADEMIC, "leftOperand": "http://www.w3.org/ns/odrl/2/purpose", "operator": "http://www.w3.org/ns/odrl/2/eq"}
+    await acts.offer(street.provider.context, ours.id, allows(long))
+    offer = (await negotiation(street.provider)).detail.offer
+    assert offer is not None
+    message = {"@context": [DSP_CONTEXT], "@type": "ContractOfferMessage", "providerPid": "urn:p", "consumerPid": "urn:c"}
+    assert normalise({**message, "offer": offer})["offer"] == offer
+
+
+async def test_a_counter_offer_that_is_no_policy_is_refused(street: Street) -> None:
+    ours = await waiting(street)
+    with pytest.raises(CallerError) as refused:
+        await acts.offer(
+            street.provider.context, ours.id, {"permission": [{"action": "use", "constraint": [{"leftOperand": 7}]}]}
+        )
+    assert refused.value.code == "policy-unreadable"
+    assert (await negotiation(street.provider)).state is State.REQUESTED
 
 
 async def test_the_same_terms_in_other_words_are_the_same_terms(street: Street) -> None:
