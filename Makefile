@@ -16,7 +16,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --gener
 .PHONY: help demo test test-full lint format readme lock clean
 
 help:
-	@echo "make demo       two connectors doing business on this machine (ARGS=... are passed on)"
+	@echo "make demo       the main job, by four connectors on this machine (ARGS=... are passed on)"
 	@echo "make test       the tests (ARGS=... are passed to pytest)"
 	@echo "make test-full  the long tests too"
 	@echo "make lint       format check, lint, types"

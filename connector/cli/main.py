@@ -14,7 +14,7 @@ from connector.cli.errors import ended
 
 # name: (module, one line of help); the module has a click command called `command`
 COMMANDS = {
-    "demo": ("connector.cli.demo", "Show two connectors doing business on this machine."),
+    "demo": ("connector.cli.demo", "Play the main job between four connectors on this machine."),
     "init": ("connector.cli.init", "Make the folder, settings and tokens of a new connector."),
     "serve": ("connector.cli.serve", "Run a connector until it is told to stop."),
     "doctor": ("connector.cli.doctor", "Say what is not in order, and what to do about it."),
