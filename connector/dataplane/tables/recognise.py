@@ -226,9 +226,7 @@ def _guess(names: Map[str, str], types: Map[str, str], samples: Map[str, Sequenc
         missing.append("a signal")
     if missing or clock is None:
         known = {role: names[name] for role, name in roles.items()}
-        return Found(
-            mapping=None, missing=tuple(missing), guessed=tuple(guessed), roles=known, columns=tuple(columns.values())
-        )
+        return Found(mapping=None, missing=tuple(missing), guessed=tuple(guessed), roles=known, columns=tuple(columns.values()))
     mapping = Mapping(
         origin="given",
         columns=tuple(columns.values()),
