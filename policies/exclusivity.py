@@ -2,7 +2,10 @@
 
 A permission that claims exclusivity (``vdx:exclusive eq true``) may meet no other permission on all four at once. What a
 permission does not bound is everywhere, for everything, for ever; so is what cannot be read, and places that cannot be told
-apart overlap: a doubt never lets two exclusive buyers in. Imports the model, the terms, purposes and places.
+apart overlap: a doubt never lets two exclusive buyers in.
+
+What leaves at the request of a user meets nothing: no contract with somebody else stands in the way of what the user may ask for
+(Data Act, articles 5 and 8(4)). Imports the model, the terms, purposes and places.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from policies.model import AnyConstraint, Constraint, Logic, Operator, Permissio
 from policies.places import meet, within
 from policies.plain import resolved
 from policies.purposes import PURPOSE, PURPOSES, is_a
+from policies.terms.consent import USER_REQUEST
 from policies.terms.exclusivity import EXCLUSIVE
 from policies.terms.foreign import IN_FORCE_DATE
 from policies.terms.place import BOUNDING_BOX, SPATIAL
@@ -51,7 +55,8 @@ class Period:
 class Ground:
     """What one permission covers: on each of these, all of its bounds hold together; without a bound it covers all.
 
-    A bound is a set of names that it lies within, or, with ``False``, outside of. ``asset`` None: any.
+    A bound is a set of names that it lies within, or, with ``False``, outside of. ``asset`` None: any. ``requested``: only what
+    a user asks for, and claimed by nobody for itself alone.
     """
 
     asset: str | None
@@ -60,6 +65,7 @@ class Ground:
     columns: tuple[Bound, ...] = ()
     period: Period = Period()
     exclusive: bool = False
+    requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +121,15 @@ def _ground(path: str, permission: Permission) -> Ground:
     target = permission.target
     stated = [condition for _, condition in conditions(path, permission)]
     certain = [atom for condition in stated for atom in _certain(condition)]
+    exclusive = any(_exclusive(atom) for condition in stated for _, atom in atoms("", condition))
     return Ground(
         asset=None if target is None or target.collection else target.iri,
         territory=_bounds(certain, SPATIAL, BOUNDING_BOX),
         purposes=_bounds(certain, PURPOSE),
         columns=_bounds(certain, COLUMNS),
         period=_period(certain),
-        exclusive=any(_exclusive(atom) for condition in stated for _, atom in atoms("", condition)),
+        exclusive=exclusive,
+        requested=not exclusive and any(atom.left == USER_REQUEST for atom in certain),
     )
 
 
@@ -174,7 +182,8 @@ def _exclusive(atom: Constraint) -> bool:
 
 def _meet(one: Ground, other: Ground) -> bool:
     return (
-        (one.asset is None or other.asset is None or one.asset == other.asset)
+        not (one.requested or other.requested)
+        and (one.asset is None or other.asset is None or one.asset == other.asset)
         and _bounds_meet(one.territory, other.territory, meet, within)
         and _bounds_meet(one.purposes, other.purposes, _purposes_meet, _purpose_within)
         and _bounds_meet(one.columns, other.columns, _same, _same)

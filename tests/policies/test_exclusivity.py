@@ -135,6 +135,24 @@ def test_purposes_and_columns_are_fields_of_their_own() -> None:
     assert overlap(outside, policy(constraint("purpose", "neq", f"{DPV}Marketing"))) is not None
 
 
+def test_what_a_user_asks_for_meets_nobody_s_exclusivity() -> None:
+    """Data Act, articles 5 and 8(4): a contract with one buyer does not keep a user from sharing with another."""
+    requested = constraint(f"{CARNET}userRequest", "eq", "https://garage.example/requests/1")
+    whole = policy(EXCLUSIVE)
+    for asked in (policy(requested), policy(Compound(Logic.AND, (requested, constraint("spatial", "eq", MONTPELLIER))))):
+        assert overlap(whole, asked) is None
+        assert overlap(asked, whole) is None
+    # Nobody gets out of it who may have more than that, or claims it for itself alone.
+    other = Permission(USE)
+    for more in (
+        replace(policy(requested), permissions=(*policy(requested).permissions, other)),
+        policy(Compound(Logic.OR, (requested, constraint("spatial", "eq", MONTPELLIER)))),
+        policy(requested, EXCLUSIVE),
+    ):
+        assert overlap(whole, more) is not None
+        assert overlap(more, whole) is not None
+
+
 def test_who_has_something_alone_may_have_it_twice() -> None:
     mine = replace(CITY, assignee=Party("did:web:a.example"))
     assert overlap(mine, mine) is None
