@@ -20,6 +20,7 @@ from typing import Final
 from policies.delivery import Capabilities
 from policies.errors import Problem, excerpt
 from policies.model import CARNET, AnyConstraint, Constraint, Duty, Logic, Operator, Permission, Policy
+from policies.terms.catenax import EXCLUSIVE_USAGE
 from policies.terms.consent import USER_REQUEST
 from policies.terms.duties import DELETE
 from policies.terms.examine import Fault, Understood, understand
@@ -185,16 +186,20 @@ def claims_request(policy: Policy) -> bool:
 
 
 def _exclusive_request(path: str, permission: Permission, policy: Policy) -> list[Problem]:
-    """Wherever the two terms stand, and also where one of them cannot be read."""
+    """Wherever the two terms stand, in words of ours or of Catena-X, and also where one of them cannot be read."""
     whole = (*shared(policy), *conditions(path, permission))
     found = [(at, atom) for place, condition in whole for at, atom in atoms(place, condition)]
-    claims = [at for at, atom in found if atom.left == EXCLUSIVE and not (atom.right and truth(atom.right[0]) is False)]
+    claims = [at for at, atom in found if atom.left == EXCLUSIVE_USAGE or _claims(atom)]
     if not claims or all(atom.left != USER_REQUEST for _, atom in found):
         return []
     said = (
         "a share that a user asks for cannot be exclusive: the user may ask the same for others (Data Act, articles 5 and 8(4))"
     )
-    return [Problem(EXCLUSIVE_REQUEST, claims[0], said, "leave vdx:exclusive out")]
+    return [Problem(EXCLUSIVE_REQUEST, claims[0], said, "leave the claim to exclusive use out")]
+
+
+def _claims(atom: Constraint) -> bool:
+    return atom.left == EXCLUSIVE and not (atom.right and truth(atom.right[0]) is False)
 
 
 def _french(path: str, permission: Permission, policy: Policy, stated: _Stated, capabilities: Capabilities) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from policies.terms.time import RUNNING, now, since_agreement
 from policies.terms.values import CONCEPTS, TEXT_MOST, Duration, Values, by_name, instant, name, read_as, text, whole
 
 CX: Final = "https://w3id.org/catenax/2025/9/policy/"
+EXCLUSIVE_USAGE: Final = f"{CX}ExclusiveUsage"
 ACTIVE: Final = "active"
 _NAMES: Final = frozenset({"catena-x", "catenax"})
 _POINTS: Final = (Point.CATALOGUE, Point.NEGOTIATION, Point.TRANSFER)

@@ -34,6 +34,7 @@ from policies.model import (
     Ref,
 )
 from policies.odrl import read
+from policies.terms.catenax import EXCLUSIVE_USAGE
 from policies.terms.registry import REGISTRY
 from policies.terms.term import Bucket, Point
 from policies.walk import atoms, conditions, duties, parts, rules, shared
@@ -282,6 +283,7 @@ ALONE: Final = constraint("exclusive", "eq", "true")
         ((ASKED, constraint("exclusive", "eq")), "constraint/1"),
         ((Compound(Logic.AND, (ASKED, ALONE)),), "constraint/0/and/1"),
         ((ASKED, Compound(Logic.OR, (ALONE, INSURE))), "constraint/1/or/0"),
+        ((ASKED, constraint(EXCLUSIVE_USAGE, "eq", "cx.exclusiveUsage.dataConsumer:1")), "constraint/1"),
     ],
 )
 def test_nobody_has_alone_what_a_user_asks_to_be_shared(constraints: tuple[Any, ...], place: str) -> None:
