@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -36,9 +36,11 @@ from policies.lint import claims_request
 from policies.model import Policy
 from policies.purposes import narrowed
 from policies.terms.actions import READ
+from policies.terms.consent import USER_REQUEST
 from policies.terms.exclusivity import EXCLUSIVE
 from policies.terms.term import Request, Scope, World
 from policies.terms.time import AGREED_AT
+from policies.walk import atoms, conditions
 
 TERMS: Final = ("profile", "permission", "prohibition", "obligation")
 REASONS_MOST: Final = 20
@@ -166,11 +168,32 @@ def unlawful(asked: Document) -> bool:
 
 
 def narrows(published: Document, asked: Document) -> bool:
-    """Whether an offer asks for no more than the published one. To claim exclusivity is to ask for more."""
+    """Whether an offer asks for no more than the published one.
+
+    To claim exclusivity is to ask for more. So is to name a request of a user where the published offer names none: rows would
+    leave on another ground, and of other vehicles.
+    """
     try:
         container, contained = dsp.read(published), dsp.read(asked)
     except PolicyInvalid:
         return False
     if not (comparable(container) and comparable(contained)):
         return False
-    return contains(container, contained) and (claims_exclusivity(container) or not claims_exclusivity(contained))
+    if claims_exclusivity(contained) and not claims_exclusivity(container):
+        return False
+    at_request = _at_request(contained)
+    return contains(container, contained) and (not at_request.permissions or contains(_at_request(container), at_request))
+
+
+def _at_request(policy: Policy) -> Policy:
+    """A policy with those of its permissions alone that name a request of a user."""
+    named = [
+        each
+        for index, each in enumerate(policy.permissions)
+        if any(
+            atom.left == USER_REQUEST
+            for path, stated in conditions(f"/permission/{index}", each)
+            for _, atom in atoms(path, stated)
+        )
+    ]
+    return replace(policy, permissions=tuple(named))

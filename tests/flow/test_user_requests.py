@@ -168,6 +168,28 @@ async def test_a_person_cannot_agree_to_a_request_that_is_not_on_record(street: 
     assert (await negotiation(street.provider)).state is State.REQUESTED
 
 
+async def test_to_name_a_request_where_the_offer_names_none_is_to_ask_for_more(street: Street, plane: Plane) -> None:
+    """Rows would leave without the consent that they leave by under the offer; a person may agree to that."""
+    plane.held = {ONE}
+    whole = await offer(street, PURPOSE)
+    ours, _ = await asked(street, {**whole, **allows(PURPOSE, ONLY)})
+    assert ours.detail.pending == "decide-counter-offer"
+    await deciding.approve(street.provider.context, ours.id)
+    await rest(street)
+    assert (await negotiation(street.provider)).state is State.FINALIZED
+
+
+@pytest.mark.parametrize(("named", "waits"), [(ONE, False), ("urn:request:3", True)])
+async def test_nor_does_another_permission_make_up_for_that(street: Street, plane: Plane, named: str, waits: bool) -> None:
+    """Of two permissions one names requests: who narrows that one may name fewer of them, and no others."""
+    plane.held = {ONE, "urn:request:3"}
+    made = {**OFFER, "permission": [*allows(NAMED, PURPOSE)["permission"], *allows(PURPOSE)["permission"]]}
+    able = Capabilities(frozenset({USER_REQUEST}))
+    await publish.publish(street.provider.context, DATASET, title="Trips", source="trips.csv", offers=[made], able=able)
+    ours, _ = await asked(street, {**made, **allows(PURPOSE, when(USER_REQUEST, "eq", {"@id": named}))})
+    assert (ours.detail.pending == "decide-counter-offer") == waits
+
+
 async def test_a_malformed_ask_claims_nothing(street: Street, plane: Plane) -> None:
     """What cannot be read is not held against the rules of law; it is left to who reads policies."""
     whole = await offer(street, NAMED, PURPOSE)
