@@ -19,7 +19,7 @@ from connector.dataplane.consent import lookup
 from connector.dataplane.consent import records as rec
 from connector.dataplane.consent.bits import Ordinals, holds, load
 from connector.dataplane.consent.folder import LedgerFolder, drop
-from connector.dataplane.consent.model import Counted, Key, Noted, Withdrawn
+from connector.dataplane.consent.model import NAME, Counted, Key, Noted, Withdrawn, written
 from connector.dataplane.consent.records import ConsentRecords, Head
 from connector.dataplane.consent.requests import RequestRecords, covering
 from connector.dataplane.plan.model import Consent
@@ -190,7 +190,7 @@ class Readings:
         return await settle(lambda: {key: key_id for key, key_id in ids.items() if standing(key_id)})
 
     async def _known(self, vehicle: str) -> int:
-        found = (await self._ordinals([vehicle])).get(vehicle)
+        found = (await self._ordinals([vehicle])).get(vehicle) if written(NAME, vehicle) else None
         if found is None:
             raise Refusal(404, "vehicle-unknown", "the ledger does not know this vehicle; look at how it is written")
         return found
@@ -212,11 +212,11 @@ class Readings:
         for key_id, rows in groupby(await self._records.decisions_in(number), key=itemgetter(0)):
             alike.setdefault(tuple(ordinal for _, ordinal in rows), []).append(keys[key_id])
         told = [Withdrawn(number, tuple(affected), Ordinals.of(ordinals)) for ordinals, affected in alike.items()]
-        for written in await self._records.bitmaps_of(number):
-            before = await self._bits(written.key_id, number - 1)
-            gone = await settle(_gone, before, self._folder.file(written.name))
+        for bitmap in await self._records.bitmaps_of(number):
+            before = await self._bits(bitmap.key_id, number - 1)
+            gone = await settle(_gone, before, self._folder.file(bitmap.name))
             if len(gone):
-                told.append(Withdrawn(number, (keys[written.key_id],), gone))
+                told.append(Withdrawn(number, (keys[bitmap.key_id],), gone))
         return told
 
     async def _in_scratch(self, work: Callable[..., T], *args: object) -> T:

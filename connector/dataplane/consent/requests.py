@@ -107,6 +107,8 @@ class RequestRecords:
 
     async def one(self, request_id: str) -> tuple[Recorded, int] | None:
         """A request and its vehicle's ordinal, or None."""
+        if not written(URI, request_id):
+            return None
         rows = await self._engine.fetch(f"SELECT {_COLUMNS} FROM user_request WHERE id = ?", (request_id,))
         return (_recorded(rows[0]), _int(rows[0][1])) if rows else None
 
@@ -136,7 +138,8 @@ class RequestRecords:
         return [_int(row[0]) for row in rows]
 
     async def _named(self, ids: Collection[str], recipient: str) -> list[Row]:
-        asked, found = sorted(set(ids))[:MOST_NAMED], list[Row]()
+        # What could not be put on record is not, and a database need not be able to read it.
+        asked, found = sorted({each for each in ids if written(URI, each)})[:MOST_NAMED], list[Row]()
         for at in range(0, len(asked), 100):
             some = asked[at : at + 100]
             marks = ", ".join("?" * len(some))

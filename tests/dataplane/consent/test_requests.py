@@ -130,6 +130,29 @@ async def test_it_holds_for_its_recipient_its_purpose_and_until_it_is_withdrawn(
     assert await requests.held((), GARAGE, AGREED) == []
 
 
+@pytest.mark.parametrize(
+    "alike",
+    [
+        "urn:request:1 ",
+        " urn:request:1",
+        "URN:request:1",
+        "urn:request:\uff11",
+        "urn:request:1\x00",
+        "urn:request:%31",
+        "",
+        "1" * 10**6,
+    ],
+)
+async def test_no_other_way_to_write_an_id_is_that_id(ledger: Ledger, requests: UserRequests, alike: str) -> None:
+    await requests.add(asked(id="urn:request:1"))
+    assert await requests.held((alike,), GARAGE, AGREED) == []
+    assert await inside(ledger, ground(alike)) == set()
+    for call in (requests.one, requests.withdraw, requests.of_vehicle):
+        with pytest.raises(Refusal) as why:
+            await call(alike)
+        assert why.value.status == 404
+
+
 async def test_the_rows_of_its_vehicle_leave_and_of_no_other(ledger: Ledger, requests: UserRequests) -> None:
     await requests.add(asked("one", id="urn:request:1"))
     await requests.add(asked("two", id="urn:request:2", categories=("mileage",)))
