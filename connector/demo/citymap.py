@@ -47,9 +47,12 @@ def _read(cells: Path) -> list[tuple[str, datetime, int, float | None]]:
         raise CallerError("map-columns", f"a map needs the columns {', '.join(COLUMNS)}: {error}") from None
     if table.num_rows > MAX_CELL_HOURS:
         raise CallerError("map-too-large", f"a map shows {MAX_CELL_HOURS} cell-hours at most, and these are {table.num_rows}")
-    columns: list[list[Any]] = [column.to_pylist() for column in table.columns]
+    try:
+        columns: list[list[Any]] = [column.to_pylist() for column in table.columns]
+    except (OverflowError, ValueError):
+        raise CallerError("map-columns", "a time is outside of what a calendar has") from None
     found = list(zip(*columns, strict=True))
-    if any(None in row[:3] for row in found):
+    if any(None in row[:3] or row[2] < 1 for row in found):
         raise CallerError("map-columns", "a row has no cell, no time or no number of vehicles")
     twice = [key for key, number in Counter((row[0], row[1]) for row in found).items() if number > 1]
     if twice:

@@ -8,12 +8,16 @@ Nothing of the user's is written to. All block: call them on a thread.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from connector.client.local import Document
+from connector.dataplane.consent.model import NAME
+from connector.dataplane.consent.model import REMEDIES as LEDGER
 from connector.dataplane.tables.look import look
 from connector.dataplane.tables.model import SPEED, Table
 from connector.demo.fleet import KIT, consents, enrolments, write_parquet
@@ -29,6 +33,7 @@ MOST_ASKED: Final = 10_000
 """Of a larger table so many vehicles are taken to have been asked."""
 CLOSEST_MS: Final = 1_000
 """Harsh braking shows in rows that are no further apart."""
+IDS: Final = LEDGER["vehicle"]
 FAULT_LIST: Final = "Vehicle.Diagnostics.DTCList"
 _FAULTS: Final = ("Vehicle.Diagnostics.", "Vehicle.Service.")
 _TOWN: Final = replace(KIT, faulty=1.0, towns=2, spread_km=4.0, trip_km=(2.0, 3.0, 5.0, 8.0, 14.0, 30.0))
@@ -40,7 +45,8 @@ class Given:
 
     ``table_path``: what ``publish(..., table=given.wish)`` takes, a file or a folder. ``survey``: of the user's own data, with
     lines to print; None for the simulated fleet. ``counted``: rows, vehicles, trips, kilometres and period of the whole table.
-    ``people``: consents and enrolments, which are of the demo's own making in any case.
+    ``people``: consents and enrolments, which are of the demo's own making in any case. ``unasked``: how many vehicles nobody can
+    be asked about, as no ledger takes their ids.
     """
 
     table_path: Path
@@ -48,6 +54,7 @@ class Given:
     survey: Survey | None
     counted: Counted
     people: People
+    unasked: int = 0
 
     @property
     def origin(self) -> str:
@@ -103,6 +110,8 @@ class Given:
     def lacking(self) -> tuple[str, ...]:
         """What cannot be made of it and what would help, a line each."""
         said = []
+        if self.unasked:
+            said.append(f"{self.unasked} vehicles count as not agreeing: an id has {IDS}")
         if not self.placed:
             said.append("no positions: no cells for the city; a mapping may say which columns hold latitude and longitude")
         if SPEED not in self.table.paths:
@@ -132,6 +141,15 @@ def taken(survey: Survey, folder: Path, buyers: Buyers, *, seed: int = SEED) -> 
     Raises SchemaChanged when the files have changed since.
     """
     counted, known = whole(survey.table, MOST_ASKED)
-    before_ms = (survey.table.first_s or 0) * 1_000
-    people = write_decisions(folder, *made_up(known, buyers.requests(), before_ms, seed))
-    return Given(table_path=survey.path, table=survey.table, survey=survey, counted=counted, people=people)
+    asked = [vehicle for vehicle in known if re.fullmatch(NAME, vehicle)]
+    # A logger's clock may run ahead; nobody decides in the future.
+    before_ms = min((survey.table.first_s or 0) * 1_000, time.time_ns() // 1_000_000)
+    people = write_decisions(folder, *made_up(asked, buyers.requests(), before_ms, seed))
+    return Given(
+        table_path=survey.path,
+        table=survey.table,
+        survey=survey,
+        counted=counted,
+        people=people,
+        unasked=len(known) - len(asked),
+    )

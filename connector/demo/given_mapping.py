@@ -51,6 +51,7 @@ def read_mapping(file: Path) -> Mapping:
     except (ValueError, RecursionError):
         raise NotTaken("mapping-unreadable", f"{file} is no JSON of at most {MAX_BYTES} bytes", "give another file") from None
     if left := list(_open(found, "")):
+        left = [place or "the beginning" for place in left]
         raise NotTaken(
             "mapping-unfinished",
             f"{file} still has {OPEN} at {', '.join(left[:5])}{' and elsewhere' if len(left) > 5 else ''}",
@@ -117,7 +118,8 @@ HOW_TO_FINISH: Final = (
 def mapping_lines(mapping: Mapping) -> Iterator[str]:
     """What columns mean, for people."""
     time = mapping.time
-    vehicle = mapping.vehicle if mapping.vehicle is not None else f"one for all rows, {mapping.one_vehicle}"
+    # The id itself may be a VIN, and stands in the file alone.
+    vehicle = mapping.vehicle if mapping.vehicle is not None else "one for all rows, as the mapping names it"
     trip = "none" if mapping.trip is None else "the name of the file" if mapping.trip == FILE_NAME else mapping.trip
     yield f"vehicle: {vehicle}; trip: {trip}; time: {time.header}, {time.clock}, {time.zone}"
     width = max(len(column.header) for column in mapping.columns)

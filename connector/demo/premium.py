@@ -78,8 +78,8 @@ def premiums(
 ) -> list[Premium]:
     """A premium for each contract in the rows of features and for each of ``contracts``, by name.
 
-    A row is a month of a vehicle as a data plane makes it: ``reference`` or ``pseudonym``, ``month``, ``km``, ``hours``, rates and
-    shares, which are None where nothing was driven. Raises ValueError for a figure that is negative or not a number.
+    A row is a month of a vehicle as a data plane makes it: ``reference`` or ``pseudonym``, ``month``, ``km``, ``hours``, and
+    rates and shares, which are None where nothing was driven. Raises ValueError for a figure that is negative or not a number.
     """
     driven: dict[str, list[Row]] = {contract: [] for contract in contracts}
     for row in rows:
@@ -124,8 +124,9 @@ def _found(risk: Risk, months: Sequence[Row]) -> float:
 
 def _checked(row: Row) -> None:
     for name in {risk.column for risk in RISKS} | {"hours"}:
-        value = row[name]
-        if value is not None and not (math.isfinite(value) and value >= 0):
+        value = row.get(name)
+        known = isinstance(value, int | float) and math.isfinite(value) and value >= 0
+        if not known and (value is not None or name in ("km", "hours")):
             raise ValueError(f"{name} of a row is {value}, which is no figure of driving")
 
 

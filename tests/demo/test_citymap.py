@@ -150,6 +150,11 @@ def test_what_is_not_the_name_of_a_cell_is_not_drawn(tmp_path: Path, name: str) 
             pa.table({"cell": ["8/1/1"], "time": [FIRST], "vehicles": pa.nulls(1, pa.int64()), "Vehicle.Speed": [1.0]}),
             "map-columns",
         ),
+        (pa.table({"cell": ["8/1/1"], "time": [FIRST], "vehicles": [-1], "Vehicle.Speed": [1.0]}), "map-columns"),
+        (
+            pa.table({"cell": ["8/1/1"], "time": pa.array([2**40], pa.timestamp("s")), "vehicles": [10], "Vehicle.Speed": [1.0]}),
+            "map-columns",
+        ),
         (pa.table({"cell": ["8/1/1"] * 2, "time": [FIRST] * 2, "vehicles": [10, 11], "Vehicle.Speed": [1.0, 2.0]}), "map-twice"),
     ],
 )

@@ -150,11 +150,19 @@ def test_without_a_reference_the_pseudonym_names_the_contract() -> None:
     assert one(rows).contract == "p"
 
 
-@pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf, "300"])
 @pytest.mark.parametrize("column", ["km", "hours", "night_km_share"])
-def test_a_figure_that_is_none_is_refused(column: str, wrong: float) -> None:
+def test_a_figure_that_is_none_is_refused(column: str, wrong: object) -> None:
     with pytest.raises(ValueError, match=column):
         premiums([{**EASY, column: wrong}], base_eur=BASE)
+
+
+@pytest.mark.parametrize("column", ["km", "hours"])
+def test_how_far_and_how_long_is_always_said(column: str) -> None:
+    without = {name: value for name, value in EASY.items() if name != column}
+    for row in ({**EASY, column: None}, without):
+        with pytest.raises(ValueError, match=column):
+            premiums([row], base_eur=BASE)
 
 
 def test_the_weights_are_those_of_the_score_that_a_data_plane_makes() -> None:

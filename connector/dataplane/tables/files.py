@@ -66,6 +66,8 @@ def files_of(path: Path) -> tuple[tuple[str, ...], Kind]:
         raise TableRefused("table-empty", "the folder holds no CSV or Parquet file")
     if any(_MANY & set(name) for name in found):
         raise TableRefused("file-name", "no name of a file or folder may have one of * ? [ ] { }")
+    if any("\udc80" <= sign <= "\udcff" for name in found for sign in name):
+        raise TableRefused("file-name", "the name of a file or folder is not UTF-8")
     kinds = {_kind(name) for name in found}
     if len(kinds) > 1:
         raise TableRefused("table-formats-differ", "the folder holds CSV beside Parquet files")
