@@ -120,7 +120,6 @@ async def play(folder: Path, say: Say) -> Result:
         say_premiums([one for one in june.premiums if one.why], say)
         statement, receipts = await account(oem, insurer, agreement, say)
     hold({row["reference"] for row in june.rows} <= set(insured.values()) - {insured[gone]}, "June has the driver who withdrew")
-    say(f"All files are in {folder}")
     return Result(
         raw, agreement, insured, asking, refused, quarter, others, gone, erasure, left, june, statement, receipts
     )  # fmt: skip
@@ -130,7 +129,9 @@ async def drive(oem: Member, say: Say) -> Path:
     """The car maker has a row for each second of four months. It stays where it is."""
     raw = oem.folder / "driving.parquet"
     driven = await asyncio.to_thread(write_parquet, raw, FLEET, VEHICLES, DAYS, SEED)
-    say(f"The car maker has {driven.rows} rows, one a second: {driven.vehicles} cars, {driven.trips} trips, {driven.km:.0f} km")
+    say(
+        f"The car maker has {driven.rows:,} rows, one a second: {driven.vehicles} cars, {driven.trips:,} trips, {driven.km:,.0f} km"
+    )
     return raw
 
 

@@ -25,6 +25,7 @@ def main(folder: Path | None) -> None:
         asyncio.run(play(chosen.resolve(), click.echo))
     except (Untrue, NotServing, CarnetError) as error:
         raise click.ClickException(str(error)) from error
+    click.echo(f"Everything lies in {chosen}")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ async def play(folder: Path, say: Say) -> Result:
             landed[request], rows[request] = await receive(buyer, agreement, request)
         say("What came, under each request and nothing else:")
         for request, count in rows.items():
-            say(f"  {request}: {count} rows of one vehicle, at the {'chain' if request == theirs else 'garage'}")
+            say(f"  {request}: {count:,} rows of one vehicle, at the {'chain' if request == theirs else 'garage'}")
         found, worklist = await work(garage, {request: landed[request] for request in mine}, say)
         refused |= await fetch_more(garage, agreements[mine[0]], say)
         statements = {request: await settled(oem, agreement) for request, agreement in agreements.items()}
@@ -87,7 +87,6 @@ async def play(folder: Path, say: Say) -> Result:
         receipts = await oem.client.receipts(agreements[mine[0]]), await garage.client.receipts(agreements[mine[0]])
         erasure = await withdraw(oem, garage, agreements[mine[0]], mine[0], say)
         refused |= await ask_again(garage, oem, agreements[mine[0]], mine[0], say)
-    say(f"All files are in {folder}")
     return Result(
         raw, vehicles, agreements, landed, rows, found, worklist, refused, mine[0], erasure, statements, receipts
     )  # fmt: skip
@@ -97,7 +96,7 @@ async def drive(oem: Member, say: Say) -> Path:
     """The manufacturer has a row for every five seconds of two weeks. It stays where it is."""
     raw = oem.folder / "drives.parquet"
     driven = await asyncio.to_thread(write_parquet, raw, FLEET, VEHICLES, DAYS, SEED)
-    say(f"The manufacturer has {driven.rows} rows of {driven.vehicles} vehicles, with fault codes and kilometres among them")
+    say(f"The manufacturer has {driven.rows:,} rows of {driven.vehicles} vehicles, with fault codes and kilometres among them")
     return raw
 
 
@@ -199,7 +198,7 @@ async def withdraw(oem: Member, garage: Member, agreement: str, request: str, sa
     await oem.client.withdraw_request(request)
     duty = await erased(oem, agreement)
     rows = sum(each["rows"] for each in duty["outcome"]["erased"])
-    say(f"The owner of {request} takes it back; the garage's connector attests that {rows} rows are erased")
+    say(f"The owner of {request} takes it back; the garage's connector attests that {rows:,} rows are erased")
     return duty
 
 

@@ -59,7 +59,9 @@ def moment(second: int) -> str:
 def test_what_was_published_is_what_is_there(story: Played[Result], result: Result, base: duckdb.DuckDBPyConnection) -> None:
     query = f"SELECT count(*), count(DISTINCT {VIN}) FROM read_parquet(?)"  # noqa: S608 - names of our own
     [(rows, vehicles)] = base.execute(query, [str(result.raw)]).fetchall()
-    assert story.said[0] == f"The manufacturer has {rows} rows of {vehicles} vehicles, with fault codes and kilometres among them"
+    assert (
+        story.said[0] == f"The manufacturer has {rows:,} rows of {vehicles} vehicles, with fault codes and kilometres among them"
+    )
     assert len(set(result.vehicles.values())) == len(PRICES) == len(result.vehicles)
 
 
