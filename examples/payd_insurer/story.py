@@ -129,9 +129,8 @@ async def drive(oem: Member, say: Say) -> Path:
     """The car maker has a row for each second of four months. It stays where it is."""
     raw = oem.folder / "driving.parquet"
     driven = await asyncio.to_thread(write_parquet, raw, FLEET, VEHICLES, DAYS, SEED)
-    say(
-        f"The car maker has {driven.rows:,} rows, one a second: {driven.vehicles} cars, {driven.trips:,} trips, {driven.km:,.0f} km"
-    )
+    amount = f"{driven.rows:,} rows, one a second: {driven.vehicles} cars, {driven.trips:,} trips, {driven.km:,.0f} km"
+    say(f"The car maker has {amount}")
     return raw
 
 
