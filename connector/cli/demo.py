@@ -24,6 +24,8 @@ from connector.demo.stage import Untrue
 from connector.demo.story import Brought, tell
 from connector.protocol.errors import CarnetError
 
+ROOM_BYTES: Final = 128 << 20
+"""Four connectors write some 20 MiB, and each stops when the disk is nearly full."""
 LONGEST_S: Final = 300.0
 LONGEST_WITH_DATA_S: Final = 3600.0
 
@@ -77,12 +79,25 @@ def _not_taken(error: BaseException) -> click.ClickException:
 def _place(folder: Path | None) -> Path:
     """A new folder for the files of the demo."""
     if folder is None:
-        return Path(tempfile.mkdtemp(prefix="carnet-demo-"))
+        place = Path(tempfile.mkdtemp(prefix="carnet-demo-"))
+        _roomy(place)
+        return place
     try:
         folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
-        raise click.ClickException(f"cannot make the new folder {folder}: {error.strerror}") from error
+        remedy = "name a folder that does not exist yet, in one in which you may write"
+        raise Failed("file-failed", f"cannot make the new folder {folder}: {error.strerror}", remedy) from error
+    _roomy(folder)
     return folder.absolute()
+
+
+def _roomy(place: Path) -> None:
+    """Ends the command, and removes the empty folder, where connectors would soon stop for want of room."""
+    free = shutil.disk_usage(place).free
+    if free < ROOM_BYTES:
+        place.rmdir()
+        said = f"where {place} would be there are {free >> 20} MiB left; the demo takes {ROOM_BYTES >> 20}"
+        raise Failed("disk-full", said, "name another place with --folder")
 
 
 def _remove_if_empty(place: Path) -> None:

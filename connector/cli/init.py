@@ -18,6 +18,7 @@ from connector.settings.model import DEVELOPMENT_KEY
 
 TOKEN_BYTES = 32
 _PORT = click.IntRange(1, 65_534)
+_PORTS_EACH = 2
 
 
 @click.command(name="init")
@@ -42,6 +43,8 @@ def command(
         raise click.UsageError("say who you are with --participant-id, or --loopback to try things out on this machine")
     if beside and loopback is None:
         raise click.UsageError("--beside goes with --loopback; peers elsewhere are found by their DID")
+    if loopback is not None and any(abs(port - loopback) < _PORTS_EACH for port in beside):
+        raise click.UsageError(f"each takes two ports: beside {loopback} there can be {loopback + _PORTS_EACH}")
     others = [place for port in beside for place in (f"localhost:{port}", f"127.0.0.1:{port + 1}")]
     settings, more = ({}, "") if loopback is None else on_loopback(loopback, loopback + 1, others)
     for each in chosen:

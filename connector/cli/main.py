@@ -4,6 +4,7 @@ A sub-command's module is imported when it is called, so that `carnet --version`
 """
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -81,4 +82,7 @@ def cli() -> None:
 
 def main() -> None:
     """The console script: ends the process with 0, 1 (the command failed), 2 (it was called wrongly) or 130 (interrupted)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no letter for it gets its number, not an error
     cli(prog_name="carnet")

@@ -10,6 +10,7 @@ REMEDIES: Final[dict[str, str]] = {
     # -- of the command line --
     "backup-failed": "make room or choose another folder, then run the command again",
     "did-missing": "set participant_id in the settings to a DID, such as did:web:you.example",
+    "disk-full": "make room, or name another place",
     "failed": "see what the sentence names; `carnet doctor` says what is not in order",
     "file-content": "correct the file; `carnet COMMAND --help` says what it holds",
     "file-exists": "choose another name, or remove what is there",
