@@ -138,7 +138,7 @@ def simulated(folder: Path, buyers: Buyers, *, vehicles: int = VEHICLES, days: i
 def taken(survey: Survey, folder: Path, buyers: Buyers, *, seed: int = SEED) -> Given:
     """The table of a survey, read where it stands; consents and enrolments are made up and written to the provider's ``folder``.
 
-    Raises SchemaChanged when the files have changed since.
+    Raises NotTaken when the files have changed since.
     """
     counted, known = whole(survey.table, MOST_ASKED)
     asked = [vehicle for vehicle in known if re.fullmatch(NAME, vehicle)]

@@ -15,14 +15,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connector.dataplane.plan.model import EDGES_M, METRES_PER_DEGREE
-from connector.dataplane.query.engine import open_engine, sql_of, text
+from connector.dataplane.query.engine import Refused, failure, open_engine, sql_of, text
 from connector.dataplane.query.job import Limits
 from connector.dataplane.tables.model import LATITUDE, LONGITUDE, SPEED, Table
 from connector.dataplane.tables.read import canonical, verify
+from connector.dataplane.tables.refused import SchemaChanged
+from connector.demo.given_mapping import NotTaken
 
 if TYPE_CHECKING:
     from connector.demo.given import Given
@@ -34,6 +37,7 @@ ODOMETER: Final = "Vehicle.TraveledDistance"
 Method = Literal["odometer", "speed and time", "positions", "nothing"]
 
 _HOUR_S: Final = 3_600
+_LET_BE: Final = "let nothing write to the files while the demo runs, then begin again"
 _LEAST_SHARE: Final = 0.5
 _EARTH_KM: Final = 6_371.0088
 
@@ -52,7 +56,7 @@ class Counted:
 
 
 def whole(table: Table, most: int) -> tuple[Counted, list[str]]:
-    """All of a table, and the first ``most`` of its vehicles in order. Raises SchemaChanged when its files have changed."""
+    """All of a table, and the first ``most`` of its vehicles in order. Raises NotTaken when its files have changed."""
     with _steps(table) as (connection, method):
         named = connection.execute(f"SELECT DISTINCT vehicle FROM seen ORDER BY 1 LIMIT {most}").fetchall()  # noqa: S608 - a number
         return _counted(connection, "SELECT * FROM steps", method), [row[0] for row in named]
@@ -123,9 +127,8 @@ def _counted(connection: Any, part: str, method: Method) -> Counted:
 def _rows(
     table: Table, paths: frozenset[str], files: Sequence[Path] = (), known: Mapping[str, str] | None = None
 ) -> Iterator[Any]:
-    """A connection with the rows of a table as ``seen``, and ``known`` as a table of that name."""
-    verify(table)
-    with TemporaryDirectory(prefix="carnet-count-") as scratch:
+    """A connection with the rows of a table as ``seen``, and ``known`` as a table of that name. Raises NotTaken."""
+    with _unchanged(table), TemporaryDirectory(prefix="carnet-count-") as scratch:
         limits = Limits(memory_bytes=MEMORY_BYTES)
         backend = open_engine(limits, scratch, [*table.files, *(str(file) for file in files)])
         try:
@@ -138,6 +141,21 @@ def _rows(
             yield connection
         finally:
             backend.disconnect()
+
+
+@contextmanager
+def _unchanged(table: Table) -> Iterator[None]:
+    """Makes NotTaken of what happens when the files of a table are not as they were. The engine's texts may quote values."""
+    try:
+        verify(table)
+        yield
+    except SchemaChanged as changed:
+        raise NotTaken("table-changed", str(changed), _LET_BE) from None
+    except (duckdb.Error, Refused) as error:
+        code = failure(error).code
+        if code in ("out-of-memory", "disk-full"):
+            raise NotTaken(code, "counting the table needs more memory or disk than there is", "take fewer rows") from None
+        raise NotTaken("table-changed", "the rows cannot be read any more as they were looked at", _LET_BE) from None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,29 @@ def test_decisions_are_of_a_time_that_a_ledger_takes(day: str, tmp_path: Path) -
     times = {int(row["at_ms"]) for row in decided(found)}
     assert times
     assert all(0 <= at_ms <= os.stat(found.consents_file).st_mtime_ns // 1_000_000 for at_ms in times)
+
+
+def gone(file: Path) -> None:
+    file.unlink()
+
+
+def other_headers(file: Path) -> None:
+    file.write_text("a,b\n1,2\n")
+
+
+def other_lines(file: Path) -> None:
+    file.write_text(file.read_text() + '"\n')
+
+
+@pytest.mark.parametrize("change", [gone, other_headers, other_lines])
+def test_files_that_change_after_the_look_end_it_with_what_to_do(change: Callable[[Path], None], tmp_path: Path) -> None:
+    write(tmp_path / "a.csv", ["v1", "v2"])
+    looked = survey(tmp_path / "a.csv", None, tmp_path)
+    change(tmp_path / "a.csv")
+    with pytest.raises(NotTaken) as refused:
+        taken(looked, tmp_path, BUYERS)
+    assert refused.value.code == "table-changed"
+    assert refused.value.remedy == ("let nothing write to the files while the demo runs, then begin again",)
 
 
 @pytest.mark.parametrize("name", [b"\xff.csv", b"\xff"])
