@@ -171,7 +171,9 @@ class Ledger(Readings):
     async def in_turn(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """An attempt to write a commit, alone, and again when another process of this ledger was faster."""
         async with self._writing:
-            return await self._retried(attempt)
+            done = await self._retried(attempt)
+            await self._tidy((), await self.number())
+            return done
 
     async def tell(self, withdrawn: Withdrawn) -> None:
         """Something was withdrawn; returns when what follows from that was done."""
@@ -216,9 +218,8 @@ class Ledger(Readings):
             for each in await self._records.enrolments_of(ordinal)
             if each.recipient not in left and (each.recipient in lost or not (recipient or narrowed))
         ]
-        number = head.number
-        if decisions or ended:
-            number = await self._write(head, decisions, [], ended, head.vehicles, now)
+        changes = bool(decisions or ended)
+        number = await self._write(head, decisions, [], ended, head.vehicles, now) if changes else head.number
         return Withdrawn(number, tuple(sorted(gone)), Ordinals.of([ordinal]))
 
     async def _enrol(self, enrolments: Sequence[Enrolment]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -31,12 +32,14 @@ from policies.purposes import PURPOSES, line
 
 MOST_SHOWN: Final = 1_000
 """So many requests are listed, the newest."""
+TELLING_CHARS: Final = 8
+"""Names of vehicles that are as long are looked for in ids; a VIN has 17 characters."""
 MOST_NAMED: Final = 4_096
 """So many ids may be asked for at once."""
 URI: Final = rf"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\x7f<>\"{{}}|\\^`]{{1,{MAX_PARTY - 40}}}"
 _COLUMNS: Final = "id, ordinal, recipient, purpose, categories, decided_by, text_sha256, at, number, ended, ended_at"
 _REMEDIES: Final = REMEDIES | {
-    "id": "an IRI such as urn:request:42, or left out",
+    "id": "an IRI such as urn:request:42 that does not name the vehicle, since offers show it; or left out",
     "categories": f"some of {', '.join(CATEGORIES)}, each once",
     "text_sha256": "the SHA-256, in lower-case hex, of what the user signed, or left out",
 }
@@ -83,7 +86,7 @@ def checked_request(asked: Asked, now_ms: int) -> Asked:
     """The request with its purpose written out and its categories in order. Raises Refusal 400 naming the member."""
     whole = msgspec.structs.replace(asked, purpose=iri(asked.purpose), categories=asked.categories or CATEGORIES)
     tests = (
-        ("id", asked.id is None or written(URI, asked.id)),
+        ("id", asked.id is None or (written(URI, asked.id) and not _names(asked.id, asked.vehicle))),
         ("vehicle", written(NAME, asked.vehicle)),
         ("recipient", written(PARTY, asked.recipient)),
         ("purpose", whole.purpose in PURPOSES),
@@ -96,6 +99,11 @@ def checked_request(asked: Asked, now_ms: int) -> Asked:
     if wrong is not None:
         raise Refusal(400, "request-invalid", f"{wrong} must be {_REMEDIES[wrong]}; nothing was written")
     return msgspec.structs.replace(whole, categories=tuple(sorted(whole.categories)))
+
+
+def _names(request_id: str, vehicle: str) -> bool:
+    """Whether an id gives away its vehicle. A short name such as 7 may be in any id by chance."""
+    return len(vehicle) >= TELLING_CHARS and vehicle.casefold() in unquote(request_id).casefold()
 
 
 class RequestRecords:

@@ -106,6 +106,30 @@ async def test_what_cannot_be_a_request_is_refused_naming_the_member(requests: U
     assert await requests.all() == []
 
 
+@pytest.mark.parametrize("given_away", [VIN, VIN.lower(), "%" + f"{ord(VIN[0]):x}" + VIN[1:]])
+async def test_an_id_that_every_reader_of_an_offer_sees_does_not_name_the_vehicle(
+    requests: UserRequests, given_away: str
+) -> None:
+    with pytest.raises(Refusal, match="does not name the vehicle") as why:
+        await requests.add(asked(id=f"urn:request:{given_away}:1"))
+    assert VIN not in str(why.value)
+    assert await requests.all() == []
+    assert await requests.add(asked("7", id="urn:request:7")) == ("urn:request:7", 1)
+
+
+async def test_vehicles_of_requests_go_into_files_as_those_of_consents_do(tmp_path: Path) -> None:
+    async with ledger_in(tmp_path / "small", recent=2) as ledger:
+        requests = UserRequests(ledger)
+        for nth in range(7):
+            await requests.add(asked(f"vehicle {nth}", id=f"urn:request:{nth}"))
+            assert len((await ledger.population(None)).recent) <= 2
+        every = tuple(f"urn:request:{nth}" for nth in range(7))
+        assert [(await requests.one(each))[1] for each in every] == [f"vehicle {nth}" for nth in range(7)]
+        assert (
+            len(await asyncio.to_thread(lambda people: people.granted[0][0].added, await ledger.population(ground(*every)))) == 7
+        )
+
+
 async def test_an_id_is_given_once_and_for_ever(requests: UserRequests) -> None:
     await requests.add(asked(id="urn:request:1"))
     await requests.withdraw("urn:request:1")
