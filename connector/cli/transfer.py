@@ -66,7 +66,7 @@ def command(
     goal = "STARTED" if no_fetch else "COMPLETED"
 
     async def transfer(client: LocalClient) -> tuple[Document, Document | None]:
-        found = await chosen(client, agreement)
+        found = await chosen(client, agreement, counterparty)
         name = None if no_fetch else sink or file_name(str(found["dataset"]))
         begun = await client.transfer(found["id"], sink=name, counterparty=counterparty, address=address, ask=ask, into=into)
         if not wait_s:
@@ -101,14 +101,21 @@ def _lines(process: Document, file: Path | None, data_address: Document | None) 
     return lines
 
 
-async def chosen(client: LocalClient, word: str) -> Document:
-    """The agreement of that id, or our only one for a dataset of that id. Raises Refused as for an unknown agreement."""
+async def chosen(client: LocalClient, word: str, counterparty: str | None = None) -> Document:
+    """The agreement of that id, or our only one for a dataset of that id. Raises Refused as for an unknown agreement.
+
+    Providers choose the ids of agreements: one that is also a dataset of another contract of ours counts only with the
+    ``counterparty`` that it is of.
+    """
     try:
-        return await client.agreement(word)
+        named = await client.agreement(word)
     except Refused:
         if (held := await only(client, word)) is None:
             raise
         return held
+    if counterparty is None and named["dataset"] != word and await only(client, word) is not None:
+        raise Refused(409, "agreement-several", f"{word} is the id of a contract and of another's dataset; say --counterparty")
+    return named
 
 
 async def only(client: LocalClient, dataset: str) -> Document | None:

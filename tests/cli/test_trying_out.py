@@ -68,6 +68,15 @@ async def test_a_dataset_stands_for_its_only_contract() -> None:
         assert (await chosen(cast(LocalClient, client), word))["id"] == f"urn:agreement:{expected}"
 
 
+async def test_a_contract_with_the_id_of_a_dataset_of_another_does_not_stand_in_for_that() -> None:
+    posing = {"id": "urn:a", "dataset": "urn:worthless", "role": "consumer", "state": "binding"}
+    client = cast(LocalClient, Held(held(1, "urn:a"), posing))
+    with pytest.raises(Refused, match="urn:a is the id of a contract and of another's dataset; say --counterparty"):
+        await chosen(client, "urn:a")
+    assert await chosen(client, "urn:a", "did:web:posing") == posing
+    assert (await chosen(client, "urn:agreement:1"))["id"] == "urn:agreement:1"
+
+
 async def test_of_several_contracts_one_has_to_be_named() -> None:
     client = Held(held(1, "urn:a"), held(2, "urn:a"))
     with pytest.raises(Refused, match="2 contracts are for urn:a: name one"):
