@@ -95,6 +95,26 @@ async def test_a_withdrawal_cuts_what_runs_and_names_what_has_left(shop: Shop) -
     assert shop.control.erasures.empty()
 
 
+async def test_of_two_requests_for_a_vehicle_the_last_one_keeps_it_in(shop: Shop) -> None:
+    """Its owner and its renter asked the same of the same buyer, and take it back one after the other."""
+    await shop.publish(drives(2))
+    await ask(shop, ONE, 0)
+    await ask(shop, TWO, 0, decided_by="renter")
+    await ask(shop, OTHER, 1, "did:web:somebody.example")
+    await ask(shop, "urn:request:no-car", 77)
+    got = await shop.fetch("f1")
+    assert {float(row["Vehicle.Speed"]) for row in got.rows} == {40.0}
+    await withdraw(shop, ONE)
+    await withdraw(shop, "urn:request:no-car")
+    await withdraw(shop, OTHER)
+    assert len((await shop.get("f1", {})).rows) == len(got.rows)
+    assert shop.control.erasures.empty()
+    number = await withdraw(shop, TWO)
+    told = await erasure(shop.control)
+    assert (told["ledger"], len(told["deliveries"][0]["pseudonyms"])) == (number, 1)
+    assert (await shop.get("f1", {})).rows == []
+
+
 async def test_a_plain_file_is_not_given_at_a_user_s_request(shop: Shop) -> None:
     """Nobody could tell in it whose rows are whose."""
     shop.agree([RESEARCH_ONLY, NAMED])

@@ -68,6 +68,8 @@ async def test_requests_of_users_on_postgresql(tmp_path: Path, postgres_dsn: str
     ground = Consent(("mileage",), (UBI,), INSURER, (), ("urn:request:1", "urn:request:2"))
     assert await others.withdraw("urn:request:1") == 3
     assert await requests.held(ground.requests, INSURER, UBI) == ["urn:request:2"]
+    # A buyer may write what this database cannot read.
+    assert await requests.held(("urn:request:2\x00", "urn:request:2"), INSURER, UBI) == ["urn:request:2"]
     assert [each.ended for each in await requests.all()] == [None, 3]
     assert await first.withdrawn_since(0) == [(3, 0)]
     seen = [await let_through(second, ground, ["A", "B"], number, tmp_path) for number in range(4)]
