@@ -121,12 +121,12 @@ async def test_requests_add_list_show_withdraw(typed: Type, tmp_path: Path) -> N
 
 async def test_import(typed: Type, tmp_path: Path) -> None:
     path = write_csv(tmp_path / "in.csv", [row(), row("other")])
-    assert (await typed("consents", "import", path)).startswith(
-        "2 decisions, 2 vehicles are new\n0 withdrawn, 0 grants overtaken"
-    )
+    said = await typed("consents", "import", path)
+    assert said.startswith("Importing in.csv ...\n")
+    assert "s\n2 decisions, 2 vehicles are new\n0 withdrawn, 0 grants overtaken" in said
     write_csv(path, [row(), row("other", category="secret")])
     said = await typed("consents", "import", path, code=1)
-    assert said.startswith("Error: row 2: category must be one of location, driving-behaviour,")
+    assert "\nError: row 2: category must be one of location, driving-behaviour," in said
     assert "[consents-row]" in said
     assert "secret" not in said
 
