@@ -185,7 +185,7 @@ async def _address(web: aiohttp.ClientSession, process: Process, port: Path) -> 
 
 
 def kept(name: str, folder: Path) -> Path:
-    """Where a picture goes: to the folder that ``CARNET_ARTIFACTS`` names, otherwise to ``folder``."""
-    place = Path(os.environ.get("CARNET_ARTIFACTS") or folder)
+    """Where a picture goes: to the folder that ``CARNET_TEST_ARTIFACTS`` names, otherwise to ``folder``."""
+    place = Path(os.environ.get("CARNET_TEST_ARTIFACTS") or folder)
     place.mkdir(parents=True, exist_ok=True)
     return place / name
