@@ -7,7 +7,10 @@ JSON documents. May import the errors of the protocol, settings and aiohttp; not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -376,15 +379,45 @@ class LocalClient:
 
 
 def once(settings: Settings, work: Callable[[LocalClient], Awaitable[Result]]) -> Result:
-    """``work`` with a client of the connector of these settings, for callers without a running loop."""
+    """``work`` with a client of the connector of these settings, for callers without a running loop.
+
+    Ctrl-C cancels the work and raises KeyboardInterrupt.
+    """
 
     chosen = LocalClient.of(settings)
 
     async def run() -> Result:
-        async with chosen as client:
-            return await work(client)
+        with _interruptible():
+            async with chosen as client:
+                return await work(client)
 
     return asyncio.run(run())
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Cancel the task of this block on Ctrl-C. What ``asyncio.run`` does about it wakes no loop that is about to sleep: the
+    signal then waits for the next answer or deadline."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, task, told = asyncio.get_running_loop(), asyncio.current_task(), False
+
+    def interrupt() -> None:
+        nonlocal told
+        told = True
+        if task is not None:
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if told:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def _understood(status: int, raw: bytes) -> Any:

@@ -326,10 +326,14 @@ def test_ctrl_c_says_what_goes_on(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        connection, _ = silent.accept()
-        with connection:
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+        try:
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.communicate()
     assert (process.returncode, out) == (130, "")
     assert err == (
         "Error: the command was interrupted, and what the connector has begun goes on there [interrupted]\n"
