@@ -40,16 +40,20 @@ class Buyers:
     research: str | None = None
 
     def requests(self) -> tuple[Request, ...]:
-        """What each asks the people of the fleet; nobody withdraws before the demo has them do so."""
-        found = [
-            Request(self.insurer, INSURANCE, ("driving-behaviour", "mileage"), (TO_INSURER,), agree=0.7, withdrawn=0.0, enrol=0.5)
-        ]
+        """What each asks the people of the fleet; nobody withdraws before the demo has them do so.
+
+        The ids of the demo's connectors hold their ports, so chance knows them by what they are: each run has the same figures.
+        """
+        asked: tuple[Category, ...] = ("driving-behaviour", "mileage")
+        found = [Request(self.insurer, INSURANCE, asked, (TO_INSURER,), agree=0.7, withdrawn=0.0, drawn="insurer")]
         if self.repairer is not None:
-            categories: tuple[Category, ...] = ("diagnostics", "mileage")
-            found.append(Request(self.repairer, REPAIR, categories, (TO_REPAIRER,), agree=0.6, withdrawn=0.0, enrol=0.0))
+            asked = ("diagnostics", "mileage")
+            found.append(
+                Request(self.repairer, REPAIR, asked, (TO_REPAIRER,), agree=0.6, withdrawn=0.0, enrol=0.0, drawn="repairer")
+            )
         if self.research is not None:
-            every: tuple[Category, ...] = ("location", "driving-behaviour", "diagnostics", "mileage", "energy", "environment")
-            found.append(Request(self.research, RESEARCH, every, withdrawn=0.0, enrol=0.0))
+            asked = ("location", "driving-behaviour", "diagnostics", "mileage", "energy", "environment")
+            found.append(Request(self.research, RESEARCH, asked, withdrawn=0.0, enrol=0.0, drawn="research"))
         return tuple(found)
 
 
@@ -105,4 +109,4 @@ _SCHEMA: Final = pa.schema(
 
 
 def _digest(vehicle: str, request: Request, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{request.recipient}\0{request.purpose}\0{vehicle}".encode()).digest()
+    return hashlib.sha256(f"{seed}\0{request.drawn or request.recipient}\0{request.purpose}\0{vehicle}".encode()).digest()

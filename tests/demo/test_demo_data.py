@@ -126,8 +126,12 @@ def test_what_went_to_the_insurer_is_of_those_that_agreed(crowd: Told, rows: lis
     ).to_pylist()
     agreed = {str(row["vehicle"]) for row in decided if row["purpose"].endswith("#PayAsYouDrive") and row["given"]}
     came = pq.read_table(crowd.folder / "insurer" / "received" / "features-later.parquet").to_pylist()
-    of = [next(vehicle for vehicle in agreed if abs(driven.get(vehicle, -1) - row["km"]) < 0.001) for row in came]
-    assert len(set(of)) == len(of) == len(came)
+    # A file names no vehicle; who drove how far tells which it can be, each for one row.
+    left = sorted((vehicle for vehicle in agreed if vehicle in driven), key=driven.__getitem__)
+    of: list[str] = []
+    for row in sorted(came, key=lambda each: each["km"]):
+        of.append(next(vehicle for vehicle in left if abs(driven[vehicle] - row["km"]) < 0.001))
+        left.remove(of[-1])
     first, later = crowd.went("insurer")
     _, trips = figures([row for row in rows if row.vehicle in of])
     assert later == [len(of), trips, round(sum(driven[vehicle] for vehicle in of)), len(came)]

@@ -38,7 +38,7 @@ class Request:
     ``texts``: the versions of the text shown, the latest last; each is shown to about as many. ``agree``: share of the vehicles
     for which the answer is yes; the others have no record, or one that says no (one in ten). ``withdrawn``: share of the yeses
     that are taken back later. ``basis``: IRI of the legal basis. ``enrol``: share of the yeses that the recipient knows by a
-    reference of its own.
+    reference of its own. ``drawn``: by which name chance knows the recipient, where its id is another in each run; empty: the id.
     """
 
     recipient: str
@@ -52,6 +52,7 @@ class Request:
     basis: str = CONSENT
     enrol: float = 0.5
     reference: str = "C"
+    drawn: str = ""
 
 
 def ownership(profile: Profile, vehicles: int, seed: int) -> Any:
@@ -152,7 +153,7 @@ class _Answers:
 
 
 def _subject(request: Request, what: str) -> str:
-    return f"{what} {request.recipient} {request.purpose}"
+    return f"{what} {request.drawn or request.recipient} {request.purpose}"
 
 
 def _kinds(profile: Profile, numbers: Array, seed: int) -> Array:
@@ -197,7 +198,9 @@ def _enrolled(profile: Profile, vehicles: int, request: Request, seed: int) -> A
     yes = shares(numbers, seed, _subject(request, "agree")) < request.agree
     chosen = numbers[yes & (shares(numbers, seed, _subject(request, "enrol")) < request.enrol)]
     # An odd factor permutes the numbers below a power of two: references all differ, and do not follow the vehicles' order.
-    codes = (chosen.astype(np.uint64) * np.uint64(0x2545F491) + mixed(np.zeros(1), seed, request.recipient)) % np.uint64(1 << 36)
+    codes = (
+        chosen.astype(np.uint64) * np.uint64(0x2545F491) + mixed(np.zeros(1), seed, request.drawn or request.recipient)
+    ) % np.uint64(1 << 36)
     return pa.table(
         {
             "vehicle": vins(profile, vehicles, seed).take(pa.array(chosen)),
