@@ -19,7 +19,7 @@ from tests.requirement import missing
 ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 DATA_SUFFIXES = {".sql", ".json", ".jsonld", ".toml", ".csv", ".css", ".js", ".typed"}
-STEP_TIMEOUT_S = 300
+STEP_TIMEOUT_S = 100
 OLDEST_SETUPTOOLS = 77
 
 

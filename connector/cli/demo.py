@@ -26,7 +26,7 @@ from connector.protocol.errors import CarnetError
 
 ROOM_BYTES: Final = 128 << 20
 """Four connectors write some 20 MiB, and each stops when the disk is nearly full."""
-LONGEST_S: Final = 300.0
+LONGEST_S: Final = 120.0
 LONGEST_WITH_DATA_S: Final = 3600.0
 
 

@@ -23,7 +23,7 @@ from connector.protocol.errors import CallerError
 from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
-LONGEST_S = 400
+LONGEST_S = 180
 
 
 def environ(temporary: Path) -> dict[str, str]:

@@ -16,8 +16,7 @@ from connector.demo.houses import free_ports
 from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
-LONGEST_S = 240
-pytestmark = pytest.mark.timeout(LONGEST_S + 30)
+LONGEST_S = 180
 
 
 def commands(document: str, mark: str) -> str:
