@@ -52,6 +52,7 @@ class Page:
         self._socket = socket
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._loaded = asyncio.Event()
+        self._told = asyncio.Event()
 
     async def open(self, file: Path) -> None:
         """Show a file, and forget what there was of another."""
@@ -67,6 +68,16 @@ class Page:
         told = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
+
+    async def saw(self, text: str) -> None:
+        """Wait until ``errors`` hold a text: some are told after the page is loaded. Raises AssertionError where none comes."""
+        try:
+            async with asyncio.timeout(CALL_S):
+                while text not in " ".join(self.errors):
+                    self._told.clear()
+                    await self._told.wait()
+        except TimeoutError:
+            raise AssertionError(f"{text!r} is not in {self.errors}") from None
 
     async def press(self, key: str) -> None:
         """A key goes down and up, wherever the focus is."""
@@ -117,6 +128,7 @@ class Page:
                 self._calls[told["id"]].set_result(told)
             else:
                 self._take(told["method"], told["params"])
+                self._told.set()
 
     def _take(self, event: str, told: Any) -> None:
         if event == "Page.loadEventFired":

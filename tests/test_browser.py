@@ -25,7 +25,7 @@ async def test_what_goes_wrong_on_a_page_is_seen(tmp_path: Path, content: str, s
     page_file.write_text(f"<!doctype html><title>wrong</title>{content}")
     async with chromium(tmp_path) as page:
         await page.open(page_file)
-        assert seen in " ".join(page.errors)
+        await page.saw(seen)
         assert page.asked == [page_file.as_uri()]
 
 
@@ -36,7 +36,7 @@ async def test_what_a_page_asks_for_is_seen_and_not_given(tmp_path: Path) -> Non
     async with chromium(tmp_path) as page:
         await page.open(page_file)
         assert page.asked == [page_file.as_uri(), there]
-        assert "ERR_NAME_NOT_RESOLVED" in " ".join(page.errors)
+        await page.saw("ERR_NAME_NOT_RESOLVED")
 
 
 @pytest.mark.parametrize(("required", "outcome"), [("0", pytest.skip.Exception), ("1", pytest.fail.Exception)])
