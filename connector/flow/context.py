@@ -21,6 +21,7 @@ from connector.flow.sight import Sight
 from connector.identity.directory import Directory
 from connector.identity.door import OpenDoor
 from connector.identity.registry import Registry
+from connector.log.journal import Journal, NoJournal
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
 from connector.protocol.record import (
@@ -81,7 +82,7 @@ class Context:
     ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
     ``sight`` remembers who sees which offers.
     ``declared``: IRIs of the terms that a data plane may enforce; what holds for a dataset says ``able``. ``renews``: whether a
-    participant has a key to renew the token of a transfer with.
+    participant has a key to renew the token of a transfer with. ``journal`` keeps the contract log.
     """
 
     participant_id: str
@@ -107,6 +108,7 @@ class Context:
     declared: frozenset[str] = frozenset()
     seals: Seals = field(default_factory=Seals)
     renews: Callable[[str], bool] = lambda _: True
+    journal: Journal = field(default_factory=NoJournal)
 
     async def able(self, dataset_id: str) -> Capabilities:
         """What our data plane said when the dataset was published that it can do with it; nothing, if it never said so."""
