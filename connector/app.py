@@ -325,6 +325,7 @@ def _context(
             ask=plane.ask,
             aside=aside.start,
             erasure_ms=settings.data.erasure_deadline_s * 1000,
+            snapshot=who.snapshots.take,
         ),
     )
 

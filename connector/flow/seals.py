@@ -38,6 +38,11 @@ async def no_plane(method: str, path: str, body: Document | None = None) -> Docu
     raise Unavailable("data-plane-away", "there is no data plane here")
 
 
+async def no_snapshot(participant_id: str, kid: str) -> Document:
+    """Where keys are not kept."""
+    return {}
+
+
 async def at_once(work: Coroutine[Any, Any, None]) -> None:
     """Do the slow part here and now."""
     await work
@@ -47,13 +52,15 @@ async def at_once(work: Coroutine[Any, Any, None]) -> None:
 class Seals:
     """``own`` gives our key for agreements of now and its full name; None: we sign nothing. ``key_of`` finds the key of a
     participant by its full name and raises KeyAway. ``ask`` calls the data plane and raises CallerError or Unavailable. ``aside``
-    has work done without holding up who asks. ``erasure_ms`` is how long a buyer has to erase what a notice names."""
+    has work done without holding up who asks. ``erasure_ms`` is how long a buyer has to erase what a notice names.
+    ``snapshot`` gives a key of a participant as it is found now (`identity/snapshots.py`); ``{}`` where there is none."""
 
     own: Callable[[], tuple[SigningKey, str]] | None = None
     key_of: Callable[[str, str], Awaitable[PublicKey]] = no_key
     ask: Callable[[str, str, Document | None], Awaitable[Document]] = no_plane
     aside: Callable[[Coroutine[Any, Any, None]], Awaitable[None]] = at_once
     erasure_ms: int = 259_200_000
+    snapshot: Callable[[str, str], Awaitable[Document]] = no_snapshot
 
     @property
     def signs(self) -> bool:

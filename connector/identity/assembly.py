@@ -36,6 +36,7 @@ from connector.identity.pinned import PinnedTokens
 from connector.identity.registry import Registry
 from connector.identity.signers import Signers
 from connector.identity.signing import SigningKey
+from connector.identity.snapshots import Snapshots
 from connector.identity.tokens import OAuthClient
 from connector.settings import Settings
 from connector.settings.model import PeerSettings
@@ -61,6 +62,7 @@ class Recognition:
     reload_keys: Callable[[], Awaitable[None]]
     sign_with: Callable[[], tuple[SigningKey, str]]
     signers: Signers
+    snapshots: Snapshots
     assertions: Assertions
     renews: Callable[[str], bool]
     close: Callable[[], Awaitable[None]]
@@ -106,6 +108,7 @@ async def recognition(
         reload_keys=reload_keys,
         sign_with=partial(parts.signing, Use.AGREEMENT),
         signers=Signers(registry, parts.fetcher, http_loopback=settings.development.http_dids),
+        snapshots=parts.snapshots(),
         assertions=parts.assertions(),
         renews=lambda peer: not pinned.speaks_to(peer) and (peer.startswith(did.METHOD) or peer not in spoken_for),
         close=close,
@@ -203,6 +206,11 @@ class _Parts:
         made = (us, partial(self.signing, Use.OAUTH), self.clients, self.registry, leeway_s)
         return Assertions(*made, now_ms=self.now_ms, new_id=self.new_id)
 
+    def snapshots(self) -> Snapshots:
+        """What keeps keys as they are found."""
+        us, near = self.settings.participant_id, self.settings.development.http_dids
+        return Snapshots(us, self._own_keys, self.registry, self.fetcher, self.now_ms, http_loopback=near)
+
     def signing(self, use: Use) -> tuple[SigningKey, str]:
         """Our key of now for a use, and its full name."""
         key, us = self.keys.signing(use), self.settings.participant_id
@@ -235,6 +243,12 @@ class _Parts:
 
     def _key_set(self) -> dict[str, Any]:
         return {"keys": [dict(jwk) for use, jwk in self.keys.published(self.now_ms()) if use is Use.OAUTH]}
+
+    def _own_keys(self) -> dict[str, Any]:
+        """What gives others our keys for agreements: our DID document, or where our id has none the keys to pin."""
+        if self.settings.participant_id.startswith("did:"):
+            return self._did_document()
+        return {"keys": [dict(jwk) for use, jwk in self.keys.published(self.now_ms()) if use is Use.AGREEMENT]}
 
     def _did_document(self) -> dict[str, Any]:
         published = self.keys.published(self.now_ms())
