@@ -120,6 +120,12 @@ class KeyRing:
             raise InvariantBroken("key-use", f"{use} signs and has no secret to share")
         return self._secrets[self.current(use).kid if kid is None else self._known(use, kid).kid]
 
+    def older(self, use: Use) -> tuple[bytes, ...]:
+        """Every secret that SUBJECTS or PSEUDONYMS had before the one of now, the newest first."""
+        now = self._current.get(use)
+        found = [key.kid for key in self._keys.values() if key.use is use and key is not now]
+        return tuple(self._secrets[kid] for kid in found if kid in self._secrets)
+
     def published(self, now_ms: int) -> tuple[tuple[Use, Mapping[str, Any]], ...]:
         """Public JWKs that others may believe now, the current one of each use before the rotated: never one that is revoked."""
         shown = [key for key in self._keys.values() if key.use in ALGORITHMS and self._is_published(key, now_ms)]

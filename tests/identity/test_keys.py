@@ -52,6 +52,7 @@ def test_each_use_signs_with_its_own_current_key() -> None:
 
 def test_old_secrets_are_there_for_what_was_made_with_them() -> None:
     assert ring().secret(Use.SUBJECTS, "s0") == b"0" * 32
+    assert (ring().older(Use.SUBJECTS), ring().older(Use.PSEUDONYMS), ring().older(Use.LOG)) == ((b"0" * 32,), (), ())
     for use, kid in ((Use.PSEUDONYMS, "s0"), (Use.SUBJECTS, "o3"), (Use.SUBJECTS, "none")):
         with pytest.raises(NotFound):
             ring().secret(use, kid)
