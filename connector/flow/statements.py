@@ -50,26 +50,64 @@ Span = tuple[int, int]
 """Begin and end of an interval, half-open (ms)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """All that a statement is made of. ``role`` is ours; ``receipts`` by our own transfer; ``meters`` is what our data plane has
+    counted, None for a consumer; ``made`` and ``now`` in ms; ``distinct``: vehicles by interval."""
+
+    agreement: str
+    counterparty: str
+    role: str
+    policy: Policy
+    receipts: Mapping[str, Receipt]
+    meters: Document | None
+    made: int
+    now: int
+    distinct: Mapping[Span, int] = MappingProxyType({})
+
+
 async def statement(context: Context, agreement_id: str, counterparty: str | None = None) -> Document:
     """What is owed under an agreement so far. Raises NotFound, and Unavailable where the data plane has to be asked and is
     away."""
     found = [each for each in await context.store.agreements_by_id(agreement_id) if counterparty in (None, each.counterparty)]
     if not found:
         raise NotFound("agreement-unknown", "there is no such agreement")
-    agreement, now = found[0], context.now_ms()
-    policy: Policy = dsp.read(orjson.loads(agreement.document))
+    return statement_of(await account(context, found[0]))
+
+
+async def account(context: Context, agreement: Agreement) -> Account:
+    """What there is to reckon with now. Raises Unavailable where the data plane has to be asked and is away."""
+    now, document = context.now_ms(), orjson.loads(agreement.document)
+    policy: Policy = dsp.read(document)
     receipts = await _receipts(context, agreement)
     meters = await _meters(context, agreement) if agreement.role == Role.PROVIDER.value else None
-    uses = uses_of(receipts.values()) if meters is None else metered(meters, receipts)
-    made = instant(Lit(str(orjson.loads(agreement.document).get("timestamp")))) or agreement.created_at
-    distinct = {} if meters is None else await _distinct(context, agreement, policy, uses, spans(policy, made, now))
-    found_readings = readings(policy, uses, made, now, distinct)
-    lines = pricing.statement(policy, found_readings, permissions_of(uses))
+    made = made_at(document, agreement.created_at)
+    known = Account(agreement.id, agreement.counterparty, agreement.role, policy, receipts, meters, made, now)
+    if meters is None:
+        return known
+    return replace(known, distinct=await _distinct(context, agreement, policy, uses_in(known), spans(policy, made, now)))
+
+
+def made_at(agreement: Document, otherwise: int) -> int:
+    """When an agreement was made (ms), as it says itself."""
+    return instant(Lit(str(agreement.get("timestamp")))) or otherwise
+
+
+def uses_in(known: Account) -> list[Use]:
+    """The deliveries of an account. No I/O."""
+    return uses_of(known.receipts.values()) if known.meters is None else metered(known.meters, known.receipts)
+
+
+def statement_of(known: Account) -> Document:
+    """What is owed by an account. No I/O."""
+    uses, distinct = uses_in(known), known.distinct
+    found_readings = readings(known.policy, uses, known.made, known.now, distinct)
+    lines = pricing.statement(known.policy, found_readings, permissions_of(uses))
     return {
-        "agreement": agreement.id,
-        "counterparty": agreement.counterparty,
-        "role": agreement.role,
-        "at": told(now),
+        "agreement": known.agreement,
+        "counterparty": known.counterparty,
+        "role": known.role,
+        "at": told(known.now),
         "lines": [_line(each, uses, distinct) for each in lines],
         "totals": {currency: str(total) for currency, total in sorted(pricing.totals(lines).items())},
         "deliveries": len(uses),
