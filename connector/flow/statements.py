@@ -7,7 +7,7 @@ used without a receipt that both have signed is listed beside the lines, as its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -63,7 +63,7 @@ class Account:
     meters: Document | None
     made: int
     now: int
-    distinct: Mapping[Span, int] = MappingProxyType({})
+    distinct: Mapping[Span, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 async def statement(context: Context, agreement_id: str, counterparty: str | None = None) -> Document:
