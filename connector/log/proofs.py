@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from connector.log.merkle import HASH_BYTES, MAX_PATH, MAX_SIZE, ProofWrong, check_inclusion, folded, leaf_hash
+from connector.log.merkle import HASH_BYTES, MAX_PATH, MAX_SIZE, Edge, ProofWrong, check_inclusion, folded, leaf_hash
 from connector.log.note import MAX_NOTE_BYTES, Opened, Verifier, opened
-from connector.log.tiles import HEIGHT, WIDTH, LogDamaged, subtree, tile_path, width_at
+from connector.log.tiles import HEIGHT, WIDTH, LogDamaged, hashes_of, subtree, tile_path, width_at
 from connector.protocol.errors import InvariantBroken
 
 HEADER: Final = "c2sp.org/tlog-proof@v1"
@@ -43,19 +43,27 @@ class Tree:
     def root_of(self, start: int, stop: int) -> bytes:
         """RFC 6962, 2.1: the hash over the leaves from ``start`` to before ``stop``, where ``start`` is a multiple of the
         largest power of two that is not above their number: all that occurs in a proof."""
-        parts = []
+        return folded(self._perfect(start, stop))
+
+    def edge(self) -> Edge:
+        """The right edge of the tree."""
+        return Edge(self.size, tuple(self._perfect(0, self.size)))
+
+    def _perfect(self, start: int, stop: int) -> list[bytes]:
+        """The roots of the perfect subtrees that fill a range, the largest first."""
+        roots = []
         while start < stop:
             level = (stop - start).bit_length() - 1
-            parts.append(self._node(level, start >> level))
+            roots.append(self._node(level, start >> level))
             start += 1 << level
-        return folded(parts)
+        return roots
 
     def _node(self, level: int, number: int) -> bytes:
         tile_level, above = divmod(level, HEIGHT)
         first = number << above
         number, first = divmod(first, WIDTH)
         found = self._tile(tile_level, number)[first * HASH_BYTES : (first + (1 << above)) * HASH_BYTES]
-        return subtree([found[at : at + HASH_BYTES] for at in range(0, len(found), HASH_BYTES)])
+        return subtree(hashes_of(found))
 
     def _tile(self, level: int, number: int) -> bytes:
         found = self._tiles.get((level, number))
