@@ -6,11 +6,18 @@ Never the canonicalisation of RDF: its cost is exponential in what a peer sends.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
+import orjson
 import rfc8785
 
 from catalog.errors import DocumentError
+
+# What orjson writes as RFC 8785 asks, many times as fast: texts and members are escaped alike, and ASCII names sort alike by
+# code point and by UTF-16. Not so floating-point numbers, names beyond ASCII, integers that JSON cannot carry, deep nesting.
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
+_MAX_INTEGER: Final = 2**53 - 1
+_MAX_PLAIN_DEPTH: Final = 100
 
 
 def canonical_bytes(value: Any) -> bytes:
@@ -20,10 +27,10 @@ def canonical_bytes(value: Any) -> bytes:
     keys that are no strings, values that JSON does not know; `document-too-deep` for nesting that cannot be walked.
     """
     try:
-        return rfc8785.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if _is_plain(value) else rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
         raise DocumentError("member-invalid", "The value has no canonical JSON form.") from error
-    except UnicodeEncodeError as error:
+    except (UnicodeEncodeError, orjson.JSONEncodeError) as error:
         raise DocumentError("member-invalid", "A string holds half a character (a lone surrogate).") from error
     except RecursionError as error:
         raise DocumentError("document-too-deep", "The value is nested too deeply.") from error
@@ -32,3 +39,24 @@ def canonical_bytes(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """Return the SHA-256 of `canonical_bytes(value)`, lower-case hexadecimal. Raises as that does."""
     return sha256(canonical_bytes(value)).hexdigest()
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether orjson's spelling is the canonical one."""
+    level = [value]
+    for _ in range(_MAX_PLAIN_DEPTH):
+        inner: list[Any] = []
+        for each in level:
+            kind = type(each)
+            if kind is dict:
+                if not all(type(name) is str and name.isascii() for name in each):
+                    return False
+                inner += each.values()
+            elif kind is list:
+                inner += each
+            elif kind not in _PLAIN or (kind is int and not -_MAX_INTEGER <= each <= _MAX_INTEGER):
+                return False
+        if not inner:
+            return True
+        level = inner
+    return False

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,27 @@ def test_the_order_in_which_members_were_written_does_not_count(value: Any) -> N
     raw = canonical_bytes(value)
     assert canonical_bytes(reversed_members(value)) == raw
     assert canonical_bytes(json.loads(raw)) == raw
+
+
+@given(trees)
+def test_the_fast_way_writes_what_the_reference_writes(value: Any) -> None:
+    assert canonical_bytes(value) == rfc8785.dumps(value)
+
+
+def test_every_character_is_written_as_the_reference_writes_it() -> None:
+    for start in range(0, 0x110000, 0x1000):
+        text = "".join(chr(point) for point in range(start, start + 0x1000) if not 0xD800 <= point < 0xE000)
+        assert canonical_bytes([text]) == rfc8785.dumps([text])
+    names = {chr(point): point for point in range(0x80)}
+    assert canonical_bytes(names) == rfc8785.dumps(names)
+
+
+@pytest.mark.parametrize("depth", [99, 100, 101, 200])
+def test_nesting_does_not_change_the_bytes(depth: int) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": [value]}
+    assert canonical_bytes(value) == rfc8785.dumps(value)
 
 
 @pytest.mark.parametrize("value", [2**53, float("nan"), float("inf"), "\ud800", {1: 2}, {"a": {1}}, {"\ud800": 1}])
