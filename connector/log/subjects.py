@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,6 +30,7 @@ from connector.protocol.errors import Unavailable
 FILE: Final = "subjects.db"
 BUSY_TIMEOUT_S: Final = 5.0
 _PAGE: Final = 500
+_COLUMNS: Final = "name, key, key_id, made_at, erased_at"
 _NONCE_BYTES: Final = 12
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS root (one INTEGER PRIMARY KEY CHECK (one = 1), sealed BLOB NOT NULL) STRICT",
@@ -73,6 +74,7 @@ class SubjectKeys:
                 raise
         self._naming = hmac.digest(root, b"carnet subject name", "sha256")
         self._wrapping = AESGCM(hmac.digest(root, b"carnet subject wrap", "sha256"))
+        self._deriving = hmac.digest(root, b"carnet subject derive", "sha256")
 
     def keys(self, names: Sequence[str], now_ms: int) -> list[bytes]:
         """The key (32 bytes) of each name, in their order; those that are missing are made, and are on disk when this returns.
@@ -95,6 +97,21 @@ class SubjectKeys:
         with self._told(), self._lock:
             return self._known([blind]).get(blind)
 
+    def every(self) -> Iterator[Found]:
+        """Every subject, the erased ones included, in pages of its own: who opens payloads needs no names."""
+        last = 0
+        while True:
+            with self._told(), self._lock:
+                rows = self._connection.execute(
+                    f"SELECT rowid, {_COLUMNS} FROM subject WHERE rowid > ? ORDER BY rowid LIMIT ?",  # noqa: S608  # our own names
+                    (last, _PAGE),
+                ).fetchall()
+                page = [self._found(row[1:]) for row in rows]
+            yield from page
+            if not rows:
+                return
+            last = rows[-1][0]
+
     def erase(self, name: str, now_ms: int) -> str | None:
         """Destroy a subject's key, and give the id that it had; None for a subject that never had one.
 
@@ -111,6 +128,10 @@ class SubjectKeys:
             )
             self._forget(row[0])
         return bytes(row[1]).hex()
+
+    def derived(self, label: bytes) -> bytes:
+        """A secret of 32 bytes for a label: the same as long as there is this file, however often our own secrets are rotated."""
+        return hmac.digest(self._deriving, label, "sha256")
 
     def close(self) -> None:
         """Fold the write-ahead log into the file. Idempotent."""
@@ -132,13 +153,16 @@ class SubjectKeys:
             page = blind[start : start + _PAGE]
             marks = ", ".join("?" * len(page))
             rows = self._connection.execute(
-                f"SELECT name, key, key_id, made_at, erased_at FROM subject WHERE name IN ({marks})",  # noqa: S608  # marks only
+                f"SELECT {_COLUMNS} FROM subject WHERE name IN ({marks})",  # noqa: S608  # marks only
                 page,
             )
-            for name, wrapped, named, made_at, erased_at in rows:
-                key = None if wrapped is None else _unsealed(self._wrapping, wrapped, name)
-                found[name] = Found(key, named.hex(), made_at, erased_at)
+            found |= {row[0]: self._found(row) for row in rows}
         return found
+
+    def _found(self, row: Any) -> Found:
+        name, wrapped, named, made_at, erased_at = row
+        key = None if wrapped is None else _unsealed(self._wrapping, wrapped, name)
+        return Found(key, named.hex(), made_at, erased_at)
 
     def _make(self, blind: list[bytes], now_ms: int) -> None:
         rows: list[tuple[bytes, bytes, bytes, int]] = []

@@ -58,6 +58,14 @@ def test_many_names_at_once(subjects: SubjectKeys) -> None:
     assert subjects.keys(names, AT) == made
 
 
+def test_every_subject_can_be_gone_through_without_names(subjects: SubjectKeys) -> None:
+    made = subjects.keys([f"vehicle:{number}" for number in range(700)], AT)
+    named = subjects.erase("vehicle:3", AT)
+    found = list(subjects.every())
+    assert {each.key for each in found} == {*made[:3], None, *made[4:]}
+    assert [each.key_id for each in found if each.key is None] == [named]
+
+
 def test_neither_names_nor_keys_stand_in_the_file(path: Path, subjects: SubjectKeys) -> None:
     (key,) = subjects.keys(["party:did:web:somebody.example"], AT)
     content = everything(path)
@@ -129,8 +137,11 @@ def test_what_the_database_leaves_behind_is_seen_and_cleared(
 def test_the_file_outlives_a_rotation_of_the_secret(path: Path, subjects: SubjectKeys) -> None:
     made = subjects.keys(["party:a"], AT)
     newer, newest = bytes([1] * 32), bytes([2] * 32)
+    derived = subjects.derived(b"pseudonyms")
+    assert derived not in (subjects.derived(b"other"), SECRET)
     with SubjectKeys(path, lambda: newer, lambda: [SECRET]) as rotated:
         assert rotated.keys(["party:a"], AT) == made
+        assert rotated.derived(b"pseudonyms") == derived
     with SubjectKeys(path, lambda: newest, lambda: [newer]) as rotated:
         assert rotated.keys(["party:a"], AT) == made
     with pytest.raises(Unavailable, match="subjects-secret"):
