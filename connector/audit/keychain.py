@@ -1,0 +1,135 @@
+"""Which keys a log was signed with, one after the other, and why each is to be believed.
+
+The first line names the first key; a line `log-key` names the next one, and the checkpoint that covers it, kept under
+`handover/`, is signed by both. So who trusts one key of the chain trusts those after it, from their line on. May import
+`connector.log` and the lines of an audit; reads the files that it is given the folder of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from connector.audit.ceremony import Flaw, Place, Remarks
+from connector.audit.lines import Line, place_of
+from connector.audit.notes import Shown, files_by_size, opened_file
+from connector.log.layout import HANDOVER, SALT, folder_name, read_salt
+from connector.log.layout import VKEYS as VKEY_FILE
+from connector.log.note import Checkpoint, NoteRefused, Verifier
+from connector.log.tiles import LogDamaged
+
+MAX_VKEY_FILE_BYTES: Final = 1_048_576
+MAX_KEYS: Final = 1000
+
+
+def parsed(text: str, place: Place) -> Verifier:
+    """A verifier key as it is written. Raises Flaw."""
+    try:
+        return Verifier.parse(text)
+    except NoteRefused as error:
+        raise Flaw("key-invalid", f"this is no verifier key: {error.reason}", place) from error
+
+
+def listed_keys(folder: Path) -> list[Verifier]:
+    """The keys of `log.vkey`, oldest first; none if it is not there. Raises Flaw."""
+    file = folder / VKEY_FILE
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_VKEY_FILE_BYTES + 1)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Flaw("file-unreadable", error.strerror or "cannot be read", Place(VKEY_FILE)) from error
+    lines = raw.decode("ascii", "replace").split()
+    if len(raw) > MAX_VKEY_FILE_BYTES or len(lines) > MAX_KEYS:
+        raise Flaw("key-list-long", f"it has more than {MAX_KEYS} keys", Place(VKEY_FILE))
+    return [parsed(line, Place(VKEY_FILE, number, "line")) for number, line in enumerate(lines)]
+
+
+@dataclass(slots=True)
+class Announced:
+    """The keys that lines name, with the number of each line; and what the first line says of the salt."""
+
+    keys: list[tuple[int, Verifier]] = field(default_factory=list)
+    salt: str = ""
+
+    def take(self, lines: Sequence[Line]) -> None:
+        """Notes the lines `log` and `log-key`. Raises Flaw."""
+        for line in lines:
+            if line.said.get("type") in ("log", "log-key"):
+                text = line.said.get("vkey")
+                if not isinstance(text, str):
+                    raise Flaw("key-missing", "the line names no key", place_of(line, "vkey"))
+                self.salt = self.salt or str(line.said.get("salt", ""))
+                self.keys.append((line.number, parsed(text, place_of(line, "vkey"))))
+                if len(self.keys) > MAX_KEYS:
+                    raise Flaw("key-list-long", f"the log has more than {MAX_KEYS} keys", place_of(line))
+
+    def end(self, remarks: Remarks) -> str:
+        """How many there were."""
+        del remarks
+        return f"{len(self.keys)} keys"
+
+
+def check_salt(folder: Path, announced: Announced, remarks: Remarks) -> None:
+    """The salt beside the log is the one that its first line commits to. Raises Flaw."""
+    if not (folder / SALT).exists():
+        remarks.add("the salt is not here: salted names stay closed")
+        return
+    if not announced.salt:
+        remarks.add("the first line says nothing of the salt, which was not checked")
+        return
+    try:
+        salt = read_salt(folder)
+    except LogDamaged as error:
+        raise Flaw(error.code, error.reason, Place(SALT)) from error
+    if folder_name(salt) != announced.salt:
+        raise Flaw("salt-changed", "this is not the salt that the first line commits to", Place(SALT))
+
+
+def handover_sizes(folder: Path) -> list[int]:
+    """The sizes of the checkpoints under `handover/`."""
+    return [size for size, _ in files_by_size(folder, HANDOVER)]
+
+
+def check_chain(folder: Path, announced: Announced, roots: Mapping[int, bytes], newest: Shown, remarks: Remarks) -> None:
+    """Each key after the first was announced to and taken over from the one before it. Raises Flaw."""
+    files = files_by_size(folder, HANDOVER)
+    used: set[Path] = set()
+    for (_, before), (index, after) in zip(announced.keys, announced.keys[1:], strict=False):
+        shown = next((each for each in _covering(folder, files, index, [before, after]) if _both(each, before, after)), None)
+        if shown is None and _both(newest, before, after) and newest.checkpoint.size > index:
+            shown = newest
+        if shown is None:
+            reason = "no checkpoint that covers this line is signed by the old and the new key"
+            raise Flaw("handover-missing", reason, Place(HANDOVER, index))
+        check_root(shown, roots)
+        used.add(shown.path)
+        remarks.add(f"line {index}: key {_named(before)} handed over to {_named(after)} at size {shown.checkpoint.size}")
+    for _, path in files:
+        if path not in used:
+            raise Flaw("handover-surplus", "no line of the log announces this handover", Place(f"{HANDOVER}/{path.name}"))
+
+
+def check_root(shown: Shown, roots: Mapping[int, bytes]) -> Checkpoint:
+    """A checkpoint is one of this tree. Raises Flaw."""
+    size = shown.checkpoint.size
+    if roots.get(size) != shown.checkpoint.root:
+        raise Flaw("root-mismatch", f"the tree of size {size} has another root", Place(shown.name, size, "root"))
+    return shown.checkpoint
+
+
+def _covering(folder: Path, files: Sequence[tuple[int, Path]], index: int, keys: Sequence[Verifier]) -> list[Shown]:
+    # The first that covers the line: a later one would be a handover of a later key.
+    first = next((path for size, path in files if size > index), None)
+    return [] if first is None else [opened_file(folder, first, keys)]
+
+
+def _both(shown: Shown, before: Verifier, after: Verifier) -> bool:
+    return {before.vkey, after.vkey} <= {each.vkey for each in shown.signers}
+
+
+def _named(key: Verifier) -> str:
+    return f"{key.name} {key.vkey.split('+')[1]}"
