@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from connector.dataplane import leaves
 from connector.dataplane import records as rec
 from connector.dataplane.messages import StatusMessage
 from connector.dataplane.records import Callback, Flow, Records
@@ -28,6 +29,7 @@ log = logging.getLogger("carnet.dataplane")
 
 ERASURE: Final = "erasure"
 """The callback that is about deliveries of an agreement, not about one flow."""
+LEAF_TIMEOUT_S: Final = 300.0
 
 
 def backoff_s(attempt: int, first_s: float, max_s: float) -> float:
@@ -82,34 +84,42 @@ class Notifier:
             await self._deliver(callback)
 
     async def _deliver(self, callback: Callback) -> None:
-        if await self._accepted(callback):
+        answer = await self._accepted(callback)
+        if answer is not None:
+            kept = leaves.settled(callback, answer) if callback.event == leaves.LEAF else []
             # Another process on this database may have sent it, too: the control plane knows it by its id.
             with suppress(LostRace):
-                await self._records.commit([rec.delete_callback(callback.id)])
+                await self._records.commit([rec.delete_callback(callback.id), *kept])
             return
         bounds = self._settings.bounds
         attempts = callback.attempts + 1
         due_at: int | None = self._now_ms() + int(1000 * backoff_s(attempts, bounds.backoff_first_s, bounds.backoff_max_s))
-        if attempts >= bounds.callback_attempts:
+        # The log is told until it knows: nothing else says again what a leaf says.
+        if attempts >= bounds.callback_attempts and callback.event != leaves.LEAF:
             log.error("control plane never accepted %s of flow %s", callback.event, callback.flow_id)
             due_at = None
         with suppress(LostRace):
             await self._records.commit([rec.retry_callback(callback.id, attempts, due_at)])
 
-    async def _accepted(self, callback: Callback) -> bool:
+    async def _accepted(self, callback: Callback) -> bytes | None:
+        """What the control plane answered; None unless it has taken it."""
         base = (await self._records.control_plane() or self._settings.control_url).rstrip("/")
         url = f"{base}/transfers/{quote(callback.flow_id, safe='')}/dataflow/{callback.event}"
         if callback.event == ERASURE:
             url = f"{base}/carnet/erasures"
+        elif callback.event == leaves.LEAF:
+            url = f"{base}/carnet/leaves"
+        timeout_s = self._settings.bounds.callback_timeout_s
+        if callback.event == leaves.LEAF:
+            # Meanwhile it asks us for the vehicles, and makes their index.
+            timeout_s = max(timeout_s, LEAF_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {self._settings.control_token.reveal()}", "Content-Type": "application/json"}
         try:
-            answer = await self._client.request(
-                "POST", url, headers=headers, body=callback.body.encode(), timeout_s=self._settings.bounds.callback_timeout_s
-            )
+            answer = await self._client.request("POST", url, headers=headers, body=callback.body.encode(), timeout_s=timeout_s)
         except (EgressRefused, PeerUnreachable) as error:
             log.warning("callback %s of flow %s: %s", callback.event, callback.flow_id, error)
-            return False
+            return None
         if not 200 <= answer.status < 300:
             log.warning("callback %s of flow %s: answered %d", callback.event, callback.flow_id, answer.status)
-            return False
-        return True
+            return None
+        return answer.body

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from connector.dataplane import indexes
+from connector.dataplane import indexes, leaves
 from connector.dataplane.deliveries import Artifact, Asked, Deliveries
 from connector.dataplane.desk import result_of
 from connector.dataplane.problems import Refusal
@@ -119,7 +119,8 @@ class Facts:
                 "bytes": None if reserved is None else reserved.bytes,
                 "sha256": None if whole is None else whole.sha256,
             }
-        return seen | _made(artifact)
+        vehicles = await leaves.index_of(self._records.engine, artifact)
+        return seen | _made(artifact) | {"vehicleIndex": vehicles}
 
 
 def _span(begin: str | None, end: str | None) -> tuple[int, int]:

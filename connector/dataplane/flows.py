@@ -21,6 +21,7 @@ import msgspec
 from connector.dataplane import pairs
 from connector.dataplane import records as rec
 from connector.dataplane.landing.records import insert_landing, wanted
+from connector.dataplane.leaves import Leaves
 from connector.dataplane.messages import HTTP_PULL, ChangeMessage, DataAddress, FlowMessage, StatusMessage, encode
 from connector.dataplane.problems import Refusal
 from connector.dataplane.records import Flow, Records
@@ -95,6 +96,7 @@ class Flows:
         self._token_life_s = token_life_s
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.public_url = ""
+        self.leaves: Leaves | None = None
 
     async def prepare(self, message: FlowMessage) -> str:
         """DataFlowPrepareMessage: a consumer flow begins. Answer: StatusMessage PREPARED."""
@@ -120,9 +122,12 @@ class Flows:
                     raise Refusal(409, "state", f"{operation} is not possible while the flow is {flow.state}")
                 try:
                     changed, answer, writes = self._decide(flow, target, operation, message)
-                    await self._records.commit(writes)
+                    closed = [] if self.leaves is None else await self.leaves.closed(changed)
+                    await self._records.commit([*writes, *closed])
                 except LostRace:
                     continue
+                if self.leaves is not None:
+                    self.leaves.wake()
                 await self._act(changed)
                 return answer
         raise Refusal(503, "busy", "the flow changes too often; try again")

@@ -23,6 +23,7 @@ from connector.dataplane.deciding import Decider
 from connector.dataplane.deliveries import Deliveries
 from connector.dataplane.desk import Desk
 from connector.dataplane.facts import Facts
+from connector.dataplane.leaves import LeafRoutes, Leaves
 from connector.dataplane.plan.places import Places
 from connector.dataplane.publishing import Publishing
 from connector.dataplane.query.workers import Workers
@@ -56,6 +57,8 @@ class Governed:
     publishing: Publishing
     facts: Facts
     consents: ConsentRoutes
+    leaves: Leaves
+    told: LeafRoutes
 
     @classmethod
     async def open(
@@ -74,6 +77,8 @@ class Governed:
         deliveries, readings, places = Deliveries(engine), Readings(engine), Places.of()
         ledger = Ledger(engine, settings.spool_dir.parent / "consents", now_ms)
         await ledger.open()
+        leaves = Leaves(readings, notifier.wake, now_ms)
+        ledger.leaves = leaves
         stack.push_async_callback(ledger.close)
         workers = Workers(bounds.max_making, deadline_s=bounds.query_total_s)
         stack.push_async_callback(workers.close)
@@ -90,16 +95,17 @@ class Governed:
 
         ledger.on_withdrawn = on_withdrawn
         changed = Changed(records, notifier)
-        reserving = Reserving(deliveries, readings, artifacts, now_ms)
+        reserving = Reserving(deliveries, readings, artifacts, leaves, now_ms)
         desk = Desk(deliveries, decider, artifacts, reserving, places, bounds, changed.report, now_ms)
         publishing = Publishing(records, deliveries, workers, spool, places, settings, now_ms)
         facts = Facts(records, deliveries, readings)
         consents = ConsentRoutes(ledger, settings.source_roots)
-        return cls(records, notifier, ledger, artifacts, withdrawals, desk, publishing, facts, consents)
+        told = LeafRoutes(records, deliveries, ledger)
+        return cls(records, notifier, ledger, artifacts, withdrawals, desk, publishing, facts, consents, leaves, told)
 
     def routes(self) -> list[web.RouteDef]:
         """For the signaling listener."""
-        return [*self.publishing.routes(), *self.facts.routes(), *self.consents.routes()]
+        return [*self.publishing.routes(), *self.facts.routes(), *self.consents.routes(), *self.told.routes()]
 
     async def on_changed(self, flow_id: str, reason: str, column: str | None) -> None:
         """A source is not what was published."""

@@ -73,6 +73,7 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         decider = Decider(records, client, settings)
         house = await Governed.open(stack, records, decider, notifier, everywhere, replicas, settings, now_ms)
         flows = Flows(records, everywhere, house.artifacts, downloads, now_ms, settings.bounds.token_life_s)
+        flows.leaves = house.leaves
         tokens = Tokens(records, asserter, settings.bounds.token_life_s, now_ms)
         public = PublicData(records, streams, settings.bounds, house.desk, house.on_changed, tokens, replicas.live)
         public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port, tls)
@@ -81,7 +82,7 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         if shared is not None:
             _attach(shared, streams, house, downloads, notifier)
         await downloads.resume_all()
-        eraser = Eraser(records, settings.sink_dir, downloads.offload, now_ms)
+        eraser = Eraser(records, settings.sink_dir, downloads.offload, house.leaves, now_ms)
         signaling = Signaling(records, flows, downloads, renewer, settings, [*eraser.routes(), *house.routes()]).application()
         signaling_url = await _listen(stack, signaling, settings.signaling_host, settings.signaling_port)
         _announce(signaling_url, flows.public_url)

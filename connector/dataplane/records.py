@@ -138,6 +138,11 @@ class Records:
         )
         return Callback(*row) if row else None  # type: ignore[arg-type]  # STRICT columns have these types
 
+    async def callback(self, callback_id: str) -> Callback | None:
+        """One that waits."""
+        row = await self._one("SELECT id, flow_id, event, body, attempts, due_at FROM callback WHERE id = ?", callback_id)
+        return Callback(*row) if row else None  # type: ignore[arg-type]  # STRICT columns have these types
+
     async def control_plane(self) -> str | None:
         """The endpoint registered last, if any."""
         row = await self._one("SELECT endpoint FROM controlplane LIMIT 1")

@@ -14,6 +14,7 @@ from connector.dataplane import deliveries as sql
 from connector.dataplane import freezing, meters
 from connector.dataplane.artifacts import Artifacts, Order
 from connector.dataplane.deliveries import Artifact, Asked, Deliveries
+from connector.dataplane.leaves import Leaves
 from connector.dataplane.meters import LimitReached, Size
 from connector.dataplane.problems import Refusal
 from connector.dataplane.readings import Readings, Reservation, put_reading, put_reservation, while_ledger, while_started
@@ -40,10 +41,11 @@ class Right:
 class Reserving:
     """Owner of the transaction."""
 
-    def __init__(self, deliveries: Deliveries, readings: Readings, artifacts: Artifacts, now_ms: Clock) -> None:
+    def __init__(self, deliveries: Deliveries, readings: Readings, artifacts: Artifacts, leaves: Leaves, now_ms: Clock) -> None:
         self._deliveries = deliveries
         self._readings = readings
         self._artifacts = artifacts
+        self._leaves = leaves
         self._now_ms = now_ms
 
     async def check(self, asked: Asked, right: Right) -> None:
@@ -65,8 +67,11 @@ class Reserving:
                 return
             now = self._now_ms()
             try:
-                writes = await self._metered(asked, right, Size(0, size_bytes, 0), None, now)
-                await self._deliveries.commit([*writes, sql.reserve_file(asked.flow_id, now)])
+                size = Size(0, size_bytes, 0)
+                writes = await self._metered(asked, right, size, None, now)
+                told = self._leaves.left(asked, None, size, now)
+                await self._deliveries.commit([*writes, sql.reserve_file(asked.flow_id, now), told])
+                self._leaves.wake()
             except LimitReached:
                 if not await self._ours(asked):
                     raise
@@ -101,7 +106,9 @@ class Reserving:
             guard = while_ledger(fresh.flow_id, number)
             try:
                 writes = [guard, *await self._frozen(order, fresh), *await self._metered_artifact(order, right, fresh, now)]
-                await self._deliveries.commit([*writes, *sql.reserve_artifact(fresh.flow_id, fresh.generation, now)])
+                told = self._leaves.left(order.asked, fresh, Size(fresh.made.rows, fresh.made.bytes, fresh.made.vehicles), now)
+                await self._deliveries.commit([*writes, *sql.reserve_artifact(fresh.flow_id, fresh.generation, now), told])
+                self._leaves.wake()
                 reserved = True
             except LimitReached:
                 again = await self._deliveries.artifact(artifact.flow_id, artifact.generation)

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from connector.dataplane.plan.model import Consent
 from connector.dataplane.query.job import Failed, Job, Made, Population
+from connector.store.engine import Statement
 
 
 class Workers(Protocol):
@@ -42,6 +46,26 @@ class Ledger(Protocol):
 
     async def withdrawn_since(self, number: int) -> list[tuple[int, int]]:
         """Number and vehicle (ordinal) of the withdrawals with a higher number, oldest first."""
+
+
+class Naming(Protocol):
+    """Which vehicles something is about, for the index of the contract log."""
+
+    async def concerned(self, number: int) -> npt.NDArray[np.uint32]:
+        """The vehicles (ordinals, ascending) that a commit of the ledger is about."""
+
+    async def vehicles(self, ordinals: Collection[int]) -> dict[int, str]:
+        """The names of vehicles; never logged."""
+
+
+class Telling(Protocol):
+    """What tells the contract log of the commits of the ledger."""
+
+    def consents(self, change: str, number: int) -> Statement:
+        """The write that tells of a commit, to be made with it."""
+
+    def wake(self) -> None:
+        """It was committed."""
 
 
 Clock = Callable[[], int]

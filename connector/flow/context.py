@@ -22,6 +22,7 @@ from connector.identity.directory import Directory
 from connector.identity.door import OpenDoor
 from connector.identity.registry import Registry
 from connector.log.journal import Journal, NoJournal
+from connector.log.persons import NoPersons, Persons
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
 from connector.protocol.record import (
@@ -82,7 +83,8 @@ class Context:
     ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
     ``sight`` remembers who sees which offers.
     ``declared``: IRIs of the terms that a data plane may enforce; what holds for a dataset says ``able``. ``renews``: whether a
-    participant has a key to renew the token of a transfer with. ``journal`` keeps the contract log.
+    participant has a key to renew the token of a transfer with. ``journal`` keeps the contract log,
+    ``persons`` the keys of those whom it is about.
     """
 
     participant_id: str
@@ -109,6 +111,7 @@ class Context:
     seals: Seals = field(default_factory=Seals)
     renews: Callable[[str], bool] = lambda _: True
     journal: Journal = field(default_factory=NoJournal)
+    persons: Persons = field(default_factory=NoPersons)
 
     async def able(self, dataset_id: str) -> Capabilities:
         """What our data plane said when the dataset was published that it can do with it; nothing, if it never said so."""

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from connector.flow import acts, answers, erasing, renewals
+from connector.flow import acts, answers, erasing, renewals, told_leaves
 from connector.flow.context import Context
 from connector.flow.data_requests import decide_request
 from connector.http import problems
@@ -44,6 +44,7 @@ class SignalingServer:
         app.router.add_post("/transfers/{id}/assertion", self._assertion)
         app.router.add_post("/transfers/{id}/assertion/check", self._check)
         app.router.add_post("/carnet/erasures", self._erasures)
+        app.router.add_post("/carnet/leaves", self._leaves)
         return app
 
     @web.middleware
@@ -87,6 +88,11 @@ class SignalingServer:
         duties = await erasing.ordered(self.context, await read_body(request, erasing.Order))
         told = [{"id": duty.id, "state": duty.state, "dueAt": duty.due_at, "toldAt": duty.told_at} for duty in duties]
         return web.Response(body=orjson.dumps({"duties": told}), content_type="application/json")
+
+    async def _leaves(self, request: web.Request) -> web.Response:
+        """What the data plane says to the contract log; idempotent by its id. Gives ``index`` (hex, or null) and ``vehicles``."""
+        made = await told_leaves.told(self.context, await read_body(request, told_leaves.Told))
+        return web.Response(body=orjson.dumps(made), content_type="application/json")
 
     async def _report(self, request: web.Request) -> web.Response:
         report = await _object(request)

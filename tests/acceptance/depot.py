@@ -30,6 +30,7 @@ from connector.dataplane.consent.requests import Asked
 from connector.dataplane.deciding import Decider
 from connector.dataplane.deliveries import Deliveries
 from connector.dataplane.desk import Desk
+from connector.dataplane.leaves import Leaves
 from connector.dataplane.plan.declared import declared, declared_for_file
 from connector.dataplane.plan.model import Circle
 from connector.dataplane.plan.places import Places
@@ -229,7 +230,7 @@ async def open_depot(folder: Path) -> AsyncIterator[Depot]:
         return depot.now_ms
 
     artifacts = Artifacts(deliveries, readings, InProcess(), ledger, spool, bounds, now_ms)
-    reserving = Reserving(deliveries, readings, artifacts, now_ms)
+    reserving = Reserving(deliveries, readings, artifacts, Leaves(readings, lambda: None, now_ms), now_ms)
     decider = Decider(records, cast("Any", client), settings)
     desk = Desk(deliveries, decider, artifacts, reserving, Places.of(), bounds, _unchanged, now_ms)
     depot = Depot(folder, desk, records, ledger, client)

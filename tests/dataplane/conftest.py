@@ -73,6 +73,9 @@ class Control:
     made: int = 0
     shown: set[str] = field(default_factory=set)
     erasures: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    leaves: list[dict[str, Any]] = field(default_factory=list)
+    forgetful: int = 0
+    base: str = ""
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -119,6 +122,31 @@ class Control:
             return web.Response(status=503)
         await self.erasures.put(await request.json())
         return web.Response()
+
+    async def leaf(self, request: web.Request) -> web.Response:
+        """As a control plane answers ``POST /carnet/leaves``: the digest is made of the names that it asks for."""
+        told, named = await request.json(), list[str]()
+        after: int | None = -1 if "vehicles" in told else None
+        while after is not None and self.base:
+            url, headers = f"{self.base}/carnet/leaves/{told['id']}/vehicles", {"Authorization": f"Bearer {TOKEN}"}
+            async with aiohttp.ClientSession() as http, http.get(url, params={"after": after}, headers=headers) as page:
+                found = await page.json()
+            named, after = named + found["vehicles"], found["after"]
+        self.leaves.append(told | {"named": sorted(named)})
+        if self.forgetful > 0:
+            self.forgetful -= 1
+            return web.Response(status=503)
+        digest = hashlib.sha256("|".join(sorted(named)).encode()).hexdigest()
+        return web.json_response({"index": digest if "vehicles" in told else None, "vehicles": len(named)})
+
+    async def leaf_of(self, kind: str, **members: Any) -> dict[str, Any]:
+        """The first leaf of a type with these members, once it was told."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                for told in self.leaves:
+                    if told["type"] == kind and members.items() <= told["members"].items():
+                        return told
+                await asyncio.sleep(0.01)
 
     async def next(self) -> tuple[str, str, dict[str, Any]]:
         async with asyncio.timeout(PATIENCE_S):
@@ -281,6 +309,7 @@ async def control() -> AsyncIterator[Control]:
     app.router.add_post("/transfers/{id}/assertion", here.assert_)
     app.router.add_post("/transfers/{id}/assertion/check", here.assert_)
     app.router.add_post("/carnet/erasures", here.erase)
+    app.router.add_post("/carnet/leaves", here.leaf)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

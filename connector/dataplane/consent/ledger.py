@@ -35,12 +35,13 @@ from connector.dataplane.consent.model import (
     key_of,
     once,
 )
-from connector.dataplane.consent.placing import Longs, Placed, Placing, place
+from connector.dataplane.consent.placing import Longs, Placed, Placing, commit_of, place
 from connector.dataplane.consent.readings import Readings
 from connector.dataplane.consent.records import Bitmap, Decision, Enrolled, Head
 from connector.dataplane.consent.staging import Staged, stage
 from connector.dataplane.problems import Refusal
 from connector.dataplane.query.job import Bits
+from connector.dataplane.seams import Telling
 from connector.dataplane.threads import settle
 from connector.store.engine import Engine, LostRace, Statement, StoreMisuse, StoreUnavailable
 from policies.purposes import is_a
@@ -73,6 +74,7 @@ class Ledger(Readings):
         self._importing = asyncio.Lock()
         self._tails: dict[int, int] = {}
         self.on_withdrawn: OnWithdrawn | None = None
+        self.leaves: Telling | None = None
 
     async def open(self) -> None:
         """Make the folder and clear what a death has left there. Raises StoreUnavailable, OSError or Refusal 503."""
@@ -175,6 +177,13 @@ class Ledger(Readings):
             await self._tidy((), await self.number())
             return done
 
+    async def commit(self, change: str, number: int, statements: Sequence[Statement]) -> None:
+        """Write a commit of this number, and tell the contract log of it: both or neither."""
+        told = [] if self.leaves is None else [self.leaves.consents(change, number)]
+        await self._records.commit([*statements, *told])
+        if self.leaves is not None:
+            self.leaves.wake()
+
     async def tell(self, withdrawn: Withdrawn) -> None:
         """Something was withdrawn; returns when what follows from that was done."""
         if self.on_withdrawn is not None:
@@ -233,13 +242,15 @@ class Ledger(Readings):
         commit = rec.insert_commit(
             number, "enrolments", entries=len(rows), withdrawn=False, vehicles=head.vehicles + len(new), at=now
         )
-        await self._records.commit(
+        await self.commit(
+            "enrolled",
+            number,
             [
                 commit,
                 *rec.insert_vehicles((ordinal, vehicle) for vehicle, ordinal in new),
                 *(rec.end_enrolment(old, number) for old in replaced),
                 *rec.insert_enrolments(number, rows, now),
-            ]
+            ],
         )
         await self._tidy((), number)
         return number
@@ -268,7 +279,7 @@ class Ledger(Readings):
             placed = await settle(place, work)
             await settle(settle_folder, self._folder.path)
             ended = await self._ended_by(placed, work) if placed.withdrawn else []
-            await self._records.commit(_import(work, placed, new_keys, ended, self.now_ms()))
+            await self.commit("imported", number, commit_of(work, placed, new_keys, ended, self.now_ms()))
         except (Refusal, LostRace, StoreMisuse, OSError):
             await settle(self._folder.discard, stem)
             raise
@@ -304,7 +315,9 @@ class Ledger(Readings):
         withdrawn = bool(ended) or any(not each.given for each in decisions)
         commit = rec.insert_commit(number, "decisions", entries=len(decisions), withdrawn=withdrawn, vehicles=vehicles, at=now)
         ends = [rec.end_enrolment(each, number) for each in ended]
-        await self._records.commit([commit, *before, *rec.insert_decisions(number, decisions), *ends])
+        answers = {each.given for each in decisions}
+        change = "decided" if len(answers) > 1 else "granted" if True in answers else "withdrawn"
+        await self.commit(change, number, [commit, *before, *rec.insert_decisions(number, decisions), *ends])
         for each in decisions:
             if each.key_id in self._tails:
                 self._tails[each.key_id] += 1
@@ -429,21 +442,3 @@ class Ledger(Readings):
             rows = await self._in_scratch(lookup.write_vehicles, self._folder.file(name), (), self._folder.files(files))
             await settle(settle_folder, self._folder.path)
             await self._records.commit(rec.merge_files(name, number, rows, files))
-
-
-def _import(
-    work: Placing, placed: Placed, new_keys: Iterable[tuple[int, Key]], ended: Iterable[Enrolled], now: int
-) -> list[Statement]:
-    """The one commit of an import."""
-    vehicles = work.first + placed.new_vehicles
-    withdrawn = placed.withdrawn > 0
-    statements = [
-        rec.insert_commit(work.number, "import", entries=work.staged.entries, withdrawn=withdrawn, vehicles=vehicles, at=now),
-        *rec.insert_keys(new_keys),
-        rec.insert_file(placed.entries, "import", work.number, work.staged.entries),
-        *(rec.insert_bitmap(bitmap) for bitmap in placed.bitmaps),
-        *(rec.end_enrolment(each, work.number) for each in ended),
-    ]
-    if placed.vehicles is not None:
-        statements.append(rec.insert_file(placed.vehicles, "vehicles", work.number, placed.new_vehicles))
-    return statements

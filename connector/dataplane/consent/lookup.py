@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
+from connector.dataplane.consent.bits import Whole
 from connector.dataplane.consent.engine import OWN, exact, guarded, literal, opened, settle_file
 from connector.dataplane.consent.model import DECIDERS, Key, Noted
 
@@ -57,6 +59,14 @@ def imported(files: Sequence[Path], ordinal: int, keys: Mapping[int, Key], limit
         )
         for number, key_id, given, decider, text, at_ms in rows
     ]
+
+
+@guarded(OWN)
+def concerned(files: Sequence[Path], scratch: Path) -> Whole:
+    """The vehicles (ordinals) that imports are about."""
+    with opened(scratch) as connection:
+        rows = connection.execute("SELECT DISTINCT ordinal FROM read_parquet(?)", [exact(files)]).fetchnumpy()
+    return np.asarray(rows["ordinal"], np.uint32)
 
 
 @guarded(OWN)

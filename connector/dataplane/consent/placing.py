@@ -7,7 +7,7 @@ before a grant of the same millisecond; a grant that is not later than a withdra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,13 +19,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connector.dataplane.consent import records as rec
 from connector.dataplane.consent.bits import MAX_ORDINAL, Bytes, Whole, count, load, store, with_bits, without_bits
 from connector.dataplane.consent.engine import OWN, exact, guarded, literal, opened, settle_file
 from connector.dataplane.consent.model import BASIS_IRIS, CATEGORIES, PURPOSE_IRIS, Key
-from connector.dataplane.consent.records import Bitmap
+from connector.dataplane.consent.records import Bitmap, Enrolled
 from connector.dataplane.consent.staging import Staged
 from connector.dataplane.problems import Refusal
 from connector.dataplane.query.job import Bits
+from connector.store.engine import Statement
 
 Longs = npt.NDArray[np.int64]
 BATCH: Final = 500_000
@@ -301,3 +303,21 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
 
 def _paths(files: Sequence[Path]) -> str:
     return "[" + ", ".join(literal(Path(each)) for each in exact(files)) + "]"
+
+
+def commit_of(
+    work: Placing, placed: Placed, new_keys: Iterable[tuple[int, Key]], ended: Iterable[Enrolled], now: int
+) -> list[Statement]:
+    """The one commit of an import."""
+    vehicles = work.first + placed.new_vehicles
+    withdrawn = placed.withdrawn > 0
+    statements = [
+        rec.insert_commit(work.number, "import", entries=work.staged.entries, withdrawn=withdrawn, vehicles=vehicles, at=now),
+        *rec.insert_keys(new_keys),
+        rec.insert_file(placed.entries, "import", work.number, work.staged.entries),
+        *(rec.insert_bitmap(bitmap) for bitmap in placed.bitmaps),
+        *(rec.end_enrolment(each, work.number) for each in ended),
+    ]
+    if placed.vehicles is not None:
+        statements.append(rec.insert_file(placed.vehicles, "vehicles", work.number, placed.new_vehicles))
+    return statements

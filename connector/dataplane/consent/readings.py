@@ -17,7 +17,7 @@ import numpy as np
 
 from connector.dataplane.consent import lookup
 from connector.dataplane.consent import records as rec
-from connector.dataplane.consent.bits import Ordinals, holds, load
+from connector.dataplane.consent.bits import Ordinals, Whole, holds, load
 from connector.dataplane.consent.folder import LedgerFolder, drop
 from connector.dataplane.consent.model import NAME, Counted, Key, Noted, Withdrawn, written
 from connector.dataplane.consent.records import ConsentRecords, Head
@@ -117,6 +117,13 @@ class Readings:
             ordinals.update(await self._records.ended_in(at))
             ordinals.update(await self.requests.ended_in(at))
             found += [(at, ordinal) for ordinal in sorted(ordinals)]
+        return found
+
+    async def concerned(self, number: int) -> Whole:
+        """The vehicles (ordinals, ascending) that a commit is about."""
+        found = np.array(await self._records.concerned(number), np.uint32)
+        if files := await self._records.imported(number):
+            found = np.union1d(found, await self._in_scratch(lookup.concerned, self._folder.files(files)))
         return found
 
     # -- keys of pseudonyms -------------------------------------------------------------------------------------------

@@ -230,6 +230,21 @@ class ConsentRecords:
         rows = await self._all("SELECT DISTINCT ordinal FROM consent_enrolment WHERE ended = ? ORDER BY ordinal", number)
         return [_int(row[0]) for row in rows]
 
+    async def concerned(self, number: int) -> list[int]:
+        """The vehicles (ordinals) that a commit is about; those of an import are not in it."""
+        rows = await self._all(
+            "SELECT ordinal FROM consent_decision WHERE number = ? UNION"
+            " SELECT ordinal FROM consent_enrolment WHERE number = ? OR ended = ? UNION"
+            " SELECT ordinal FROM user_request WHERE number = ? OR ended = ? ORDER BY 1",
+            *[number] * 5,
+        )
+        return [_int(row[0]) for row in rows]
+
+    async def imported(self, number: int) -> list[str]:
+        """The files of what a commit imported."""
+        rows = await self._all("SELECT name FROM consent_file WHERE kind = 'import' AND number = ?", number)
+        return [str(row[0]) for row in rows]
+
     async def references(self, recipient: str, number: int) -> list[tuple[int, str]]:
         rows = await self._all(
             "SELECT ordinal, reference FROM consent_enrolment WHERE recipient = ? AND number <= ?"

@@ -45,7 +45,8 @@ class UserRequests:
             number, vehicles = head.number + 1, head.vehicles + len(new)
             commit = rec.insert_commit(number, "decisions", entries=1, withdrawn=False, vehicles=vehicles, at=now)
             named = rec.insert_vehicles((ordinal, vehicle) for vehicle, ordinal in new)
-            await self._records.commit([commit, *named, insert_request(whole, request_id, ordinals[whole.vehicle], number, now)])
+            request = insert_request(whole, request_id, ordinals[whole.vehicle], number, now)
+            await self._ledger.commit("requested", number, [commit, *named, request])
             return number
 
         return request_id, await self._ledger.in_turn(attempt)
@@ -64,7 +65,7 @@ class UserRequests:
             head = await self._ledger.head()
             number = head.number + 1
             commit = rec.insert_commit(number, "decisions", entries=1, withdrawn=True, vehicles=head.vehicles, at=now)
-            await self._records.commit([commit, end_request(request_id, number, now)])
+            await self._ledger.commit("request-withdrawn", number, [commit, end_request(request_id, number, now)])
             return number, ordinal
 
         number, ordinal = await self._ledger.in_turn(attempt)

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from connector.dataplane.landing.offload import Offload
 from connector.dataplane.landing.records import Landing, erased, insert_erased, landing_of, note_erased
+from connector.dataplane.leaves import Leaves
 from connector.dataplane.messages import Id, decode
 from connector.dataplane.part import part_path
 from connector.dataplane.problems import Refusal
@@ -44,10 +45,11 @@ class Order(msgspec.Struct, frozen=True):
 class Eraser:
     """Owner of what is erased. Orders take turns, so that no file is rewritten twice at a time."""
 
-    def __init__(self, records: Records, sink_dir: Path, offload: Offload, now_ms: Callable[[], int]) -> None:
+    def __init__(self, records: Records, sink_dir: Path, offload: Offload, leaves: Leaves, now_ms: Callable[[], int]) -> None:
         self._records = records
         self._sink_dir = sink_dir
         self._offload = offload
+        self._leaves = leaves
         self._now_ms = now_ms
         self._turn = asyncio.Lock()
 
@@ -75,7 +77,9 @@ class Eraser:
                 report["erased"] += [{"transfer": transfer, **done}] if done else []
                 report["outside"] += [{"transfer": transfer, "why": why}] if why else []
             text = msgspec.json.encode(report)
-            await self._records.commit([insert_erased(order.id, text.decode(), self._now_ms())])
+            told = [self._leaves.erased(each["transfer"], *_what(order)) for each in report["erased"]]
+            await self._records.commit([insert_erased(order.id, text.decode(), self._now_ms()), *told])
+            self._leaves.wake()
             return text
 
     async def _nothing_on_its_way(self, transfer: str) -> None:
@@ -131,6 +135,11 @@ class Eraser:
         await settle(file.unlink, missing_ok=True)
         await self._records.commit([note_erased(transfer, None, self._now_ms())])
         return {"file": file.name, "rows": landing.rows, "sha256Before": landing.sha256, "sha256After": None}, None
+
+
+def _what(order: Order) -> tuple[str, int]:
+    """What is erased, and how many vehicles are named: as pseudonyms or references; trips name none."""
+    return "whole" if order.whole else "rows", max(len(order.pseudonyms), len(order.references))
 
 
 def _named(order: Order) -> dict[str, Any]:
