@@ -196,16 +196,14 @@ class LogFolder:
     def _read(self, name: str, limit: int) -> bytes | None:
         """A file of at most ``limit`` bytes, or None where it is not there."""
         try:
-            # Without waiting: what was put here by others could be a pipe.
-            opened = os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(self.path / name, "rb", opener=_without_waiting) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise LogDamaged("file-unreadable", name, "this is no file")
+                found = file.read(limit + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise LogDamaged("file-unreadable", name, f"the file cannot be read: {error.strerror}") from error
-        with open(opened, "rb") as file:
-            if not stat.S_ISREG(os.fstat(opened).st_mode):
-                raise LogDamaged("file-unreadable", name, "this is no file")
-            found = file.read(limit + 1)
         if len(found) > limit:
             raise LogDamaged("file-size", name, f"the file is longer than {limit} bytes")
         return found
@@ -225,6 +223,11 @@ class LogFolder:
         for part in Path(name).parents:
             if self.path / part not in self._durable:
                 folders |= {self.path / part, (self.path / part).parent}
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """What was put where a file should be could be a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _partials(full: Path) -> Path:
