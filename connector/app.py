@@ -27,7 +27,7 @@ from connector.companion import Companion, write_config
 from connector.dataplane.plan.declared import every
 from connector.delivery import HttpDelivery
 from connector.dispatch import Dispatcher
-from connector.flow import begin, legacy, publish, standing, timers
+from connector.flow import begin, key_changes, legacy, publish, standing, timers
 from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
@@ -176,7 +176,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     context = _context(settings, store, origin, who, owner, dispatcher, clock, entered, plane, aside)
     caller = Caller(client, who.outbound)
     browser = Browser(context, caller, settings.client.max_answer_bytes)
-    running = Running(settings, context, plane, browser, metrics, watch, who.reload_keys, who.assertions)
+    running = Running(settings, context, plane, browser, metrics, watch, await _settle(context, who), who.assertions)
     await _hold_from_the_start(settings, context)
     await _take_over(engine, context)
 
@@ -197,6 +197,18 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     await _site(stack, application, listening, tls)
     await _serve_local(settings, stack, running)
     return running
+
+
+async def _settle(context: Context, who: Recognition) -> Callable[[], Awaitable[None]]:
+    """Enter whom the settings name, and tell the contract log of them and of our keys. Gives how to read the keys again."""
+    await standing.settle(context, who.settle)
+    await key_changes.tell(context, who.listing())
+
+    async def reload_keys() -> None:
+        await who.reload_keys()
+        await key_changes.tell(context, who.listing())
+
+    return reload_keys
 
 
 async def _take_over(engine: SqliteEngine | PostgresEngine, context: Context) -> None:

@@ -17,7 +17,7 @@ import orjson
 from catalog.errors import DocumentError
 from catalog.jsonld import normalise_message
 from connector.dispatch import Retry
-from connector.flow import answers
+from connector.flow import answers, letters
 from connector.flow.context import Context
 from connector.http.caller import Caller
 from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
@@ -28,7 +28,6 @@ from connector.protocol.messages import Document, process_path
 from connector.protocol.record import Ended, Process
 from connector.protocol.states import Role
 from connector.settings.model import DispatchSettings
-from connector.store import writes
 from connector.store.rows import Outgoing
 from connector.telemetry import logger
 
@@ -70,7 +69,7 @@ class HttpDelivery:
             await answers.flow_refused(self.context, message, why)
         else:
             why_text = message.last_error or "no answer before the deadline"
-            await self.context.store.commit([writes.bury_outgoing(message.id, why_text, self.context.now_ms())])
+            await letters.buried(self.context, message, "given-up", why_text)
 
     # -- protocol ---------------------------------------------------------------------------------------------------
 
@@ -114,12 +113,11 @@ class HttpDelivery:
     async def _peer(self, message: Outgoing) -> None:
         answer = await self._post(message)
         if 200 <= answer.status < 300:
-            await self.context.store.commit([writes.delete_outgoing(message.id)])
+            await letters.delivered(self.context, message)
             return
         self._retry_or_pass(message, answer)
         why = _why(answer)
-        now = self.context.now_ms()
-        await self.context.store.commit([writes.bury_outgoing(message.id, f"{why.code}: {why.reason}"[:500], now)])
+        await letters.buried(self.context, message, "refused", f"{why.code}: {why.reason}"[:500])
 
     # -- data plane -------------------------------------------------------------------------------------------------
 

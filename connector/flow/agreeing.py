@@ -45,6 +45,7 @@ from policies.walk import atoms, conditions
 TERMS: Final = ("profile", "permission", "prohibition", "obligation")
 REASONS_MOST: Final = 20
 """Reasons that a refusal names."""
+_PERMITTED: Final = Remark("decided", "permitted", "permitted")
 _TAKEN: Final = "another contract overlaps in territory, use, period and data, and one of the two is exclusive"
 _ELSEWHERE: Final = "ask for another territory, use or period"
 _LOST: Final = "an agreement has no place for what the offer says here"
@@ -104,7 +105,7 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
         return Verdict(agreement, "exclusivity-conflict", (f"{_TAKEN} ({_ELSEWHERE})",))
     if not decision.permitted:
         return Verdict(agreement, "policy-denied", reasons_of(decision, process.counterparty, claims))
-    return Verdict(agreement, effects=(_entered(grounds, exclusive=exclusive), Remark("decided", "permitted")))
+    return Verdict(agreement, effects=(_entered(grounds, exclusive=exclusive), _PERMITTED))
 
 
 def _lost(process: Process, agreement: Document) -> list[Document]:

@@ -15,6 +15,7 @@ import msgspec
 from connector.flow import erasure, reactions, receipts
 from connector.flow.context import Context, Note, retrying, save
 from connector.flow.envelope import Letters
+from connector.flow.letters import buried
 from connector.flow.recent import hopeful
 from connector.protocol import process as core
 from connector.protocol.errors import Conflict
@@ -96,7 +97,7 @@ async def expired(context: Context, message: Outgoing) -> None:
         decision = None if process is None else core.expired(process, message.id, context.new_id(), now)
         if process is not None and decision is None and message.message == Message.TERMINATION.value:
             # A dead letter that a person has sent again: it stays one.
-            await context.store.commit([writes.bury_outgoing(message.id, message.last_error or NO_ANSWER, now)])
+            await buried(context, message, "given-up", message.last_error or NO_ANSWER)
             return
         if process is None or decision is None:
             await _drop(context, message)
@@ -215,7 +216,7 @@ async def flow_reported(context: Context, process_id: str, event: str, report: D
             await receipts.made(context, noted, report, letters)
             if not process.state.final:
                 decision, note = _complete(context, noted, now, note)
-        context.hand_over(await save(context, process, decision, note, also=letters.statements))
+        context.hand_over(await save(context, process, decision, note, also=letters.statements, told=letters.told()))
         letters.committed(context)
 
     await retrying(attempt)

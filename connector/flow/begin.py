@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from connector.flow.context import Context, Note, save, terms_of_delivery
+from connector.flow.leaves import held
 from connector.flow.reactions import published_offer
 from connector.flow.standing import beginning
 from connector.protocol import process as core
@@ -129,7 +130,7 @@ async def hold_agreement(context: Context, *, agreement_id: str, dataset: str, c
         terms_of_delivery(orjson.loads(text), context.declared),
     )
     try:
-        await context.store.commit([writes.insert_agreement(agreement)])
+        await context.commit([writes.insert_agreement(agreement)], [held(agreement)])
     except LostRace:
         return
 

@@ -1,19 +1,21 @@
 """What every use case needs, put together once in ``app.py``: who we are, the store, the clock, ids, and the way out.
 
 Also the one place where a decision of the core becomes a transaction: :func:`save` writes the record, the inbox, the outbox,
-the agreement, the timeline and the timers together, or nothing.
+the agreement, the timeline, the timers and the leaves of the contract log together, or nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TypeVar
 
 import msgspec
 import orjson
 
 from catalog.canonical import canonical_bytes
+from connector.flow import leaves
 from connector.flow.owed import owed
 from connector.flow.recent import Recent
 from connector.flow.seals import Seals
@@ -22,6 +24,7 @@ from connector.identity.directory import Directory
 from connector.identity.door import OpenDoor
 from connector.identity.registry import Registry
 from connector.log.journal import Journal, NoJournal
+from connector.log.leaf import Draft
 from connector.log.persons import NoPersons, Persons
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
@@ -122,15 +125,36 @@ class Context:
         """The base address at which ``counterparty`` calls us: the one whose way to identify it uses."""
         return self.callback_for(counterparty) or self.callback_address
 
+    @property
+    def logs(self) -> bool:
+        """Whether a contract log is kept."""
+        return not isinstance(self.journal, NoJournal)
+
+    async def leaves(self, drafts: Iterable[Draft]) -> list[Statement]:
+        """The writes that tell the contract log; where there is none, ``drafts`` are not even made."""
+        if not self.logs:
+            return []
+        made = [draft for draft in drafts if leaves.is_told(draft)]
+        return await self.journal.leaves(made) if made else []
+
+    async def commit(self, statements: Sequence[Statement], told: Iterable[Draft] = (), *, wakes: bool = False) -> None:
+        """``ControlStore.commit``, with what the contract log is told of it: all of that or nothing."""
+        told_too = await self.leaves(told)
+        await self.store.commit([*statements, *told_too] if told_too else statements, wakes=wakes)
+        if told_too:
+            self.journal.queued()
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the timeline says of a transaction: what happened, to which message."""
+    """What the timeline says of a transaction: what happened, to which message. ``document`` is the message as it came, for the
+    contract log alone."""
 
     what: str
     message: Message | None = None
     message_id: str | None = None
     text: str | None = None
+    document: Document | None = None
 
 
 @dataclass(slots=True)
@@ -151,8 +175,12 @@ async def save(
     *,
     judged: Judged | None = None,
     also: Sequence[Statement] = (),
+    told: Iterable[Draft] = (),
 ) -> list[Outgoing]:
-    """Commit a decision; ``before`` is None for a new process. Returns the messages to hand over. Raises LostRace."""
+    """Commit a decision; ``before`` is None for a new process. The contract log is told of it, and what else is ``told``.
+
+    Returns the messages to hand over. Raises LostRace.
+    """
     process = decision.process
     first = writes.insert_process(process) if before is None else writes.update_process(process)
     batch = Batch([first])
@@ -166,7 +194,8 @@ async def save(
     elif before is None:
         _set_deadline(context, process, batch)
     wakes = any(message.channel != "dsp" for message in batch.leaving)
-    await context.store.commit([*batch.statements, *also], wakes=wakes)
+    everything = chain(leaves.of_decision(before, decision, note), told)
+    await context.commit([*batch.statements, *also], everything, wakes=wakes)
     context.recent.keep(process if before is None else replace(process, version=process.version + 1))
     for effect in decision.effects:
         if isinstance(effect, Withdraw):

@@ -36,7 +36,8 @@ async def approve(context: Context, process_id: str, comment: str = "", *, seen:
     """
     process = await _waiting(context, process_id, seen)
     version, pending = process.version, process.detail.pending or ""
-    remarks = (Remark("approved", comment[:COMMENT_CHARS]),)
+    said = comment[:COMMENT_CHARS]
+    remarks = (Remark("approved", said, "approved", reasons=(said,) if said else ()),)
     if pending in _AGREES:
         return await acts.agree(context, process_id, seen=version, remarks=remarks)
     if pending in _PLAIN:
@@ -49,7 +50,7 @@ async def reject(context: Context, process_id: str, comment: str = "", *, seen: 
     process = await _waiting(context, process_id, seen)
     reason = comment[:COMMENT_CHARS] or "a person has decided against it"
     content: Document = {"code": "rejected", "reason": [reason]}
-    remarks = (Remark("rejected", comment[:COMMENT_CHARS]),)
+    remarks = (Remark("rejected", comment[:COMMENT_CHARS], "refused", "rejected", (reason,)),)
     return await acts.act(context, process_id, Message.TERMINATION, content, seen=process.version, remarks=remarks)
 
 

@@ -6,6 +6,7 @@ store; the use cases of peer messages import this.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +14,8 @@ from typing import Any, Final
 import orjson
 
 from connector.flow.context import Context
+from connector.flow.leaves import letter_queued
+from connector.log.leaf import Draft
 from connector.protocol.messages import Document
 from connector.protocol.versions import VERSION
 from connector.store import evidence, writes
@@ -29,11 +32,12 @@ WAITING_ALARM: Final = "evidence-waiting"
 
 @dataclass(slots=True)
 class Letters:
-    """Writes of one transaction, and what has to leave or fire once it is committed."""
+    """Writes of one transaction, what the contract log is told of them, and what has to leave or fire once it is committed."""
 
     statements: list[Statement] = field(default_factory=list)
     leaving: list[Outgoing] = field(default_factory=list)
     due: list[int] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
 
     def send(self, message: Outgoing) -> None:
         """Queue a message."""
@@ -45,9 +49,18 @@ class Letters:
         self.due.append(timer.due_at)
         self.statements.append(writes.insert_timer(timer))
 
+    def tell(self, draft: Draft) -> None:
+        """Tell the contract log; what is sent it is told of by itself."""
+        self.drafts.append(draft)
+
+    def told(self) -> Iterator[Draft]:
+        """Everything that the contract log is told."""
+        yield from self.drafts
+        yield from map(letter_queued, self.leaving)
+
     async def commit(self, context: Context, *more: Statement) -> None:
         """All of it, or nothing. Raises LostRace."""
-        await context.store.commit([*self.statements, *more], wakes=bool(self.leaving))
+        await context.commit([*self.statements, *more], self.told(), wakes=bool(self.leaving))
         self.committed(context)
 
     def committed(self, context: Context) -> None:

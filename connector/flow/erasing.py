@@ -19,6 +19,7 @@ from msgspec import Meta
 from catalog.canonical import digest
 from connector.flow.context import Context, Note, happening, retrying
 from connector.flow.envelope import Letters, ask_once, instant, letter, takes
+from connector.flow.leaves_evidence import of_duty
 from connector.flow.owed import CHECK_ALARM, OVERDUE_ALARM, timer_key
 from connector.flow.receipts import MAX_TRIES, pause_ms, read
 from connector.flow.seals import ERASURES, TYPES
@@ -186,6 +187,7 @@ def _expect(context: Context, content: Document, process: Process, *, told: bool
         updated_at=now,
     )
     letters.statements.append(evidence.insert_duty(duty))
+    letters.tell(of_duty(duty, "ordered", now))
     letters.wake_at(Timer(context.new_id(), OVERDUE_ALARM, _key(duty), (duty.due_at or now) + 1))
     if told:
         _notify(context, duty, process, letters)
@@ -194,6 +196,7 @@ def _expect(context: Context, content: Document, process: Process, *, told: bool
 
 def _notify(context: Context, duty: Duty, process: Process, letters: Letters) -> None:
     late = duty.due_at or 0
+    letters.tell(of_duty(duty, "told", context.now_ms()))
     message = letter(
         context,
         duty.counterparty,
@@ -243,6 +246,7 @@ async def take_attestation(context: Context, sender: str, document: Document, le
     now = context.now_ms()
     kept = replace(duty, state="attested", attestation=sealed.raw, tries=0, updated_at=now)
     letters.statements.append(evidence.update_duty(kept))
+    letters.tell(of_duty(kept, "received", now))
     letters.wake_at(Timer(context.new_id(), CHECK_ALARM, _key(duty), now))
 
 
@@ -266,11 +270,12 @@ async def check_attestation(context: Context, timer: Timer, duty: Duty) -> None:
         back = "waiting" if duty.due_at is None else "pending"
         reset: Any = replace(duty, state=back, attestation="", updated_at=now)  # type: ignore[arg-type]  # one of two states
         lines = await lines_of(context, duty, now, "attestation refused", refused.code)
-        await context.store.commit([evidence.update_duty(reset), *lines, taken])
+        await context.commit([evidence.update_duty(reset), *lines, taken], [of_duty(duty, "refused", now, refused.code)])
         return
     done = replace(fulfilled(duty, now), thumbprint=thumbprint, outcome=outcome(said.erased, said.outside))
     lines = await lines_of(context, duty, now, "erasure attested", f"{len(said.erased)} files, {len(said.outside)} out of reach")
     letters = Letters()
+    letters.tell(of_duty(done, "attested", now))
     if duty.kind == "delete":
         # What was deleted as agreed is not delivered once more: transfers that run are looked at again.
         for transfer in await EvidenceStore(context.store.engine).running_under(duty.agreement, duty.counterparty):
@@ -311,6 +316,9 @@ async def overdue(context: Context, timer: Timer) -> None:
         if process is not None and duty.notice and duty.told_at is not None and "ErasureNotice" not in waits and welcome:
             _notify(context, duty, process, letters)
             letters.statements.append(evidence.update_duty(replace(duty, told_at=now, updated_at=now)))
+        if timer.due_at == (duty.due_at or 0) + 1:
+            # Every later day says the same.
+            letters.tell(of_duty(duty, "overdue", now))
         await letters.commit(context, writes.postpone_timer(timer.id, now + AGAIN_MS))
         context.timer_set(now + AGAIN_MS)
 

@@ -19,6 +19,7 @@ from msgspec import Meta
 from connector.flow.context import Context, retrying
 from connector.flow.envelope import Letters, ask_once, instant, letter, takes
 from connector.flow.erasing import Value, check_attestation, fulfilled, lines_of, load, outcome
+from connector.flow.leaves_evidence import of_duty
 from connector.flow.owed import CHECK_ALARM, OVERDUE_ALARM, timer_key
 from connector.flow.receipts import pause_ms, read
 from connector.flow.seals import ERASURES, TYPES
@@ -116,6 +117,7 @@ async def take_notice(context: Context, sender: str, document: Document, letters
         updated_at=now,
     )
     letters.statements.append(evidence.insert_duty(duty))
+    letters.tell(of_duty(duty, "received", now))
     letters.wake_at(Timer(context.new_id(), CHECK_ALARM, _key(duty), now))
 
 
@@ -159,7 +161,8 @@ async def _obey(context: Context, timer: Timer, duty: Duty) -> None:
         except SealRefused as refused:
             log.warning("a notice to erase does not hold", counterparty=duty.counterparty, code=refused.code)
             lines = await lines_of(context, duty, now, "erasure notice refused", refused.code)
-            await context.store.commit([evidence.update_duty(replace(duty, state="refused", updated_at=now)), *lines, taken])
+            gone = evidence.update_duty(replace(duty, state="refused", updated_at=now))
+            await context.commit([gone, *lines, taken], [of_duty(duty, "refused", now, refused.code)])
             return
         except KeyAway as away:
             # Who called was recognised as the provider; that its signature cannot be verified now keeps nobody's data longer.
@@ -292,6 +295,7 @@ async def _attest(context: Context, duty: Duty, done: Done, letters: Letters) ->
         await ask_once(context, duty.counterparty, process.peer_address, letters)
     lines: list[Statement] = await lines_of(context, duty, now, "erased", f"{len(gone)} files, {len(beyond)} out of reach")
     letters.statements += [evidence.update_duty(kept), *lines]
+    letters.tell(of_duty(kept, "erased", now))
     log.info("erased", duty=duty.id, counterparty=duty.counterparty, files=len(gone), outside=len(beyond))
 
 
@@ -351,6 +355,7 @@ async def happened(context: Context, counterparty: str, role: Literal["consumer"
         due_at, content = now + context.seals.erasure_ms, orjson.dumps({**orjson.loads(duty.content), "happenedAt": now}).decode()
         due: Duty = replace(duty, state="pending", due_at=due_at, content=content, updated_at=now)
         letters = Letters([evidence.update_duty(due)])
+        letters.tell(of_duty(due, "ordered", now))
         if duty.role == Role.CONSUMER.value:
             letters.wake_at(Timer(context.new_id(), CHECK_ALARM, _key(duty), now))
         else:

@@ -16,6 +16,7 @@ import orjson
 
 from connector.flow import reactions
 from connector.flow.context import Context, Note, happening, retrying, save
+from connector.flow.leaves import of_note
 from connector.flow.recent import hopeful
 from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
@@ -40,6 +41,26 @@ class Answer:
     body: str | None
     leaving: list[Outgoing] = field(default_factory=list)
     outcome: str = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """A message as it came, as it is read, and the digest of its content."""
+
+    document: Document
+    read: AnyMessage
+    digest: str
+
+    @property
+    def note(self) -> Note:
+        """What the timeline says of it."""
+        return Note("received", dsp.meaning(self.read), self.read.id, document=self.document)
+
+
+def _arrived(kind: Kind, document: Document) -> _Arrived:
+    """Raises BadMessage."""
+    check_texts(document)
+    return _Arrived(document, dsp.message_of(kind, document), digest_of(document))
 
 
 def digest_of(document: Document) -> str:
@@ -78,20 +99,18 @@ async def show(context: Context, kind: Kind, principal: Principal, process_id: s
 
 async def message(context: Context, kind: Kind, principal: Principal, process_id: str, document: Document) -> Answer:
     """A message to a process that exists. Raises NotFound, BadMessage, IllegalTransition or NotNow."""
-    check_texts(document)
-    received = dsp.message_of(kind, document)
-    digest = digest_of(document)
+    arrived = _arrived(kind, document)
 
     async def attempt() -> Answer:
-        process, judged = await context.store.process_for(process_id, principal.participant_id, received.id)
+        process, judged = await context.store.process_for(process_id, principal.participant_id, arrived.read.id)
         if process is None or process.kind is not kind or process.counterparty != principal.participant_id:
             raise _unknown(kind)
         if judged is not None:
-            return _again(judged, process, digest)
+            return _again(judged, process, arrived.digest)
         return await judge(process)
 
     async def judge(process: Process, *, sure: bool = True) -> Answer:
-        return await _judge(context, process, received, digest, principal, sure=sure)
+        return await _judge(context, process, arrived, principal, sure=sure)
 
     hint = context.recent.take(process_id)
     if hint is None or hint.kind is not kind or hint.counterparty != principal.participant_id:
@@ -102,9 +121,8 @@ async def message(context: Context, kind: Kind, principal: Principal, process_id
 
 async def first_message(context: Context, kind: Kind, principal: Principal, document: Document) -> Answer:
     """A message that begins a process: a request, or an offer of a provider. Raises as ``message`` does."""
-    check_texts(document)
-    received = dsp.message_of(kind, document)
-    digest = digest_of(document)
+    arrived = _arrived(kind, document)
+    received = arrived.read
     role, peer_pid = Role.PROVIDER, received.consumer_pid
     if isinstance(received, dsp.ContractOfferMessage):
         role, peer_pid = Role.CONSUMER, received.provider_pid
@@ -114,7 +132,7 @@ async def first_message(context: Context, kind: Kind, principal: Principal, docu
     async def attempt() -> Answer:
         known = await context.store.process_of_peer(kind, role, principal.participant_id, peer_pid)
         if known is not None:
-            if known.detail.first_digest != digest:
+            if known.detail.first_digest != arrived.digest:
                 raise BadMessage("pid-reused", "this process id already belongs to another request of yours; use a new one")
             return Answer(201, acknowledgement(known), outcome="repeated")
         if received.id is not None and await context.store.judged(principal.participant_id, received.id) is not None:
@@ -122,34 +140,31 @@ async def first_message(context: Context, kind: Kind, principal: Principal, docu
         return await begin()
 
     async def begin() -> Answer:
-        return await _begin(context, kind, role, peer_pid, principal, received, digest)
+        return await _begin(context, kind, role, peer_pid, principal, arrived)
 
     # A process or message id that was used before loses the race against its own row.
     return await hopeful(begin, lambda: retrying(attempt, lambda: context.door.explain(principal)))
 
 
-async def _judge(
-    context: Context, process: Process, received: AnyMessage, digest: str, principal: Principal, *, sure: bool
-) -> Answer:
+async def _judge(context: Context, process: Process, arrived: _Arrived, principal: Principal, *, sure: bool) -> Answer:
     try:
-        decision = core.receive(process, received, digest, context.now_ms())
+        decision = core.receive(process, arrived.read, arrived.digest, context.now_ms())
     except IllegalTransition as refusal:
-        await _remember_refusal(context, process, received, digest, refusal, principal)
+        await _remember_refusal(context, process, arrived, refusal, principal)
         raise
     if decision.repeat:
         return Answer(200, None, outcome="repeated")
-    await _check_agreement(context, process, received, sure=sure)
+    await _check_agreement(context, process, arrived.read, sure=sure)
     decision = await reactions.after(context, process, decision, principal.claims)
-    note = Note("received", dsp.meaning(received), received.id)
-    leaving = await _commit(context, principal, process, decision, note, _judged(context, process, received, digest, 200, None))
-    return Answer(200, None, leaving)
+    judged = _judged(context, process, arrived, 200, None)
+    return Answer(200, None, await _commit(context, principal, process, decision, arrived, judged))
 
 
 async def _commit(
-    context: Context, principal: Principal, before: Process | None, decision: Decision, note: Note, judged: Judged | None
+    context: Context, principal: Principal, before: Process | None, decision: Decision, arrived: _Arrived, judged: Judged | None
 ) -> list[Outgoing]:
     """Save, if the sender is as welcome as when it was recognised and what it showed is used for the first time."""
-    leaving = await save(context, before, decision, note, judged=judged, also=context.door.statement(principal))
+    leaving = await save(context, before, decision, arrived.note, judged=judged, also=context.door.statement(principal))
     principal.spend()
     return leaving
 
@@ -168,11 +183,9 @@ async def _check_agreement(context: Context, process: Process, received: AnyMess
         raise BadMessage("agreement-id-reused", "agreement.@id belongs to an earlier agreement of yours; use a new one")
 
 
-async def _begin(
-    context: Context, kind: Kind, role: Role, peer_pid: str, principal: Principal, received: AnyMessage, digest: str
-) -> Answer:
+async def _begin(context: Context, kind: Kind, role: Role, peer_pid: str, principal: Principal, arrived: _Arrived) -> Answer:
     """A new process, if its content stands; what the decision point says of it is part of the same transaction."""
-    now = context.now_ms()
+    now, received = context.now_ms(), arrived.read
     address = getattr(received, "callback_address", None)
     if not address or not await context.directory.owns(principal.participant_id, address):
         raise BadMessage("callback-foreign", "callbackAddress must stand below an address registered for your participant id")
@@ -188,45 +201,38 @@ async def _begin(
         subject=examined.subject,
         created_at=now,
         updated_at=now,
-        detail=msgspec.structs.replace(examined.detail, first_digest=digest),
+        detail=msgspec.structs.replace(examined.detail, first_digest=arrived.digest),
         peer_pid=peer_pid,
     )
-    accepted = core.receive(process, received, digest, now)
+    accepted = core.receive(process, received, arrived.digest, now)
     accepted = replace(accepted, effects=(*accepted.effects, *examined.effects))
     body = acknowledgement(accepted.process)
     decision = await reactions.after(context, process, accepted, principal.claims)
-    note = Note("received", dsp.meaning(received), received.id)
-    leaving = await _commit(context, principal, None, decision, note, _judged(context, process, received, digest, 201, body))
-    return Answer(201, body, leaving)
+    judged = _judged(context, process, arrived, 201, body)
+    return Answer(201, body, await _commit(context, principal, None, decision, arrived, judged))
 
 
 async def _remember_refusal(
-    context: Context,
-    process: Process,
-    received: AnyMessage,
-    digest: str,
-    refusal: IllegalTransition,
-    principal: Principal,
+    context: Context, process: Process, arrived: _Arrived, refusal: IllegalTransition, principal: Principal
 ) -> None:
     """What was refused stays refused: a late copy must not act in a later state. Bounded for each process."""
-    if received.id is None or await context.store.refusals_of(process.id) >= MAX_REMEMBERED_REFUSALS:
+    if arrived.read.id is None or await context.store.refusals_of(process.id) >= MAX_REMEMBERED_REFUSALS:
         return
-    judged = _judged(context, process, received, digest, refusal.status, f"{refusal.code}: {refusal.reason}")
-    note = Note("refused", dsp.meaning(received), received.id, refusal.reason)
-    statements: list[Statement] = [writes.update_process(replace(process, updated_at=context.now_ms()))]
+    judged = _judged(context, process, arrived, refusal.status, f"{refusal.code}: {refusal.reason}")
+    note = replace(arrived.note, what="refused", text=refusal.reason)
+    process = replace(process, updated_at=context.now_ms())
+    statements: list[Statement] = [writes.update_process(process)]
     if judged is not None:
         statements.append(writes.insert_judged(judged))
     statements.append(writes.insert_event(happening(process, note)))
-    await context.store.commit([*statements, *context.door.statement(principal)])
+    await context.commit([*statements, *context.door.statement(principal)], [of_note(process, note)])
     principal.spend()
 
 
-def _judged(
-    context: Context, process: Process, received: AnyMessage, digest: str, status: int, body: str | None
-) -> Judged | None:
-    if received.id is None:
+def _judged(context: Context, process: Process, arrived: _Arrived, status: int, body: str | None) -> Judged | None:
+    if arrived.read.id is None:
         return None
-    return Judged(process.counterparty, received.id, process.id, digest, status, body, context.now_ms())
+    return Judged(process.counterparty, arrived.read.id, process.id, arrived.digest, status, body, context.now_ms())
 
 
 def _again(judged: Judged, process: Process, digest: str) -> Answer:

@@ -1,20 +1,51 @@
-"""Dead letters: messages that nobody took before their deadline. A person sends them again or gives them up."""
+"""What becomes of letters: messages that belong to no state, and dead ones, which nobody took before their deadline.
+
+A person sends a dead letter again or gives it up.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 from connector.flow.context import Context
+from connector.flow.leaves import letter_ended
 from connector.protocol.errors import NotFound
 from connector.store import writes
 from connector.store.engine import LostRace
 from connector.store.rows import Outgoing
+
+AGAIN = "sent again by a person"
+GIVEN_UP = "given up by a person"
+
+
+async def delivered(context: Context, message: Outgoing) -> None:
+    """A peer message was taken. Harmless when repeated."""
+    told = letter_ended(message, "acknowledged", context.now_ms())
+    try:
+        await context.commit([writes.delete_outgoing(message.id, surely=True)], [told])
+    except LostRace:
+        # Another worker, whose lease it was before, has heard it first.
+        return
+
+
+async def buried(context: Context, message: Outgoing, event: Literal["refused", "given-up"], why: str) -> None:
+    """A message becomes a dead letter. Harmless when repeated."""
+    now = context.now_ms()
+    try:
+        buries = replace(writes.bury_outgoing(message.id, why, now), expect=1)
+        await context.commit([buries], [letter_ended(message, event, now, why)])
+    except LostRace:
+        return
 
 
 async def retry(context: Context, message_id: str) -> None:
     """Send a dead letter again, with a new deadline. Raises NotFound."""
     letter = await _dead(context, message_id)
     now = context.now_ms()
+    revives = writes.revive_outgoing(letter.id, now, now + context.deadlines.termination_ms)
     try:
-        await context.store.commit([writes.revive_outgoing(letter.id, now, now + context.deadlines.termination_ms)], wakes=True)
+        await context.commit([revives], [letter_ended(letter, "queued", now, AGAIN)], wakes=True)
     except LostRace as error:
         raise _none(message_id) from error
     context.wake()
@@ -23,7 +54,11 @@ async def retry(context: Context, message_id: str) -> None:
 async def give_up(context: Context, message_id: str) -> None:
     """Forget a dead letter; the process keeps its line in the timeline. Raises NotFound."""
     letter = await _dead(context, message_id)
-    await context.store.commit([writes.delete_outgoing(letter.id)])
+    told = letter_ended(letter, "given-up", context.now_ms(), GIVEN_UP)
+    try:
+        await context.commit([writes.delete_outgoing(letter.id, surely=True)], [told])
+    except LostRace as error:
+        raise _none(message_id) from error
 
 
 async def _dead(context: Context, message_id: str) -> Outgoing:

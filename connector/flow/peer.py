@@ -20,6 +20,7 @@ from connector.flow import erasing, erasure, receipts
 from connector.flow.context import Context, retrying
 from connector.flow.envelope import GREETING, WAITING_ALARM, Letters, lane, letter, takes
 from connector.flow.inbound import check_texts, digest_of
+from connector.flow.leaves import letter_received
 from connector.flow.seals import ERASURES, RECEIPTS
 from connector.flow.standing import beginning
 from connector.identity.interface import Principal
@@ -42,9 +43,9 @@ async def hello(context: Context, counterparty: str) -> str:
     Raises PolicyDenied if the peer is not welcome here.
     """
     message = letter(context, counterparty, await context.directory.address(counterparty), "Hello")
-    queued = writes.insert_outgoing(message)
-    await beginning(context, counterparty, lambda guard: context.store.commit([queued, *guard], wakes=True))
-    context.hand_over([message])
+    letters = Letters()
+    letters.send(message)
+    await beginning(context, counterparty, lambda guard: letters.commit(context, *guard))
     return message.id
 
 
@@ -65,10 +66,10 @@ async def received(context: Context, principal: Principal, document: Document) -
             return
         judged = Judged(sender, document["messageId"], "", digest, 200, None, context.now_ms())
         letters = Letters([writes.insert_judged(judged)])
+        letters.tell(letter_received(sender, document, judged.judged_at))
         await _TAKES[document["@type"]](context, sender, document, letters)
-        await context.store.commit([*letters.statements, *context.door.statement(principal)], wakes=bool(letters.leaving))
+        await letters.commit(context, *context.door.statement(principal))
         principal.spend()
-        letters.committed(context)
 
     await retrying(attempt, lambda: context.door.explain(principal))
 

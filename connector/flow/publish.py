@@ -12,8 +12,10 @@ from catalog.errors import DocumentError
 from catalog.findings import check
 from connector.flow.context import Context
 from connector.flow.described import Described, TemplateAnswers, Us, Wanted, describe, rendered
+from connector.flow.leaves_standing import of_offer
 from connector.flow.offers import Proposal, examine, refuse_releases, taken
 from connector.flow.sight import visibility
+from connector.log.leaf import Draft
 from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import DSP_CONTEXT, Document
 from connector.store import shelf, writes
@@ -113,15 +115,27 @@ async def _keep(
         theme=described.theme,
         able=msgspec.json.encode(described.capabilities).decode(),
     )
+    told = await _told(context, row)
     try:
-        await context.store.commit(shelf.publish_dataset(row, offers, decides))
+        await context.commit(shelf.publish_dataset(row, offers, decides), told)
     except LostRace as error:
         raise Conflict("offer-id-taken", "an offer id belongs to another dataset; leave it out or choose another") from error
 
 
+async def _told(context: Context, after: Published) -> list[Draft]:
+    """What the contract log is told: nothing, where what is on offer stays as it is."""
+    before = await context.store.dataset(after.id) if context.logs else None
+    if before is None or before.withdrawn_at is not None:
+        return [of_offer(context.participant_id, after, "published", after.published_at)] if context.logs else []
+    same = (before.document, before.open_to) == (after.document, after.open_to)
+    return [] if same else [of_offer(context.participant_id, after, "changed", after.published_at)]
+
+
 async def withdraw(context: Context, dataset_id: str) -> None:
     """Take a dataset off the catalogue; agreements go on. Raises NotFound."""
+    now, known = context.now_ms(), await context.store.dataset(dataset_id) if context.logs else None
+    told = [] if known is None else [of_offer(context.participant_id, known, "withdrawn", now)]
     try:
-        await context.store.commit([writes.withdraw_dataset(dataset_id, context.now_ms())])
+        await context.commit([writes.withdraw_dataset(dataset_id, now)], told)
     except LostRace as error:
         raise NotFound("dataset-unknown", f"no dataset {dataset_id:.80} is on offer") from error

@@ -147,7 +147,8 @@ async def _agree(context: Context, decision: Decision, claims: Mapping[str, Any]
         agreed = _and(context, decision, Message.AGREEMENT, {"agreement": verdict.agreement})
         return replace(agreed, effects=(*agreed.effects, *verdict.effects))
     ended = _and(context, decision, Message.TERMINATION, {"code": verdict.code, "reason": list(verdict.reasons)})
-    said = Remark("decided", f"refused, {verdict.code}: {'; '.join(verdict.reasons)}")
+    text = f"refused, {verdict.code}: {'; '.join(verdict.reasons)}"
+    said = Remark("decided", text, "refused", verdict.code, verdict.reasons)
     return replace(ended, effects=(*ended.effects, said))
 
 
@@ -203,7 +204,7 @@ def _and(context: Context, decision: Decision, message: Message, content: Docume
 def _pending(context: Context, decision: Decision, what: str) -> Decision:
     """The decision with a note of what a person has to decide; in a negotiation, not for ever."""
     process = decision.process
-    waits = Remark("waits for a person", what)
+    waits = Remark("waits for a person", what, "waiting")
     if process.kind is Kind.TRANSFER:
         detail = msgspec.structs.replace(process.detail, pending=what)
         return replace(decision, process=replace(process, detail=detail), effects=(*decision.effects, waits))

@@ -18,15 +18,17 @@ from catalog.canonical import canonical_bytes, digest
 from connector.flow.context import Context, Note, happening, retrying
 from connector.flow.envelope import Letters, ask_once, instant, letter, takes
 from connector.flow.inbound import check_texts
+from connector.flow.leaves_evidence import of_receipt
 from connector.flow.seals import RECEIPTS, TYPES
 from connector.identity.seal import Sealed, SealRefused, opened
 from connector.identity.signers import KeyAway
+from connector.log.leaf import Draft
 from connector.protocol.errors import BadMessage, CallerError, Unavailable
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind, Role
 from connector.store import evidence, writes
-from connector.store.evidence import EvidenceStore, Receipt
+from connector.store.evidence import EvidenceStore, Receipt, ReceiptState
 from connector.store.rows import Timer
 from connector.telemetry import logger
 
@@ -92,6 +94,7 @@ async def made(context: Context, process: Process, report: Document, letters: Le
         updated_at=now,
     )
     letters.statements += [evidence.insert_receipt(receipt), _line(process, now, "receipt signed")]
+    letters.tell(of_receipt(receipt))
     if taken:
         letters.send(letter(context, process.counterparty, process.peer_address, "Receipt", signed=signed, process_id=process.id))
     elif taken is None:
@@ -123,7 +126,9 @@ async def waiting(context: Context, counterparty: str, letters: Letters, limit: 
         if process is None:
             continue
         letters.send(letter(context, counterparty, process.peer_address, "Receipt", signed=receipt.signed, process_id=process.id))
-        letters.statements.append(evidence.update_receipt(replace(receipt, state="sent", updated_at=context.now_ms())))
+        sent = replace(receipt, state="sent", updated_at=context.now_ms())
+        letters.statements.append(evidence.update_receipt(sent))
+        letters.tell(of_receipt(sent))
     return len(found)
 
 
@@ -141,9 +146,9 @@ async def take_answer(context: Context, sender: str, document: Document, letters
             raise BadMessage("receipt-answered", "you have answered this receipt before; the first answer holds")
         return
     now = context.now_ms()
-    letters.statements.append(
-        evidence.update_receipt(replace(receipt, state="answered", answer=sealed.raw, tries=0, updated_at=now))
-    )
+    answered = replace(receipt, state="answered", answer=sealed.raw, tries=0, updated_at=now)
+    letters.statements.append(evidence.update_receipt(answered))
+    letters.tell(of_receipt(answered))
     letters.wake_at(Timer(context.new_id(), CHECK_ALARM, _KEY + receipt.transfer, now))
 
 
@@ -158,14 +163,14 @@ async def _check_answer(context: Context, timer: Timer, receipt: Receipt) -> Non
         return
     except SealRefused as refused:
         log.warning("an answer to a receipt does not hold", counterparty=receipt.counterparty, code=refused.code)
-        await _settle(
-            context, timer, replace(receipt, state="sent", answer="", updated_at=now), "receipt answer refused", refused.code
-        )
+        back = replace(receipt, state="sent", answer="", updated_at=now)
+        await _settle(context, timer, back, of_receipt(back), "receipt answer refused", refused.code)
         return
     state: Any = said.verdict
     findings = orjson.dumps(said.differences[: len(COMPARED)]).decode()
     done = replace(receipt, state=state, findings=findings, thumbprint=thumbprint, updated_at=now)
-    await _settle(context, timer, done, f"receipt {state}", _named(said.differences))
+    told = of_receipt(done, keys=await _keys(context, sealed, receipt.counterparty))
+    await _settle(context, timer, done, told, f"receipt {state}", _named(said.differences))
 
 
 # -- provider ---------------------------------------------------------------------------------------------------------
@@ -198,6 +203,7 @@ async def take_receipt(context: Context, sender: str, document: Document, letter
         return
     write = evidence.insert_receipt(kept) if known is None else evidence.update_receipt(replace(kept, version=known.version))
     letters.statements += [write, _line(process, now, "receipt received")]
+    letters.tell(of_receipt(kept))
     letters.wake_at(Timer(context.new_id(), CHECK_ALARM, _KEY + process.id, now))
 
 
@@ -213,11 +219,12 @@ async def _check_receipt(context: Context, timer: Timer, receipt: Receipt) -> No
     try:
         thumbprint = await context.seals.verified(sealed, receipt.counterparty)
     except KeyAway as away:
-        await _again(context, timer, replace(receipt, state="unverified"), away)
+        await _again(context, timer, receipt, away, "unverified")
         return
     except SealRefused as refused:
         log.warning("a receipt does not hold", counterparty=receipt.counterparty, code=refused.code)
-        await _settle(context, timer, replace(receipt, state="invalid", updated_at=now), "receipt refused", refused.code)
+        invalid = replace(receipt, state="invalid", updated_at=now)
+        await _settle(context, timer, invalid, of_receipt(invalid), "receipt refused", refused.code)
         return
     try:
         record = await context.seals.ask("GET", f"/carnet/deliveries/{receipt.transfer}", None)
@@ -242,7 +249,14 @@ async def _answer(context: Context, timer: Timer, receipt: Receipt, sealed: Seal
     message = letter(context, receipt.counterparty, process.peer_address, "ReceiptAnswer", signed=signed, process_id=process.id)
     letters.send(message)
     done = replace(receipt, state=verdict, answer=signed, findings=orjson.dumps(found).decode())
-    await _settle(context, timer, done, f"receipt {verdict}", _named(found), letters)
+    told = of_receipt(done, record, await _keys(context, sealed, receipt.counterparty))
+    await _settle(context, timer, done, told, f"receipt {verdict}", _named(found), letters)
+
+
+async def _keys(context: Context, sealed: Sealed, signer: str) -> list[Document]:
+    """The key with which the other side's signature was verified, as it was found then: for the contract log."""
+    found = await context.seals.snapshot(signer, sealed.kid) if context.logs else {}
+    return [found] if found else []
 
 
 def answer_of(context: Context, sealed: Sealed, record: Document, found: list[Document], verdict: str) -> Document:
@@ -314,23 +328,29 @@ def pause_ms(tries: int) -> int:
     return int(min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** min(tries, 20)))
 
 
-async def _again(context: Context, timer: Timer, receipt: Receipt, why: Unavailable) -> None:
+async def _again(context: Context, timer: Timer, receipt: Receipt, why: Unavailable, state: ReceiptState | None = None) -> None:
     """Look again later. Who has no key after many looks stays unverified."""
     now = context.now_ms()
     log.info("a receipt cannot be checked now", counterparty=receipt.counterparty, code=why.code, tries=receipt.tries + 1)
     over = receipt.tries + 1 >= MAX_TRIES and isinstance(why, KeyAway)
     due_at = now + pause_ms(receipt.tries)
     follow = replace(writes.delete_timer(timer.id), expect=None) if over else writes.postpone_timer(timer.id, due_at)
-    await context.store.commit([evidence.update_receipt(replace(receipt, tries=receipt.tries + 1, updated_at=now)), follow])
+    kept = replace(receipt, state=state or receipt.state, tries=receipt.tries + 1, updated_at=now)
+    told = [] if kept.state == receipt.state else [of_receipt(kept)]
+    await context.commit([evidence.update_receipt(kept), follow], told)
     context.timer_set(due_at)
 
 
-async def _settle(context: Context, timer: Timer, receipt: Receipt, what: str, note: str, letters: Letters | None = None) -> None:
+async def _settle(
+    context: Context, timer: Timer, receipt: Receipt, told: Draft, what: str, note: str, letters: Letters | None = None
+) -> None:
     """Commit what came of it, with a line in the timeline."""
     process = await context.store.process(receipt.transfer)
     lines = [] if process is None else [_line(process, receipt.updated_at, what, note)]
     done = [evidence.update_receipt(receipt), *lines, replace(writes.delete_timer(timer.id), expect=None)]
-    await (letters or Letters()).commit(context, *done)
+    letters = letters or Letters()
+    letters.tell(told)
+    await letters.commit(context, *done)
     log.info(what, counterparty=receipt.counterparty, transfer=receipt.transfer, note=note)
 
 

@@ -16,9 +16,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from connector.flow.context import Context, Note, retrying, save
+from connector.flow.leaves_standing import of_participant
 from connector.identity import roster
 from connector.identity.participants import Admission, Claims, Participant
-from connector.identity.registry import with_profile
+from connector.identity.registry import Tell, with_profile
 from connector.identity.roster import Change, ProfileChange
 from connector.protocol import process as core
 from connector.protocol.errors import CallerError, Conflict, NotFound, Unavailable
@@ -34,6 +35,12 @@ FINISH_EVERY_S: Final = 30.0
 SHUT_OUT: Final = (Admission.SUSPENDED, Admission.EXPELLED)
 Result = TypeVar("Result")
 log = logger("standing")
+
+
+async def settle(context: Context, settled: Callable[[Tell], Awaitable[None]]) -> None:
+    """At the start: enter those that the settings name (``Recognition.settle``), and tell the contract log of it."""
+    await settled(lambda before, after: context.leaves([of_participant(before, after)]))
+    context.journal.queued()
 
 
 async def find(context: Context, participant_id: str) -> Participant:
@@ -189,7 +196,9 @@ async def _commit(context: Context, changes: Sequence[Change], now: int) -> None
         rows.insert_participant(change.after) if change.before is None else rows.update_participant(change.after)
         for change in changes
     ]
-    dropped = await context.store.engine.commit_returning([*statements, rows.withdraw_extras(now)])
+    told = await context.leaves(of_participant(change.before, change.after) for change in changes)
+    dropped = await context.store.engine.commit_returning([*statements, *told, rows.withdraw_extras(now)])
+    context.journal.queued()
     for change in changes:
         context.registry.forget(change.after.id)
     for (message_id,) in dropped:

@@ -189,7 +189,7 @@ async def permitted_use(context: Context, agreement: Agreement, claims: Mapping[
         raise BadMessage(CODE, "; ".join(over.why())[:_REASON_CHARS])
     due_at = next_turn(document, now)
     return (
-        Remark("decided", "permitted"),
+        Remark("decided", "permitted", "permitted"),
         *((CountTransfer(before),) if counted else ()),
         *((Alarm(TERMS_ALARM, due_at),) if due_at is not None else ()),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -33,7 +33,7 @@ from connector.identity.keys import KeyRing, Use
 from connector.identity.metadata import resource_document, resource_path
 from connector.identity.oauth import ALGORITHMS, TOKEN_TYPES, OAuthResource, OwnIssuer
 from connector.identity.pinned import PinnedTokens
-from connector.identity.registry import Registry
+from connector.identity.registry import Registry, Tell
 from connector.identity.signers import Signers
 from connector.identity.signing import SigningKey
 from connector.identity.snapshots import Snapshots
@@ -50,7 +50,8 @@ OAUTH_AUTH: Final = {"protocol": "OAuth", "version": "2", "profile": ["client_cr
 @dataclass(frozen=True, slots=True)
 class Recognition:
     """Everything of identity that the rest of the connector needs. ``renews``: whether a participant has a key that we can know,
-    so that it can renew the token of a transfer."""
+    so that it can renew the token of a transfer. ``settle`` enters those that the settings name, and has to be called before
+    anybody is served; ``listing`` shows our keys as ``KeyRing.listing`` does."""
 
     registry: Registry
     directory: Directory
@@ -60,6 +61,8 @@ class Recognition:
     routes: list[web.RouteDef]
     callback_for: Callable[[str], str | None]
     reload_keys: Callable[[], Awaitable[None]]
+    listing: Callable[[], Sequence[Mapping[str, Any]]]
+    settle: Callable[[Tell], Awaitable[None]]
     sign_with: Callable[[], tuple[SigningKey, str]]
     signers: Signers
     snapshots: Snapshots
@@ -106,6 +109,8 @@ async def recognition(
         routes=parts.routes(),
         callback_for=lambda peer: main.get("pinned-token" if pinned.speaks_to(peer) else "oauth"),
         reload_keys=reload_keys,
+        listing=keys.listing,
+        settle=partial(registry.settle, (*settings.peers, *_spoken_for(settings)), settings.development.anonymous_participant),
         sign_with=partial(parts.signing, Use.AGREEMENT),
         signers=Signers(registry, parts.fetcher, http_loopback=settings.development.http_dids),
         snapshots=parts.snapshots(),

@@ -6,7 +6,7 @@ state checks the entry again inside its transaction. Knows no HTTP and no crypto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,13 +16,15 @@ from connector.identity.interface import Standing
 from connector.identity.participants import Admission, Participant, Profile
 from connector.protocol.errors import PolicyDenied, Unavailable
 from connector.settings.model import PeerSettings
-from connector.store.engine import LostRace
+from connector.store.engine import LostRace, Statement
 from connector.store.registry import RegistryStore, insert_participant, update_participant
 
 FRESH_S: Final = 1.0
 MAX_KEPT: Final = 4096
 MAX_RACES: Final = 20
 SETTINGS: Final = "settings"
+Tell = Callable[[Participant | None, Participant], Awaitable[list[Statement]]]
+"""What an entry that was made or changed has to be committed with: before and after."""
 
 
 class Registry:
@@ -67,30 +69,33 @@ class Registry:
         check_welcome(found)
         return Standing(found.revision)
 
-    async def settle(self, peers: Sequence[PeerSettings], anonymous: str | None = None) -> None:
+    async def settle(self, peers: Sequence[PeerSettings], anonymous: str | None = None, tell: Tell | None = None) -> None:
         """At the start: enter those that the settings name and the registry does not know yet, as admitted.
 
         Who is known stays where it stands. Where the settings give addresses, they are the participant's. ``anonymous`` is the
-        participant of callers without identity, in development. Harmless when repeated, and by several workers at once.
+        participant of callers without identity, in development. ``tell`` gives what is committed with a change. Harmless when
+        repeated, and by several workers at once.
         """
         for peer in peers:
-            await self._settle(peer.id, peer.addresses)
+            await self._settle(peer.id, peer.addresses, tell)
         if anonymous is not None:
-            await self._settle(anonymous, ())
+            await self._settle(anonymous, (), tell)
 
-    async def _settle(self, participant_id: str, addresses: tuple[str, ...]) -> None:
+    async def _settle(self, participant_id: str, addresses: tuple[str, ...], tell: Tell | None) -> None:
         for _ in range(MAX_RACES):
             known = await self.store.participant(participant_id)
             now = self._now_ms()
             if known is None:
-                statement = insert_participant(_entered(participant_id, addresses, now))
+                entry = _entered(participant_id, addresses, now)
+                statement = insert_participant(entry)
             elif addresses and known.profile.addresses != addresses:
                 profile = replace(known.profile, addresses=addresses)
-                statement = update_participant(with_profile(known, profile, now))
+                entry = with_profile(known, profile, now)
+                statement = update_participant(entry)
             else:
                 return
             try:
-                await self.store.engine.commit([statement])
+                await self.store.engine.commit([statement, *([] if tell is None else await tell(known, entry))])
             except LostRace:
                 continue
             self.forget(participant_id)

@@ -62,7 +62,10 @@ TYPES: Final[Mapping[LeafType, Mapping[str, Form]]] = MappingProxyType(
         "log": {"vkey": VKEY},
         "log-key": {"vkey": VKEY},
         "key": {"change": _names("made rotated revoked"), "use": NAME, "thumbprint": re.compile(r"[A-Za-z0-9_-]{43}")},
-        "participant": {"state": NAME},
+        "participant": {
+            "state": _names("unverified admitted suspended expelled"),
+            "change": _names("entered moved vouched profile"),
+        },
         "offer": {"change": _names("published changed withdrawn"), "offers": COUNT},
         "message": {
             "direction": _names("in out"),

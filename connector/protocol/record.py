@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -142,10 +142,14 @@ class CountTransfer:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Say in the timeline what was decided, and why."""
+    """Say in the timeline what was decided, and why. With an ``outcome`` it is a decision, which the contract log is told, too:
+    with a ``code`` of ours and the ``reasons``."""
 
     what: str
     text: str
+    outcome: Literal["", "permitted", "refused", "waiting", "approved"] = ""
+    code: str = ""
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,19 +17,21 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from catalog.jsonld import normalise
-from connector.flow import answers, inbound, peer
+from connector.flow import answers, inbound, letters, peer
 from connector.flow.context import Choices, Context, Deadlines
+from connector.flow.logs import Witnessing
 from connector.flow.seals import Seals
 from connector.identity.directory import Directory
 from connector.identity.door import Door, unwelcome
 from connector.identity.interface import Principal, Standing
 from connector.identity.registry import Registry
+from connector.log.journal import Journal, NoJournal
 from connector.protocol.errors import NotAuthenticated, NotNow, PeerError
 from connector.protocol.messages import Document
 from connector.protocol.record import Ended, Process
 from connector.protocol.states import Kind, Role
 from connector.settings.model import PeerSettings
-from connector.store import migrate, writes
+from connector.store import migrate
 from connector.store.control import ControlStore
 from connector.store.engine import Row, Statement, Value
 from connector.store.registry import RegistryStore
@@ -113,7 +115,7 @@ class Street:
     def new_id(self) -> str:
         """Ids in order, unique on both sides."""
         self.number += 1
-        return f"urn:test:{self.number}"
+        return f"urn:uuid:00000000-0000-4000-8000-{self.number:012x}"
 
     @property
     def consumer(self) -> House:
@@ -156,6 +158,8 @@ class House:
         self.street = street
         self.cuts = 0
         self.seals = Seals()
+        self.witnessing = Witnessing()
+        self.journal: Journal = NoJournal()
         self.lost: Callable[[Outgoing], bool] = lambda _: False
         self.erase: Callable[[Document], Document] = lambda _: {}
         self._commands: dict[str, str] = {}
@@ -198,6 +202,8 @@ class House:
             wake=lambda: None,
             door=Door(registry.store, self.store, shared=False),
             seals=self.seals,
+            witnessing=self.witnessing,
+            journal=self.journal,
         )
 
     async def surviving(self, doing: Callable[[], Awaitable[object]]) -> bool:
@@ -237,9 +243,9 @@ class House:
         except (NotNow, NotAuthenticated):
             return
         except PeerError as error:
-            await self.store.commit([writes.bury_outgoing(message.id, f"{error.code}: {error.reason}", self.street.now_ms())])
+            await letters.buried(self.context, message, "refused", f"{error.code}: {error.reason}")
             return
-        await self.store.commit([writes.delete_outgoing(message.id)])
+        await letters.delivered(self.context, message)
 
     async def listen(self, document: Document) -> None:
         """An extension message of the other house arrives."""

@@ -29,6 +29,7 @@ from connector.settings.identity import IssuerSettings, KeysSettings, OAuthSetti
 from connector.settings.model import DevelopmentSettings, PathSettings, PeerSettings, ProtocolSettings, Settings
 from connector.settings.secret import Secret, SettingsError
 from connector.store.control import ControlStore
+from connector.store.engine import Statement
 from connector.store.migrate import migrate
 from connector.store.registry import update_participant
 from connector.store.sqlite import SqliteEngine
@@ -104,6 +105,7 @@ async def house(folder: Path, **changes: Any) -> AsyncIterator[House]:
         made = (settings, origin, ControlStore(engine), client, lambda: clock.now_ms, lambda: f"urn:test:{next(_ids)}")
         try:
             who = await recognition(*made)
+            await who.settle(_nothing_more)
             app = web.Application()
             app.add_routes(who.routes)
             runner = web.AppRunner(app)
@@ -117,6 +119,10 @@ async def house(folder: Path, **changes: Any) -> AsyncIterator[House]:
         finally:
             listening.close()
             await engine.close()
+
+
+async def _nothing_more(*_: object) -> list[Statement]:
+    return []
 
 
 # -- what is advertised -----------------------------------------------------------------------------------------------------
