@@ -11,6 +11,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from connector.store.sql import first_word
 
 _CACHED_STATEMENTS = 256
 _WAL_KEPT_BYTES = 64 * 1024 * 1024
+IDLE_S = 1.0
+"""Without a commit for so long (s), the write-ahead log is emptied: older versions of rows stand in it."""
+KEPT_S = 60.0
+"""Under load it is emptied as often (s)."""
 
 _LOST = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID})
 # Primary result codes that say something about the disk, the file or other processes, not about a statement.
@@ -95,6 +100,8 @@ def open_writer(path: Path, busy_timeout_ms: int, max_bytes: int | None) -> sqli
             "foreign_keys = ON",
             "trusted_schema = OFF",
             "temp_store = MEMORY",
+            # What is deleted is overwritten, not only marked as free.
+            "secure_delete = ON",
             f"journal_size_limit = {_WAL_KEPT_BYTES}",
         ):
             connection.execute("PRAGMA " + pragma)
@@ -141,6 +148,7 @@ class Writer:
         self._signal = signal
         self._jobs: SimpleQueue[WriteJob | None] = SimpleQueue()
         self._connection: sqlite3.Connection | None = None
+        self._emptied_s = time.monotonic()
 
     def start(self, ready: Future, ended: Future) -> None:
         """Start. ``ready`` resolves when the file is open or could not be, ``ended`` at the very end."""
@@ -186,7 +194,33 @@ class Writer:
                 pass
             self._answer(self._commit_group(group))
             if job is not None:
-                job = self._jobs.get()
+                job = self._next()
+
+    def _next(self) -> WriteJob | None:
+        """The next job. What was deleted is in the write-ahead log for a minute at most."""
+        if time.monotonic() - self._emptied_s > KEPT_S:
+            self._empty()
+        while True:
+            try:
+                return self._jobs.get(timeout=IDLE_S)
+            except Empty:
+                if self._empty():
+                    return self._jobs.get()
+
+    def _empty(self) -> bool:
+        """Fold the write-ahead log into the file and cut it off; whether nobody who reads stood in the way."""
+        self._emptied_s = time.monotonic()
+        connection = self._connection
+        if connection is None:
+            return True
+        try:
+            connection.execute("PRAGMA busy_timeout = 0")
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+        except sqlite3.Error:
+            # The next commit meets whatever this was, and tells its caller.
+            return True
+        return not busy
 
     def _commit_group(self, group: list[WriteJob]) -> list[Answer]:
         at_commit = False
