@@ -7,6 +7,10 @@ documents, the fetcher's seam and the registry.
 
 from __future__ import annotations
 
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from connector.identity.clients import Documents
 from connector.identity.did import METHOD, DidRefused, document_url, read_document
 from connector.identity.fetcher import FetchRefused
@@ -46,6 +50,32 @@ class Signers:
         except (DidRefused, FetchRefused, TooMany) as refused:
             raise KeyAway("signer-key-away", f"the DID document gives no such key now: {refused.reason}") from refused
 
+    async def log_keys(self, participant_id: str, *, fresh: bool = False) -> tuple[bytes, ...]:
+        """The Ed25519 keys (32 bytes each) that a participant publishes for what it signs for good: those of its log.
+
+        ``fresh``: as its document has them now. Raises KeyAway where there is none.
+        """
+        entry = await self._registry.find(participant_id)
+        if entry is not None and entry.profile.keys:
+            keys = [key for jwk in entry.profile.keys if (key := _usable(jwk)) is not None]
+        elif participant_id.startswith(METHOD):
+            keys = await self._for_assertions(participant_id, fresh=fresh)
+        else:
+            raise KeyAway("log-key-unknown", "no key of this participant is known; pin the key of its log")
+        found = tuple(dict.fromkeys(key.public_bytes_raw() for key in keys))
+        if not found:
+            raise KeyAway("log-key-unknown", "this participant publishes no key of a log (Ed25519, for assertions)")
+        return found
+
+    async def _for_assertions(self, did: str, *, fresh: bool) -> list[Ed25519PublicKey]:
+        try:
+            url = document_url(did, http_loopback=self._http_loopback)
+            document = read_document(did, await self._documents.document(url, fresh=fresh))
+        except (DidRefused, FetchRefused, TooMany) as refused:
+            raise KeyAway("log-key-away", f"the DID document cannot be had now: {refused.reason}") from refused
+        stated = document.methods.values()
+        return [k.key for k, purposes in stated if "assertionMethod" in purposes and isinstance(k.key, Ed25519PublicKey)]
+
     async def _of_document(self, did: str, kid: str) -> PublicKey:
         """A key that is not there may be new: the document is asked for once more, as often as the fetcher allows."""
         url = document_url(did, http_loopback=self._http_loopback)
@@ -53,3 +83,11 @@ class Signers:
             return read_document(did, await self._documents.document(url)).key(kid, "assertionMethod")
         except DidRefused:
             return read_document(did, await self._documents.document(url, fresh=True)).key(kid, "assertionMethod")
+
+
+def _usable(jwk: dict[str, Any]) -> Ed25519PublicKey | None:
+    try:
+        key = public_key(jwk).key
+    except KeyRefused:
+        return None
+    return key if isinstance(key, Ed25519PublicKey) else None
