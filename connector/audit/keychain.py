@@ -54,10 +54,13 @@ class Announced:
 
     keys: list[tuple[int, Verifier]] = field(default_factory=list)
     salt: str = ""
+    revoked: list[int] = field(default_factory=list)
 
     def take(self, lines: Sequence[Line]) -> None:
         """Notes the lines `log` and `log-key`. Raises Flaw."""
         for line in lines:
+            if line.said.get("type") == "key" and (line.said.get("use"), line.said.get("change")) == ("log", "revoked"):
+                self.revoked.append(line.number)
             if line.said.get("type") in ("log", "log-key"):
                 text = line.said.get("vkey")
                 if not isinstance(text, str):
@@ -94,14 +97,22 @@ def handover_sizes(folder: Path) -> list[int]:
     return [size for size, _ in files_by_size(folder, HANDOVER)]
 
 
-def check_chain(folder: Path, announced: Announced, roots: Mapping[int, bytes], newest: Shown, remarks: Remarks) -> None:
-    """Each key after the first was announced to and taken over from the one before it. Raises Flaw."""
+def check_chain(folder: Path, announced: Announced, roots: Mapping[int, bytes], newest: Shown, remarks: Remarks) -> int:
+    """Each key after the first was announced by and taken over from the one before it. Gives the number of the first key of the
+    chain that the newest one follows from. Raises Flaw.
+
+    A revoked key hands nothing over: the next one signs alone, and the chain begins anew with it.
+    """
     files = files_by_size(folder, HANDOVER)
     used: set[Path] = set()
-    for (_, before), (index, after) in zip(announced.keys, announced.keys[1:], strict=False):
-        shown = next((each for each in _covering(folder, files, index, [before, after]) if _both(each, before, after)), None)
-        if shown is None and _both(newest, before, after) and newest.checkpoint.size > index:
-            shown = newest
+    first = breaks = 0
+    for number, ((_, before), (index, after)) in enumerate(zip(announced.keys, announced.keys[1:], strict=False)):
+        there = [each for each in (*_covering(folder, files, index, [before, after]), newest) if each.checkpoint.size > index]
+        shown = next((each for each in there if _signed(each, before, after)), None)
+        if shown is None and breaks < len(announced.revoked):
+            breaks += 1
+            shown, first = next((each for each in there if _signed(each, after)), None), number + 1
+            remarks.add(f"line {index}: key {_named(before)} was revoked; what it signed is vouched for by cosignatures alone")
         if shown is None:
             reason = "no checkpoint that covers this line is signed by the old and the new key"
             raise Flaw("handover-missing", reason, Place(HANDOVER, index))
@@ -111,6 +122,7 @@ def check_chain(folder: Path, announced: Announced, roots: Mapping[int, bytes], 
     for _, path in files:
         if path not in used:
             raise Flaw("handover-surplus", "no line of the log announces this handover", Place(f"{HANDOVER}/{path.name}"))
+    return first
 
 
 def check_root(shown: Shown, roots: Mapping[int, bytes]) -> Checkpoint:
@@ -127,8 +139,8 @@ def _covering(folder: Path, files: Sequence[tuple[int, Path]], index: int, keys:
     return [] if first is None else [opened_file(folder, first, keys)]
 
 
-def _both(shown: Shown, before: Verifier, after: Verifier) -> bool:
-    return {before.vkey, after.vkey} <= {each.vkey for each in shown.signers}
+def _signed(shown: Shown, *keys: Verifier) -> bool:
+    return set(keys) <= set(shown.signers)
 
 
 def _named(key: Verifier) -> str:

@@ -18,6 +18,8 @@ from connector.log.leaf import unfit
 
 TOLERANCE_MS: Final = 86_400_000
 """How far the time of a line may lie before that of an earlier one: a line may wait in the outbox of a data plane."""
+OF_THE_PAST: Final = frozenset({"key", "participant", "offer"})
+"""Lines of these types may tell when something came about before there was a log."""
 ENTRIES: Final = "tile/entries"
 _SHARDS: Final = 256
 _DIGEST_BYTES: Final = 16
@@ -123,11 +125,12 @@ class Ids:
         return f"{total} ids, each once"
 
 
-class Order:
-    """Time goes on, within a tolerance, and lies before what others say they saw of it.
+def _of_the_past(said: Mapping[str, Any]) -> bool:
+    return said.get("type") in OF_THE_PAST or (said.get("type") == "agreement" and said.get("state") == "held")
 
-    ``seen``: (size, time in ms) of cosigned checkpoints, in order of size: the lines before were there then.
-    """
+
+class Order:
+    """Time goes on, within a tolerance, and has not gone ahead of now. Lines that tell of the past are not asked."""
 
     def __init__(self, tolerance_ms: int = TOLERANCE_MS, now_ms: int | None = None) -> None:
         self._tolerance_ms = tolerance_ms
@@ -139,7 +142,7 @@ class Order:
     def take(self, lines: Sequence[Line]) -> None:
         for line in lines:
             text = line.said.get("time")
-            if not isinstance(text, str):
+            if not isinstance(text, str) or _of_the_past(line.said):
                 continue
             # Moments of one form sort as text: only where time goes back is there something to compute.
             if text >= self._newest[1]:

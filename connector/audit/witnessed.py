@@ -37,17 +37,28 @@ def cosigned_sizes(folder: Path) -> list[int]:
 
 
 def check_cosigned(
-    folder: Path, keys: Sequence[Verifier], witnesses: Sequence[Verifier], roots: Mapping[int, bytes], remarks: Remarks
+    folder: Path,
+    keys: Sequence[Verifier],
+    witnesses: Sequence[Verifier],
+    roots: Mapping[int, bytes],
+    sizes: tuple[int, int],
+    remarks: Remarks,
 ) -> str:
-    """Each cosigned checkpoint is one of this tree, signed by the log and by a witness. Raises Flaw; NotDone if there is none."""
+    """Each cosigned checkpoint is one of this tree, signed by the log and by a witness. ``sizes``: of what is verified, and of
+    what the log has grown to meanwhile. Raises Flaw; NotDone if there is none."""
     files = files_by_size(folder, COSIGNED)
     if not files:
         raise NotDone("nobody has cosigned this log")
     checked: set[str] = set()
     unknown = 0
-    for _, path in files:
+    for size, path in files:
         shown = opened_file(folder, path, [*own_keys(keys), *witnesses])
         _by_log(shown, keys)
+        if sizes[0] < size <= sizes[1]:
+            remarks.add(f"size {size} was cosigned while this ran, and was not looked at")
+            continue
+        if size > sizes[0]:
+            raise Flaw("log-cut", f"{size} lines were cosigned, and there are {sizes[0]}", Place(shown.name, size, "size"))
         check_root(shown, roots)
         names = {each.name for each in shown.signers if each in witnesses}
         checked |= names
