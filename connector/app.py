@@ -338,6 +338,7 @@ def _context(
             aside=aside.start,
             erasure_ms=settings.data.erasure_deadline_s * 1000,
             snapshot=who.snapshots.take,
+            certificate=who.certificate,
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 URL: Final = "https://w3id.org/carnet/peer/v1/context.jsonld"
 NAMESPACE: Final = "https://w3id.org/carnet/peer/v1#"
 
-SIGNED_TYPES: Final = ("Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation")
+SIGNED_TYPES: Final = ("Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation", "AgreementSignature")
 TYPES: Final = ("Hello", "Capabilities", *SIGNED_TYPES)
 
 CONTEXT: Final[dict[str, Any]] = {

@@ -26,7 +26,7 @@ _MEMBERS: Final[dict[str, Any]] = {
     "signed": _JWS,
 }
 _ALL: Final = "messageId participantId protocol issuedAt"
-SIGNED_TYPES: Final = ("Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation")
+SIGNED_TYPES: Final = ("Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation", "AgreementSignature")
 DEFINITIONS: Final[dict[str, dict[str, Any]]] = {
     **message("Hello", _ALL, _MEMBERS),
     **message("Capabilities", f"{_ALL} features", _MEMBERS),

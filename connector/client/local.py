@@ -19,14 +19,13 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from connector.client.persons import CALL_TIMEOUT_S, PUBLISH_TIMEOUT_S, PersonCalls
 from connector.protocol.errors import CarnetError, Unavailable
 from connector.settings import Settings
 from connector.settings.secret import read_token
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
-CALL_TIMEOUT_S: Final = 60.0
-PUBLISH_TIMEOUT_S: Final = 900.0
 WAIT_S: Final = 20
 HELLO_LOOK_S: Final = 0.1
 _BASE: Final = "/carnet/v1"
@@ -45,7 +44,7 @@ class Away(Unavailable):
     """No connector answers there."""
 
 
-class LocalClient:
+class LocalClient(PersonCalls):
     """One connector, as its owner talks to it; an async context manager.
 
     Every call raises Refused with the connector's own code, or Away when nobody answers in time.
@@ -225,6 +224,11 @@ class LocalClient:
         """One agreement with its exact document."""
         return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}"))
 
+    async def signatures(self, agreement_id: str, counterparty: str | None = None) -> Document:
+        """Who has signed an agreement, and the signed document."""
+        whose = "" if counterparty is None else f"?counterparty={_safe(counterparty)}"
+        return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}/signatures{whose}"))
+
     async def receipts(self, agreement: str = "") -> list[Document]:
         """Every receipt, or those of one agreement, in order of their making."""
         found: list[Document] = []
@@ -304,53 +308,6 @@ class LocalClient:
         """Make these entries what they say, all or none; gives those that are new or have changed."""
         body = {"participants": participants, "again": again}
         return list(await self._call("POST", "/peers-import", body, timeout_s=PUBLISH_TIMEOUT_S))
-
-    # -- consents -----------------------------------------------------------------------------------------------------
-
-    async def consents(self) -> Document:
-        """How many vehicles agree to what, and the number of the ledger."""
-        return dict(await self._call("GET", "/consents"))
-
-    async def vehicle_consents(self, vehicle: str) -> Document:
-        """What a vehicle agrees to (``held``), and every decision about it (``entries``)."""
-        return dict(await self._call("POST", "/consents/vehicle", {"vehicle": vehicle}))
-
-    async def decide_consents(self, entries: list[Document]) -> Document:
-        """Write grants and withdrawals, all or none; gives the number of the ledger."""
-        return dict(await self._call("POST", "/consents", {"entries": entries}, timeout_s=PUBLISH_TIMEOUT_S))
-
-    async def withdraw_consents(self, wanted: Document) -> Document:
-        """Withdraw what ``vehicle`` agreed to; ``category``, ``purpose``, ``recipient`` narrow it."""
-        return dict(await self._call("POST", "/consents/withdraw", wanted, timeout_s=PUBLISH_TIMEOUT_S))
-
-    async def import_consents(self, path: str) -> Document:
-        """Write a file of decisions, all or nothing."""
-        return dict(await self._call("POST", "/consents/import", {"path": path}, timeout_s=PUBLISH_TIMEOUT_S))
-
-    async def enrol(self, enrolments: list[Document]) -> Document:
-        """Note a buyer's own references of vehicles, all or none."""
-        return dict(await self._call("POST", "/enrolments", {"enrolments": enrolments}))
-
-    async def request_share(self, vehicle: str, recipient: str, purpose: str, **more: Any) -> Document:
-        """Put on record that the user of a vehicle asks for its data to go to a participant (``id`` and ledger ``number``).
-
-        ``categories``: of which data, else of all; ``decided_by``: owner (if nothing is said), driver or renter; ``id``: an IRI
-        of one's own; ``text_sha256``: of what was signed; ``at_ms``: when, if that was not now.
-        """
-        asked = {"vehicle": vehicle, "recipient": recipient, "purpose": purpose, **more}
-        return dict(await self._call("POST", "/requests", asked))
-
-    async def user_requests(self) -> list[Document]:
-        """The newest requests of users, those that were withdrawn too, without their vehicles."""
-        return list((await self._call("GET", "/requests"))["requests"])
-
-    async def user_request(self, request_id: str) -> Document:
-        """A ``request`` and its ``vehicle``."""
-        return dict(await self._call("POST", "/requests/show", {"id": request_id}))
-
-    async def withdraw_request(self, request_id: str) -> Document:
-        """End a request; when this returns, nothing more leaves under it, and who has data of it was told to erase them."""
-        return dict(await self._call("POST", "/requests/withdraw", {"id": request_id}))
 
     async def reload_keys(self) -> None:
         """Have the connector read its key files again."""

@@ -18,7 +18,7 @@ from catalog.canonical import canonical_bytes
 from connector.flow import leaves
 from connector.flow.owed import owed
 from connector.flow.recent import Recent
-from connector.flow.seals import Seals
+from connector.flow.seals import Seals, signature_timer
 from connector.flow.sight import Sight
 from connector.identity.directory import Directory
 from connector.identity.door import OpenDoor
@@ -263,7 +263,7 @@ def _apply(context: Context, process: Process, effect: Effect, batch: Batch) -> 
 
 
 def _bind(context: Context, process: Process, batch: Batch, *, binding: bool) -> None:
-    """The agreement binds, with what has to be deleted under it and the timers of that; or it is void."""
+    """The agreement binds, is to be signed, and has what has to be deleted under it, with the timers of that; or it is void."""
     batch.statements.append(writes.settle_agreement(process.id, "binding" if binding else "void", process.updated_at))
     if not binding:
         if process.role is Role.PROVIDER and process.detail.agreement is not None:
@@ -274,6 +274,11 @@ def _bind(context: Context, process: Process, batch: Batch, *, binding: bool) ->
         if timer is not None:
             batch.statements.append(writes.insert_timer(timer))
             batch.timers.append(timer.due_at)
+    if process.detail.agreement is not None and context.seals.signs_agreements:
+        agreement, now = process.detail.agreement["@id"], process.updated_at
+        timer = signature_timer(context.new_id(), process.counterparty, process.role.value, agreement, now)
+        batch.statements.append(writes.insert_timer(timer))
+        batch.timers.append(timer.due_at)
 
 
 def _set_deadline(context: Context, process: Process, batch: Batch) -> None:

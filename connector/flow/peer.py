@@ -3,7 +3,7 @@
 The first message is ``Hello``; the answer is the receiver's own ``Capabilities``. Both name what their sender can do, which is
 kept as its own claim. What is signed (receipts and the answers to them, notices to erase and attestations) is sent to whom has
 said that it takes it, kept as it came, and verified when the message has been answered: ``receipts.py``, ``erasing.py``,
-``erasure.py``. Later features add types here and no other channel.
+``erasure.py``, and of agreements ``signatures.py``. Later features add types here and no other channel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 import orjson
 
 from catalog.schemas import PEER_TYPES
-from connector.flow import erasing, erasure, receipts
+from connector.flow import erasing, erasure, receipts, signatures
 from connector.flow.context import Context, retrying
 from connector.flow.envelope import GREETING, WAITING_ALARM, Letters, lane, letter, takes
 from connector.flow.inbound import check_texts, digest_of
@@ -89,7 +89,9 @@ async def _take_greeting(context: Context, sender: str, document: Document, lett
     # An answer that still waits for the peer says the same as another would; greetings pile nothing up.
     if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(lane(sender)):
         letters.send(letter(context, sender, await context.directory.address(sender), "Capabilities"))
-    if {RECEIPTS, ERASURES}.intersection(document.get("features", [])) and await _send(context, sender, Letters(), 1):
+    features = document.get("features", [])
+    asked = {RECEIPTS, ERASURES}.intersection(features) and await _send(context, sender, Letters(), 1)
+    if asked or await signatures.waits(context, sender, features):
         letters.wake_at(Timer(context.new_id(), WAITING_ALARM, sender, now))
 
 
@@ -118,7 +120,7 @@ async def _send(context: Context, counterparty: str, letters: Letters, limit: in
     if await takes(context, counterparty, ERASURES) is not False:
         sent += await erasing.waiting(context, counterparty, letters, limit)
         sent += await erasure.waiting(context, counterparty, letters, limit)
-    return sent
+    return sent + await signatures.waiting(context, counterparty, letters, limit)
 
 
 _TAKES: Final[Mapping[str, _Take]] = MappingProxyType(
@@ -128,5 +130,6 @@ _TAKES: Final[Mapping[str, _Take]] = MappingProxyType(
         "ReceiptAnswer": receipts.take_answer,
         "ErasureNotice": erasure.take_notice,
         "ErasureAttestation": erasing.take_attestation,
+        signatures.MESSAGE: signatures.take,
     }
 )

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from connector.flow import erasing, erasure, owed, peer, receipts
+from connector.flow import erasing, erasure, owed, peer, receipts, signatures
 from connector.flow.answers import deadline_reached
 from connector.flow.context import Context
 from connector.flow.deciding import decision_overdue
 from connector.flow.envelope import WAITING_ALARM
 from connector.flow.reactions import DECISION_ALARM
+from connector.flow.seals import SIGNATURE_ALARM
 from connector.flow.using import TERMS_ALARM, terms_turned
 from connector.store import writes
 from connector.store.rows import Timer
@@ -27,6 +28,7 @@ _EVIDENCE: Final[Mapping[str, Callable[[Context, Timer], Awaitable[None]]]] = Ma
         receipts.CHECK_ALARM: receipts.check,
         owed.CHECK_ALARM: erasure.check,
         owed.OVERDUE_ALARM: erasing.overdue,
+        SIGNATURE_ALARM: signatures.check,
         WAITING_ALARM: peer.send_waiting,
     }
 )

@@ -24,10 +24,12 @@ from connector.flow.plane import Plane
 from connector.flow.watch import Watch
 from connector.http import problems
 from connector.http.bodies import json_answer, read_body
+from connector.http.local_agreements import LocalAgreements
 from connector.http.local_consents import LocalConsents
 from connector.http.local_evidence import LocalEvidence
 from connector.http.local_keys import LocalKeys
 from connector.http.local_peers import LocalPeers
+from connector.http.local_subjects import LocalSubjects
 from connector.http.local_terms import LocalTerms
 from connector.http.local_transfers import LocalTransfers
 from connector.identity.assertions import Assertions
@@ -37,7 +39,7 @@ from connector.protocol.messages import Document
 from connector.protocol.record import Process
 from connector.protocol.states import Kind
 from connector.settings.secret import Secret
-from connector.store.rows import Agreement, OpenTo, Outgoing
+from connector.store.rows import OpenTo, Outgoing
 from connector.telemetry import correlated
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -140,8 +142,7 @@ class LocalServer:
             add.add_get(f"{base}/{name}/{{id}}", self._process)
             add.add_get(f"{base}/{name}/{{id}}/timeline", self._timeline)
             add.add_post(f"{base}/{name}/{{id}}/{{act}}", self._act)
-        add.add_get(f"{base}/agreements", self._agreements)
-        add.add_get(f"{base}/agreements/{{id}}", self._agreement)
+        add.add_routes(LocalAgreements(self.context).routes())
         add.add_get(f"{base}/dead-letters", self._dead_letters)
         add.add_post(f"{base}/dead-letters/{{id}}/retry", self._retry)
         add.add_delete(f"{base}/dead-letters/{{id}}", self._give_up)
@@ -150,6 +151,7 @@ class LocalServer:
         add.add_routes(LocalPeers(self.context).routes())
         add.add_routes(LocalTerms(self.context).routes())
         add.add_routes(LocalConsents(self.plane).routes())
+        add.add_routes(LocalSubjects(self.context, self.plane).routes())
         add.add_routes(LocalEvidence(self.context).routes())
         if self.keys is not None:
             add.add_routes(self.keys.routes())
@@ -317,17 +319,7 @@ class LocalServer:
             raise NotFound("act-unknown", f"there is no such act; known: {known}")
         return json_answer(shown(await plain[name](self.context, process_id)))
 
-    # -- agreements, letters, peers -----------------------------------------------------------------------------------
-
-    async def _agreements(self, request: web.Request) -> web.Response:
-        rows = await self.context.store.agreements(after=_after(request), limit=PAGE)
-        return json_answer([agreement_shown(row) for row in rows])
-
-    async def _agreement(self, request: web.Request) -> web.Response:
-        found = await self.context.store.agreements_by_id(request.match_info["id"])
-        if not found:
-            raise NotFound("agreement-unknown", "there is no such agreement")
-        return json_answer(agreement_shown(found[0]))
+    # -- letters, peers -----------------------------------------------------------------------------------------------
 
     async def _dead_letters(self, _: web.Request) -> web.Response:
         return json_answer([letter_shown(row) for row in await self.context.store.dead_letters(limit=PAGE)])
@@ -383,21 +375,6 @@ def shown(process: Process) -> Document:
         "updatedAt": process.updated_at,
         "version": process.version,
         **detail,
-    }
-
-
-def agreement_shown(row: Agreement) -> Document:
-    """An agreement with its exact document."""
-    return {
-        "id": row.id,
-        "counterparty": row.counterparty,
-        "role": row.role,
-        "negotiation": row.negotiation_id,
-        "dataset": row.dataset,
-        "state": row.state,
-        "createdAt": row.created_at,
-        "document": orjson.loads(row.document),
-        "canonical": row.document,
     }
 
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -38,6 +39,7 @@ from connector.identity.signers import Signers
 from connector.identity.signing import SigningKey
 from connector.identity.snapshots import Snapshots
 from connector.identity.tokens import OAuthClient
+from connector.protocol.errors import NotFound
 from connector.settings import Settings
 from connector.settings.model import PeerSettings
 from connector.store.control import ControlStore
@@ -64,6 +66,7 @@ class Recognition:
     listing: Callable[[], Sequence[Mapping[str, Any]]]
     settle: Callable[[Tell], Awaitable[None]]
     sign_with: Callable[[], tuple[SigningKey, str]]
+    certificate: Callable[[], str]
     signers: Signers
     snapshots: Snapshots
     assertions: Assertions
@@ -112,6 +115,7 @@ async def recognition(
         listing=keys.listing,
         settle=partial(registry.settle, (*settings.peers, *_spoken_for(settings)), settings.development.anonymous_participant),
         sign_with=partial(parts.signing, Use.AGREEMENT),
+        certificate=parts.certificate,
         signers=Signers(registry, parts.fetcher, http_loopback=settings.development.http_dids),
         snapshots=parts.snapshots(),
         assertions=parts.assertions(),
@@ -220,6 +224,12 @@ class _Parts:
         """Our key of now for a use, and its full name."""
         key, us = self.keys.signing(use), self.settings.participant_id
         return key, f"{us}#{key.kid}" if us.startswith("did:") else key.kid
+
+    def certificate(self) -> str:
+        """That of our key for agreements of now, in PEM; empty where there is no such key."""
+        with suppress(NotFound):
+            return self.keys.current(Use.AGREEMENT).certificate
+        return ""
 
     def routes(self) -> list[web.RouteDef]:
         """What answers everybody: metadata, our keys, our DID document, the token endpoint."""

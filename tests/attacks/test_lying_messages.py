@@ -204,7 +204,7 @@ async def test_a_message_of_a_newer_peer_is_refused_with_what_is_known(target: T
 
 
 @pytest.mark.parametrize("signed", ["", "a.b", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "a" * 300_000, 7, {"payload": "e30"}])
-@pytest.mark.parametrize("kind", ["Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation"])
+@pytest.mark.parametrize("kind", ["Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation", "AgreementSignature"])
 async def test_what_only_looks_signed_is_refused(target: Target, kind: str, signed: object) -> None:
     lie = greeting(messageId="1") | {"@type": kind, "signed": signed}
     answer = await target.callers[LIAR].post("/carnet/messages", lie)

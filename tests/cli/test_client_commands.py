@@ -155,6 +155,22 @@ def test_contracts_are_listed_and_shown(two: Two, agreement: str) -> None:
     assert '"permission"' in two.carnet("consumer", "contracts", "show", agreement).stdout
 
 
+def test_a_contract_is_signed_by_both(two: Two, agreement: str, tmp_path: Path) -> None:
+    file, shown = tmp_path / "signed.json", [""]
+    for who in ("provider", "consumer"):
+        for _ in range(ASKED):
+            if two.json(who, "contracts", "signatures", agreement)["signed"]["by"] == "both":
+                break
+        found = two.json(who, "contracts", "signatures", agreement, "--out", file)
+        assert json.loads(file.read_text()) == found["jws"], two.provider.log.read_text()[-3000:]
+        assert {each["participant"] for each in found["signatures"]} == {two.provider_id, two.consumer_id}
+        shown.append(file.read_text())
+        assert "signed by both\n" in two.carnet(who, "contracts", "show", agreement).stdout
+        assert "signed by both\n" in two.carnet(who, "contracts", "list").stdout
+    assert shown[1] == shown[2]
+    assert "file-failed" in two.carnet(who, "contracts", "signatures", agreement, "--out", file / "x").stderr
+
+
 def test_a_delivery_is_signed_by_both_and_stated(two: Two, agreement: str) -> None:
     transfer = two.json("consumer", "transfer", agreement, "--to", "signed.csv")
     own = {"consumer": transfer["id"], "provider": transfer["providerPid"]}

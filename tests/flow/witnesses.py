@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
 from connector.flow import answers, begin, timers
 from connector.flow.seals import Seals
+from connector.identity.certificate import self_signed
 from connector.identity.gate import PublicKey, public_key
 from connector.identity.signers import KeyAway
 from connector.identity.signing import SigningKey, new_signing_key
@@ -33,23 +36,40 @@ class Witnesses:
     def __init__(self, street: Street) -> None:
         self.street = street
         self.keys: dict[str, SigningKey] = {}
+        self.certificates: dict[str, str] = {}
         self.away: set[str] = set()
         self.records: dict[str, Document] = {}
         self.plane_away = False
 
-    async def move_in(self) -> None:
-        """Give both houses their keys and open them again."""
+    async def move_in(self, *, certified: bool = False) -> None:
+        """Give both houses their keys, ``certified`` ones for agreements, too, and open them again."""
         for role, house in self.street.houses.items():
             name = f"did:web:{role.value}"
             self.keys[name] = new_signing_key("ES256", "agreement-1")
-            house.seals = Seals(own=self._own(name), key_of=self._key_of, ask=self._ask, erasure_ms=3_600_000)
+            self.certificates[name] = self.certificate(self.keys[name], name) if certified else ""
+            house.seals = Seals(
+                own=self._own(name),
+                key_of=self.key_of,
+                ask=self._ask,
+                erasure_ms=3_600_000,
+                certificate=self._certified(name),
+            )
             await house.engine.close()
             await house.open()
+
+    def certificate(self, key: SigningKey, name: str) -> str:
+        """A certificate of now for a key."""
+        assert isinstance(key.private, EllipticCurvePrivateKey)
+        return self_signed(key.private, name, self.street.now)
+
+    def _certified(self, name: str) -> Any:
+        return lambda: self.certificates[name]
 
     def _own(self, name: str) -> Any:
         return lambda: (self.keys[name], f"{name}#agreement-1")
 
-    async def _key_of(self, participant: str, kid: str) -> PublicKey:
+    async def key_of(self, participant: str, kid: str) -> PublicKey:
+        """The key of one of them, by its full name. Raises KeyAway."""
         if participant in self.away or kid != f"{participant}#agreement-1":
             raise KeyAway("signer-key-away", "not now")
         return public_key(dict(self.keys[participant].public_jwk))

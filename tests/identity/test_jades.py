@@ -119,48 +119,45 @@ def chained(*members: Any) -> str:
 OWN = HEADER["x5c"][0]
 
 
-@pytest.mark.parametrize(
-    ("raw", "code"),
-    [
-        ("", "agreement-form"),
-        ("a.b", "agreement-form"),
-        (COMPACT + "=", "agreement-form"),
-        ("a" * jades.MAX_DOCUMENT_BYTES + ".a.a", "agreement-form"),
-        (f"{COMPACT.rpartition('.')[0]}.AB", "agreement-encoding"),
-        (f"AB.{COMPACT.partition('.')[2]}", "agreement-encoding"),
-        (under(b"[]"), "agreement-not-json"),
-        (under(b'{"alg":"ES256","alg":"none"}'), "agreement-not-json"),
-        (jades.compact(b"7", MINE), "agreement-not-json"),
-        (jades.compact(b'{"a":1,"a":2}', MINE), "agreement-not-json"),
-        (jades.compact(json.dumps(AGREEMENT).encode(), MINE), "agreement-not-canonical"),
-        *[
-            (without(**{name: "https://evil.example"}), "agreement-header")
-            for name in ("jku", "x5u", "jwk", "crit", "zip", "x5t")
-        ],
-        (without(b64=False), "agreement-header"),
-        *[(without(name), "agreement-header") for name in sorted(jades.MEMBERS)],
-        (without(kid=7), "agreement-header"),
-        (without(kid=""), "agreement-header"),
-        (without(kid="a\u0000"), "agreement-header"),
-        (without(alg="none"), "agreement-type"),
-        (without(alg="EdDSA"), "agreement-type"),
-        (without(typ="carnet-receipt+jws"), "agreement-type"),
-        (without(cty="text"), "agreement-type"),
-        (without(iat="now"), "agreement-time"),
-        (without(iat=True), "agreement-time"),
-        (without(iat=1.5), "agreement-time"),
-        (without(iat=-1), "agreement-time"),
-        (without(x5c=OWN), "agreement-certificate"),
-        (chained(), "agreement-certificate"),
-        (chained(*[OWN] * 5), "agreement-certificate"),
-        (chained(7), "agreement-certificate"),
-        (chained("*"), "agreement-certificate"),
-        (chained("AAAA"), "agreement-certificate"),
-        (chained(OWN, "AB=="), "agreement-certificate"),
-        (chained(chain_member(CERTIFICATES[CONSUMER])), "agreement-certificate"),
-        (without(**{"x5t#S256": "a"}), "agreement-certificate"),
-    ],
-)
+LONE: list[tuple[str, str]] = [
+    ("", "agreement-form"),
+    ("a.b", "agreement-form"),
+    (COMPACT + "=", "agreement-form"),
+    ("a" * jades.MAX_DOCUMENT_BYTES + ".a.a", "agreement-form"),
+    (f"{COMPACT.rpartition('.')[0]}.AB", "agreement-encoding"),
+    (f"AB.{COMPACT.partition('.')[2]}", "agreement-encoding"),
+    (under(b"[]"), "agreement-not-json"),
+    (under(b'{"alg":"ES256","alg":"none"}'), "agreement-not-json"),
+    (jades.compact(b"7", MINE), "agreement-not-json"),
+    (jades.compact(b'{"a":1,"a":2}', MINE), "agreement-not-json"),
+    (jades.compact(json.dumps(AGREEMENT).encode(), MINE), "agreement-not-canonical"),
+    *[(without(**{name: "https://evil.example"}), "agreement-header") for name in ("jku", "x5u", "jwk", "crit", "zip", "x5t")],
+    (without(b64=False), "agreement-header"),
+    *[(without(name), "agreement-header") for name in sorted(jades.MEMBERS)],
+    (without(kid=7), "agreement-header"),
+    (without(kid=""), "agreement-header"),
+    (without(kid="a\u0000"), "agreement-header"),
+    (without(alg="none"), "agreement-type"),
+    (without(alg="EdDSA"), "agreement-type"),
+    (without(typ="carnet-receipt+jws"), "agreement-type"),
+    (without(cty="text"), "agreement-type"),
+    (without(iat="now"), "agreement-time"),
+    (without(iat=True), "agreement-time"),
+    (without(iat=1.5), "agreement-time"),
+    (without(iat=-1), "agreement-time"),
+    (without(x5c=OWN), "agreement-certificate"),
+    (chained(), "agreement-certificate"),
+    (chained(*[OWN] * 5), "agreement-certificate"),
+    (chained(7), "agreement-certificate"),
+    (chained("*"), "agreement-certificate"),
+    (chained("AAAA"), "agreement-certificate"),
+    (chained(OWN, "AB=="), "agreement-certificate"),
+    (chained(chain_member(CERTIFICATES[CONSUMER])), "agreement-certificate"),
+    (without(**{"x5t#S256": "a"}), "agreement-certificate"),
+]
+
+
+@pytest.mark.parametrize(("raw", "code"), LONE, ids=[f"{number}-{code}" for number, (_, code) in enumerate(LONE)])
 def test_a_lone_signature_that_does_not_hold_is_refused_at_its_step(raw: str, code: str) -> None:
     with pytest.raises(SignatureRefused) as refused:
         jades.opened_compact(raw)
