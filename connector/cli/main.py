@@ -31,6 +31,7 @@ COMMANDS = {
     "consents": ("connector.cli.consents", "List, grant, withdraw and import consents."),
     "requests": ("connector.cli.requests", "Record and withdraw what users of vehicles ask for."),
     "enrol": ("connector.cli.enrol", "Note under which reference a buyer knows a vehicle."),
+    "subject": ("connector.cli.subject", "Export and erase what is known of a vehicle or participant."),
     "keys": ("connector.cli.keys", "List, rotate and revoke keys; print the DID document."),
     "receipts": ("connector.cli.receipts", "List what was delivered, as both sides have signed it."),
     "statement": ("connector.cli.statement", "Say what is owed under an agreement."),

@@ -49,6 +49,7 @@ REMEDIES: Final[dict[str, str]] = {
     "connector-away": "start it with: carnet serve",
     "connector-silent": "try again; if it stays silent, see its log and `carnet doctor`",
     "channel-none": "set local.socket, or local.host and local.port, in the settings",
+    "agreements-in-force": "wait until they have ended, or erase all the same with --force",
     "answer-invalid": "see which program has the address of the settings' [local] section",
     "agreement-unknown": "look its id up: carnet contracts list",
     "body-invalid": "correct what the sentence names; `carnet COMMAND --help` says what is taken",

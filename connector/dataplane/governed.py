@@ -34,6 +34,7 @@ from connector.dataplane.reserving import Reserving
 from connector.dataplane.seams import Clock
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.spool import Spool
+from connector.dataplane.subjects import Subjects
 from connector.dataplane.threads import settle
 from connector.dataplane.withdrawn import Withdrawals
 from connector.store.engine import LostRace
@@ -59,6 +60,7 @@ class Governed:
     consents: ConsentRoutes
     leaves: Leaves
     told: LeafRoutes
+    subjects: Subjects
 
     @classmethod
     async def open(
@@ -100,12 +102,18 @@ class Governed:
         publishing = Publishing(records, deliveries, workers, spool, places, settings, now_ms)
         facts = Facts(records, deliveries, readings)
         consents = ConsentRoutes(ledger, settings.source_roots)
-        told = LeafRoutes(records, deliveries, ledger)
-        return cls(records, notifier, ledger, artifacts, withdrawals, desk, publishing, facts, consents, leaves, told)
+        told, subjects = LeafRoutes(records, deliveries, ledger), Subjects(ledger, deliveries)
+        return cls(records, notifier, ledger, artifacts, withdrawals, desk, publishing, facts, consents, leaves, told, subjects)
 
     def routes(self) -> list[web.RouteDef]:
         """For the signaling listener."""
-        return [*self.publishing.routes(), *self.facts.routes(), *self.consents.routes(), *self.told.routes()]
+        return [
+            *self.publishing.routes(),
+            *self.facts.routes(),
+            *self.consents.routes(),
+            *self.told.routes(),
+            *self.subjects.routes(),
+        ]
 
     async def on_changed(self, flow_id: str, reason: str, column: str | None) -> None:
         """A source is not what was published."""

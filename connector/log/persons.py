@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import orjson
+
+from connector.log.folder import LogFolder
 from connector.log.payloads import Payloads
 from connector.log.subjects import Found, SubjectKeys
 from connector.log.vehicle_index import (
@@ -51,6 +54,9 @@ class Persons(Protocol):
     async def erase(self, subject: str) -> str | None:
         """Destroy the key of a subject; the id that it had, or None if it never had one."""
 
+    async def lines(self, name: str) -> list[dict[str, Any]]:
+        """The leaves of the log, with their ``index``, of which the vehicle of a pseudonym is in the index."""
+
 
 class NoPersons:
     """Where no log is kept."""
@@ -80,14 +86,21 @@ class NoPersons:
         del subject
         return None
 
+    async def lines(self, name: str) -> list[dict[str, Any]]:
+        """Nothing."""
+        del name
+        return []
+
 
 @dataclass(frozen=True, slots=True)
 class LogPersons:
-    """The subjects of one log."""
+    """The subjects of one log. ``forget`` is told of each subject whose key was erased."""
 
     keys: SubjectKeys
     payloads: Payloads
     now_ms: Callable[[], int]
+    folder: LogFolder | None = None
+    forget: Callable[[str], None] = lambda _: None
 
     @property
     def derive(self) -> Derive:
@@ -125,4 +138,21 @@ class LogPersons:
 
     async def erase(self, subject: str) -> str | None:
         """See `Persons`."""
-        return await asyncio.to_thread(self.keys.erase, subject, self.now_ms())
+        erased = await asyncio.to_thread(self.keys.erase, subject, self.now_ms())
+        self.forget(subject)
+        return erased
+
+    async def lines(self, name: str) -> list[dict[str, Any]]:
+        """See `Persons`. Raises LogDamaged."""
+        return await asyncio.to_thread(self._lines, name)
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        entries = [] if self.folder is None else self.folder.entries(0, self.folder.size())
+        for number, entry in enumerate(entries):
+            if b'"index"' not in entry:
+                continue
+            leaf = orjson.loads(entry)
+            if self._among(str(leaf.get("process", "")), str(leaf.get("index", "")), name):
+                found.append({"index": number, "leaf": leaf})
+        return found

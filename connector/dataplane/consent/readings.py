@@ -119,6 +119,11 @@ class Readings:
             found += [(at, ordinal) for ordinal in sorted(ordinals)]
         return found
 
+    async def enrolments(self, ordinal: int) -> list[dict[str, object]]:
+        """By which references buyers know or knew a vehicle."""
+        names = ("recipient", "reference", "decidedBy", "at", "number", "ended")
+        return [dict(zip(names, row, strict=True)) for row in await self._records.enrolled_as(ordinal)]
+
     async def concerned(self, number: int) -> Whole:
         """The vehicles (ordinals, ascending) that a commit is about."""
         found = np.array(await self._records.concerned(number), np.uint32)

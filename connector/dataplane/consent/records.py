@@ -230,6 +230,13 @@ class ConsentRecords:
         rows = await self._all("SELECT DISTINCT ordinal FROM consent_enrolment WHERE ended = ? ORDER BY ordinal", number)
         return [_int(row[0]) for row in rows]
 
+    async def enrolled_as(self, ordinal: int) -> list[Row]:
+        """Recipient, reference, who decided, time and number, and the number that ended it, of a vehicle's enrolments."""
+        return await self._all(
+            "SELECT recipient, reference, decided_by, at, number, ended FROM consent_enrolment WHERE ordinal = ? ORDER BY number",
+            ordinal,
+        )
+
     async def concerned(self, number: int) -> list[int]:
         """The vehicles (ordinals) that a commit is about; those of an import are not in it."""
         rows = await self._all(
