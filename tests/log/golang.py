@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,9 +16,9 @@ FSCK = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
 SOURCE = Path(__file__).parent / "go"
 BUILD_TIMEOUT_S = 300
 RUN_TIMEOUT_S = 60
-OLDEST_GO = (1, 24)
-# An older one of these fetches the version that a module asks for.
-OLDEST_FETCHING_GO = (1, 21)
+# From here on Go fetches by itself the version that a module asks for; an older one has to be told.
+OLDEST_GO = (1, 21)
+NEWER_GO = "golang.org/toolchain@v0.0.1-go1.24.0.linux-{}"
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,32 @@ def built(folder: Path) -> Programs:
     go = shutil.which("go")
     if go is None:
         missing("Go is not installed")
-    environment = {**os.environ, "GOBIN": str(folder), "GOFLAGS": "-buildvcs=false"}
+    environment = {**os.environ, "GOBIN": str(folder), "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "auto"}
     version = re.search(r"go(\d+)\.(\d+)", _run([go, "version"], RUN_TIMEOUT_S, environment).stdout)
     assert version is not None
-    number = (int(version[1]), int(version[2]))
-    if number < OLDEST_FETCHING_GO:
-        missing("Go is older than 1.24")
-    if number < OLDEST_GO:
-        environment["GOTOOLCHAIN"] = "auto"
+    if (int(version[1]), int(version[2])) < OLDEST_GO:
+        go = _newer(go, folder)
+        environment.pop("GOROOT", None)
     programs = Programs(folder / "fsck", folder / "check")
     for command in ([go, "install", FSCK], [go, "build", "-C", str(SOURCE), "-o", str(programs.check), "."]):
         done = _run(command, BUILD_TIMEOUT_S, environment)
         assert done.returncode == 0, done.stderr
     return programs
+
+
+def _newer(go: str, folder: Path) -> str:
+    """The program of a newer Go, which is published as a module, too: its files are as in one, not yet as they are run."""
+    environment = {key: value for key, value in os.environ.items() if key != "GOTOOLCHAIN"}
+    architecture = _run([go, "env", "GOARCH"], RUN_TIMEOUT_S, environment).stdout.strip()
+    done = _run([go, "mod", "download", "-json", NEWER_GO.format(architecture)], BUILD_TIMEOUT_S, environment)
+    assert done.returncode == 0, done.stderr
+    newer = folder / "newer"
+    shutil.copytree(json.loads(done.stdout)["Dir"], newer, copy_function=shutil.copyfile)
+    for path in (newer, *newer.rglob("*")):
+        path.chmod(0o755)
+    for path in newer.rglob("_go.mod"):
+        path.rename(path.with_name("go.mod"))
+    return str(newer / "bin" / "go")
 
 
 def fsck(program: Path, folder: Path, vkeys: Path) -> Found | None:
