@@ -57,8 +57,7 @@ class Snapshots:
         entry = await self._registry.find(participant_id)
         known = None if entry is None else {"state": entry.state.value, "claims": msgspec.to_builtins(entry.claims)}
         if entry is not None and entry.profile.keys:
-            pinned = [jwk for jwk in entry.profile.keys if jwk.get("kid") in (kid, kid.removeprefix(f"{participant_id}#"))]
-            document = {"keys": [{name: jwk[name] for name in PUBLIC if name in jwk} for jwk in pinned]}
+            document = {"keys": [{name: jwk[name] for name in PUBLIC if name in jwk} for jwk in entry.profile.keys]}
             return _made(participant_id, kid, "pinned", document, known, self._now_ms())
         if not participant_id.startswith(METHOD):
             return {}

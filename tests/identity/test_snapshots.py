@@ -79,7 +79,7 @@ async def test_where_there_is_no_key_nothing_is_kept() -> None:
         {"kid": f"{THEM}#other"},
         {"thumbprint": "x"},
     ],
-    ids=str,
+    ids=["nobody", "us", "no-document", "no-key", "key-twice", "no-list", "other-name", "other-thumbprint"],
 )
 async def test_a_snapshot_that_does_not_hold_gives_no_key(change: dict[str, Any]) -> None:
     kept = await snapshots().take(THEM, f"{THEM}#agreement-1")
