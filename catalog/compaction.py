@@ -68,6 +68,8 @@ TERMS: Final[dict[str, Term]] = (
     | _terms("carnet", "messageId participantId", Kind.ID)
     | _terms("carnet", "protocol software issuedAt signed", Kind.TEXT)
     | _terms("carnet", "features", Kind.TEXT, many=True)
+    | _terms("carnet", "note oldRoot proof handover cosignature step why", Kind.TEXT)
+    | _terms("carnet", "oldSize size", Kind.ANY)
 )
 
 WORDS: Final[dict[str, str]] = (

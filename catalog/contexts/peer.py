@@ -8,7 +8,8 @@ URL: Final = "https://w3id.org/carnet/peer/v1/context.jsonld"
 NAMESPACE: Final = "https://w3id.org/carnet/peer/v1#"
 
 SIGNED_TYPES: Final = ("Receipt", "ReceiptAnswer", "ErasureNotice", "ErasureAttestation", "AgreementSignature")
-TYPES: Final = ("Hello", "Capabilities", *SIGNED_TYPES)
+WITNESS_TYPES: Final = ("CheckpointShown", "CheckpointCosigned", "CheckpointRefused")
+TYPES: Final = ("Hello", "Capabilities", *SIGNED_TYPES, *WITNESS_TYPES)
 
 CONTEXT: Final[dict[str, Any]] = {
     "@version": 1.1,
@@ -22,5 +23,14 @@ CONTEXT: Final[dict[str, Any]] = {
     "software": "carnet:software",
     "issuedAt": "carnet:issuedAt",
     "signed": "carnet:signed",
+    "note": "carnet:note",
+    "oldSize": "carnet:oldSize",
+    "oldRoot": "carnet:oldRoot",
+    "proof": "carnet:proof",
+    "handover": "carnet:handover",
+    "size": "carnet:size",
+    "cosignature": "carnet:cosignature",
+    "step": "carnet:step",
+    "why": "carnet:why",
     "features": {"@id": "carnet:features", "@container": "@set"},
 }

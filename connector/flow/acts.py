@@ -13,6 +13,7 @@ import msgspec
 
 from connector.flow.agreeing import claims_of, judge_agreement
 from connector.flow.context import Context, Note, flow_lane, retrying, save
+from connector.flow.halted import check_act
 from connector.protocol import process as core
 from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import Document
@@ -58,6 +59,7 @@ async def load_seen(context: Context, process_id: str, version: int | None) -> P
 async def _commit(
     context: Context, process: Process, message: Message, content: Document, effects: tuple[Effect, ...] = ()
 ) -> Process:
+    await check_act(context, process, message)
     message_id = context.new_id()
     decision = core.want(process, message, content, message_id, context.now_ms())
     decision = replace(decision, effects=(*decision.effects, *effects))

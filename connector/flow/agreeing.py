@@ -17,6 +17,7 @@ import msgspec
 import orjson
 
 from connector.flow.context import Context
+from connector.flow.halted import CODE, halted
 from connector.flow.user_requests import on_record
 from connector.identity.participants import Admission
 from connector.protocol.messages import Document
@@ -81,6 +82,9 @@ def agreement_for(context: Context, process: Process) -> Document:
 async def judge_agreement(context: Context, process: Process, claims: Mapping[str, Any]) -> Verdict:
     """Judge what would be agreed to on the offer on the table, with its last change (``process.updated_at``) as now."""
     agreement = agreement_for(context, process)
+    why = await halted(context, process.counterparty)
+    if why is not None:
+        return Verdict(agreement, CODE, (why,))
     try:
         offered, policy = dsp.read(process.detail.offer or {}), dsp.read(agreement)
     except PolicyInvalid as invalid:

@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 
 from connector.flow.context import Context, Note, save, terms_of_delivery
+from connector.flow.halted import check_act
 from connector.flow.leaves import held
 from connector.flow.reactions import published_offer
 from connector.flow.standing import beginning
@@ -155,6 +156,7 @@ async def _new(
 
 
 async def _begin(context: Context, process: Process, message: Message, content: Document) -> Process:
+    await check_act(context, process, message)
     message_id = context.new_id()
     decision = core.want(process, message, content, message_id, context.now_ms())
     note = Note("sent", message, message_id)

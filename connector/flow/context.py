@@ -16,6 +16,7 @@ import orjson
 
 from catalog.canonical import canonical_bytes
 from connector.flow import leaves
+from connector.flow.logs import Witnessing
 from connector.flow.owed import owed
 from connector.flow.recent import Recent
 from connector.flow.seals import Seals, signature_timer
@@ -43,8 +44,8 @@ from connector.protocol.record import (
     SettleAgreement,
     Withdraw,
 )
-from connector.protocol.states import Kind, Message, Role
-from connector.store import evidence, grounds, writes
+from connector.protocol.states import Kind, Message, Role, State
+from connector.store import evidence, grounds, witness, writes
 from connector.store.control import ControlStore
 from connector.store.engine import LostRace, Statement
 from connector.store.rows import Agreement, Happening, Judged, Outgoing, Timer
@@ -86,7 +87,7 @@ class Context:
     ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
     ``sight`` remembers who sees which offers.
     ``declared``: IRIs of the terms that a data plane may enforce; what holds for a dataset says ``able``. ``renews``: whether a
-    participant has a key to renew the token of a transfer with. ``journal`` keeps the contract log,
+    participant has a key to renew the token of a transfer with. ``journal`` keeps the contract log, ``witnessing`` shows it,
     ``persons`` the keys of those whom it is about.
     """
 
@@ -114,6 +115,7 @@ class Context:
     seals: Seals = field(default_factory=Seals)
     renews: Callable[[str], bool] = lambda _: True
     journal: Journal = field(default_factory=NoJournal)
+    witnessing: Witnessing = field(default_factory=Witnessing)
     persons: Persons = field(default_factory=NoPersons)
 
     async def able(self, dataset_id: str) -> Capabilities:
@@ -189,6 +191,8 @@ async def save(
     if judged is not None:
         batch.statements.append(writes.insert_judged(judged))
     batch.statements += [writes.insert_event(happening(process, note)), *batch.remarks]
+    if context.witnessing.on and _to_be_witnessed(before, decision):
+        _show_soon(context, process, batch)
     if process.state.final:
         batch.statements.append(writes.delete_timers_of(process.id))
     elif before is None:
@@ -205,6 +209,21 @@ async def save(
     if before is None or note.what == "received" or before.state is not process.state:
         context.entered(process)
     return batch.leaving
+
+
+def _to_be_witnessed(before: Process | None, decision: Decision) -> bool:
+    """Whether our log is to be shown to the counterparty: an agreement binds, or one or a transfer under it was ended."""
+    if any(isinstance(effect, SettleAgreement) and effect.binding for effect in decision.effects):
+        return True
+    process = decision.process
+    ended = process.state is State.TERMINATED and before is not None and before.state is not State.TERMINATED
+    return ended and (process.kind is Kind.TRANSFER or process.detail.agreement is not None)
+
+
+def _show_soon(context: Context, process: Process, batch: Batch) -> None:
+    due_at = process.updated_at + context.witnessing.settle_ms
+    batch.statements.append(witness.wake(witness.SHOW_ALARM, process.counterparty, due_at))
+    batch.timers.append(due_at)
 
 
 def happening(process: Process, note: Note) -> Happening:

@@ -16,11 +16,12 @@ from typing import Final
 import orjson
 
 from catalog.schemas import PEER_TYPES
-from connector.flow import erasing, erasure, receipts, signatures
+from connector.flow import erasing, erasure, receipts, showing, signatures, witnessing
 from connector.flow.context import Context, retrying
 from connector.flow.envelope import GREETING, WAITING_ALARM, Letters, lane, letter, takes
 from connector.flow.inbound import check_texts, digest_of
 from connector.flow.leaves import letter_received
+from connector.flow.logs import WITNESS
 from connector.flow.seals import ERASURES, RECEIPTS
 from connector.flow.standing import beginning
 from connector.identity.interface import Principal
@@ -90,6 +91,8 @@ async def _take_greeting(context: Context, sender: str, document: Document, lett
     if document["@type"] == "Hello" and "Capabilities" not in await context.store.waiting_in(lane(sender)):
         letters.send(letter(context, sender, await context.directory.address(sender), "Capabilities"))
     features = document.get("features", [])
+    if WITNESS in features and context.witnessing.on:
+        showing.hurry(context, sender, letters)
     asked = {RECEIPTS, ERASURES}.intersection(features) and await _send(context, sender, Letters(), 1)
     if asked or await signatures.waits(context, sender, features):
         letters.wake_at(Timer(context.new_id(), WAITING_ALARM, sender, now))
@@ -126,6 +129,9 @@ async def _send(context: Context, counterparty: str, letters: Letters, limit: in
 _TAKES: Final[Mapping[str, _Take]] = MappingProxyType(
     {
         **dict.fromkeys(GREETING, _take_greeting),
+        "CheckpointShown": witnessing.take_shown,
+        "CheckpointCosigned": showing.take_cosigned,
+        "CheckpointRefused": showing.take_refused,
         "Receipt": receipts.take_receipt,
         "ReceiptAnswer": receipts.take_answer,
         "ErasureNotice": erasure.take_notice,

@@ -16,6 +16,7 @@ import orjson
 
 from connector.flow.agreeing import claims_of, judge_agreement, narrows, unlawful
 from connector.flow.context import Context, Note, save
+from connector.flow.halted import CODE, halted
 from connector.flow.using import permitted_use
 from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
@@ -98,7 +99,7 @@ async def after(context: Context, before: Process, decision: Decision, claims: M
         return _after_transfer(context, decision)
     if process.role is Role.PROVIDER:
         return await _after_provider(context, decision, claims)
-    return _after_consumer(context, before, decision)
+    return await _after_consumer(context, before, decision)
 
 
 async def _after_provider(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
@@ -115,7 +116,7 @@ async def _after_provider(context: Context, decision: Decision, claims: Mapping[
         case State.ACCEPTED:
             return await _agree(context, decision, claims)
         case State.VERIFIED:
-            return _and(context, decision, Message.FINALIZED, {})
+            return await _go_on(context, decision, Message.FINALIZED)
         case _:
             return decision
 
@@ -160,19 +161,28 @@ def _with_redline(decision: Decision, redline: list[Document]) -> Decision:
     return replace(decision, process=replace(decision.process, detail=msgspec.structs.replace(detail, redline=redline)))
 
 
-def _after_consumer(context: Context, before: Process, decision: Decision) -> Decision:
+async def _after_consumer(context: Context, before: Process, decision: Decision) -> Decision:
     """Verify what was agreed; accept an offer by ourselves only if it says what we had asked for."""
     process, choices = decision.process, context.choices
     if process.state is State.AGREED:
         if not choices.verify:
             return _pending(context, decision, "decide-verification")
-        return _and(context, decision, Message.VERIFICATION, {})
+        return await _go_on(context, decision, Message.VERIFICATION)
     if process.state is not State.OFFERED:
         return decision
     asked = before.detail.offer if before.detail.offer_from is Role.CONSUMER else None
     if not choices.accept or asked is None or changes(asked, process.detail.offer or {}):
         return _pending(context, decision, "decide-offer")
-    return _and(context, decision, Message.ACCEPTED, {})
+    return await _go_on(context, decision, Message.ACCEPTED)
+
+
+async def _go_on(context: Context, decision: Decision, message: Message) -> Decision:
+    """The decision with the next step to an agreement; with its end, where nothing new is agreed with the counterparty."""
+    why = await halted(context, decision.process.counterparty)
+    if why is None:
+        return _and(context, decision, message, {})
+    ended = _and(context, decision, Message.TERMINATION, {"code": CODE, "reason": [why]})
+    return replace(ended, effects=(*ended.effects, Remark("decided", f"refused, {CODE}: {why}", "refused", CODE, (why,))))
 
 
 def _after_transfer(context: Context, decision: Decision) -> Decision:

@@ -7,10 +7,11 @@ timer is put off, so that it fires again if we die meanwhile.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from connector.flow import erasing, erasure, owed, peer, receipts, signatures
+from connector.flow import erasing, erasure, owed, peer, receipts, showing, signatures, witnessing
 from connector.flow.answers import deadline_reached
 from connector.flow.context import Context
 from connector.flow.deciding import decision_overdue
@@ -18,8 +19,8 @@ from connector.flow.envelope import WAITING_ALARM
 from connector.flow.reactions import DECISION_ALARM
 from connector.flow.seals import SIGNATURE_ALARM
 from connector.flow.using import TERMS_ALARM, terms_turned
-from connector.store import writes
 from connector.store.rows import Timer
+from connector.store.witness import CHECK_ALARM, SHOW_ALARM, put_off
 
 ASIDE_MS: Final = 120_000
 """How long evidence may take before its timer fires again (ms)."""
@@ -30,6 +31,8 @@ _EVIDENCE: Final[Mapping[str, Callable[[Context, Timer], Awaitable[None]]]] = Ma
         owed.OVERDUE_ALARM: erasing.overdue,
         SIGNATURE_ALARM: signatures.check,
         WAITING_ALARM: peer.send_waiting,
+        SHOW_ALARM: showing.show,
+        CHECK_ALARM: witnessing.check,
     }
 )
 
@@ -42,10 +45,12 @@ async def reached(context: Context, timer: Timer) -> None:
         await terms_turned(context, timer)
     elif timer.kind in _EVIDENCE:
         work = _EVIDENCE[timer.kind]
-        await context.store.commit([writes.postpone_timer(timer.id, context.now_ms() + ASIDE_MS)])
+        # Whoever sets it to another time meanwhile wins: what it has to tell may be newer than what is done now.
+        later = replace(timer, due_at=context.now_ms() + ASIDE_MS)
+        await context.store.commit([put_off(timer.id, timer.due_at, later.due_at)])
 
         async def act() -> None:
-            await work(context, timer)
+            await work(context, later)
 
         await context.seals.aside(act())
     else:

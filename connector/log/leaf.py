@@ -59,7 +59,7 @@ def _names(text: str) -> frozenset[str]:
 _ROLES: Final = _names("provider consumer")
 TYPES: Final[Mapping[LeafType, Mapping[str, Form]]] = MappingProxyType(
     {
-        "log": {"vkey": VKEY},
+        "log": {"vkey": VKEY, "salt": DIGEST},
         "log-key": {"vkey": VKEY},
         "key": {"change": _names("made rotated revoked"), "use": NAME, "thumbprint": re.compile(r"[A-Za-z0-9_-]{43}")},
         "participant": {
@@ -109,7 +109,7 @@ TYPES: Final[Mapping[LeafType, Mapping[str, Form]]] = MappingProxyType(
         },
         "termination": {"kind": _names("negotiation transfer"), "by": _names("us them"), "code": NAME, "role": _ROLES},
         "subject": {"change": _names("erased"), "key": DIGEST, "kind": _names("party vehicle")},
-        "witness": {"event": _names("seen cosigned split-view"), "size": COUNT},
+        "witness": {"event": _names("seen cosigned split-view accepted"), "size": COUNT},
     }
 )
 """The members of each type beside those that every leaf may have. None of them must be there."""

@@ -112,6 +112,12 @@ _GREETING: Final = {
     "features": ["receipts"],
     "signed": "eyJ0.eyJh.c2ln",
 }
+_SEEN: Final = {name: value for name, value in _GREETING.items() if name not in ("features", "signed")}
+_PEER: Final[dict[str, Json]] = {
+    "CheckpointShown": {"note": "fleet.example/log\n7\nAA==\n", "oldSize": 3, "oldRoot": f"{'A' * 43}=", "proof": f"{'A' * 43}="},
+    "CheckpointCosigned": {"size": 7, "cosignature": "fleet.example/log/witness AA=="},
+    "CheckpointRefused": {"size": 3, "step": "old-size", "why": "the proof must begin at 3"},
+}
 
 
 def rooted(name: str, body: Json) -> Json:
@@ -121,7 +127,7 @@ def rooted(name: str, body: Json) -> Json:
 
 
 EXAMPLES: Final[dict[str, Json]] = {name: rooted(name, {"@id": "message-1"} | body) for name, body in _BODIES.items()} | {
-    name: rooted(name, _GREETING) for name in PEER_TYPES
+    name: rooted(name, _SEEN | _PEER[name] if name in _PEER else _GREETING) for name in PEER_TYPES
 }
 
 # --- by chance -------------------------------------------------------------------------------------------------------
