@@ -315,11 +315,13 @@ async def overdue(context: Context, timer: Timer) -> None:
         welcome = entry is None or entry.state.welcome
         if process is not None and duty.notice and duty.told_at is not None and "ErasureNotice" not in waits and welcome:
             _notify(context, duty, process, letters)
-            letters.statements.append(evidence.update_duty(replace(duty, told_at=now, updated_at=now)))
-        if timer.due_at == (duty.due_at or 0) + 1:
+            late = replace(duty, told_at=now, updated_at=now)
+        else:
+            late = replace(duty, updated_at=now)
+        if duty.updated_at <= (duty.due_at or 0):
             # Every later day says the same.
             letters.tell(of_duty(duty, "overdue", now))
-        await letters.commit(context, writes.postpone_timer(timer.id, now + AGAIN_MS))
+        await letters.commit(context, evidence.update_duty(late), writes.postpone_timer(timer.id, now + AGAIN_MS))
         context.timer_set(now + AGAIN_MS)
 
     await retrying(attempt)

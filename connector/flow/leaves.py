@@ -73,6 +73,7 @@ _EVENTS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "was not answered": ("out", "given-up"),
     }
 )
+_ORDER: Final[Mapping[type, int]] = MappingProxyType({KeepAgreement: 1, SettleAgreement: 1, Send: 2})
 _ENDING: Final = frozenset({Message.TERMINATION, Message.REQUEST_THEN_TERMINATION, Message.OFFER_THEN_TERMINATION})
 _NAMING: Final = frozenset({"ErasureNotice", "ErasureAttestation"})
 """Peer messages whose signed content may name vehicles."""
@@ -83,7 +84,8 @@ def of_decision(before: Process | None, decision: Decision, note: Note) -> Itera
     process = decision.process
     if note.message is not None and note.what in _EVENTS:
         yield of_note(process, note)
-    for effect in decision.effects:
+    # What was decided comes before what follows from it.
+    for effect in sorted(decision.effects, key=lambda effect: _ORDER.get(type(effect), 0)):
         match effect:
             case Remark() if effect.outcome:
                 yield _decided(before, process, effect)
