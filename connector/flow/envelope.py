@@ -87,10 +87,12 @@ def letter(
     name: str,
     *,
     signed: str | None = None,
+    content: Document | None = None,
     process_id: str = "",
     deadline_at: int = 0,
 ) -> Outgoing:
-    """A peer message of type ``name`` to whom is reached at the DSP base ``address``; ``signed`` is its JWS."""
+    """A peer message of type ``name`` to whom is reached at the DSP base ``address``; ``signed`` is its JWS, ``content``
+    are its other members."""
     now, message_id = context.now_ms(), context.new_id()
     document: Document = {
         "@context": [CONTEXT],
@@ -102,9 +104,10 @@ def letter(
         "issuedAt": instant(now),
     }
     if name in GREETING:
-        document["features"] = ["hello", *context.seals.features()]
+        document["features"] = ["hello", *context.seals.features(), *context.witnessing.features()]
     if signed is not None:
         document["signed"] = signed
+    document |= content or {}
     return Outgoing(
         id=message_id,
         lane=lane(counterparty),
