@@ -24,7 +24,7 @@ async def tell(context: Context, listing: Sequence[Mapping[str, Any]]) -> None:
     workers at once. Raises StoreUnavailable."""
     if not context.logs:
         return
-    for name, draft in of_keys(context.participant_id, listing):
+    for name, draft in of_keys(listing):
         mark = f"{_TOLD}{name}"
         if await context.registry.store.used(mark):
             continue

@@ -33,17 +33,17 @@ def of_participant(before: Participant | None, after: Participant) -> Draft:
     return Draft("participant", members, party=after.id, payload=roster.document(after), at=after.updated_at)
 
 
-def of_offer(own_id: str, dataset: Published, change: Literal["published", "changed", "withdrawn"], at_ms: int) -> Draft:
+def of_offer(dataset: Published, change: Literal["published", "changed", "withdrawn"], at_ms: int) -> Draft:
     """What is on offer of a dataset, and from when on; or that it is not any more."""
     offers = orjson.loads(dataset.document).get("hasPolicy", [])
     said: Document = {"dataset": dataset.id}
     if change != "withdrawn":
         said |= {"openTo": dataset.open_to, "offers": offers}
     members = {"change": change, "offers": len(offers)}
-    return Draft("offer", members, asset=dataset.id, payload=said, subject=own(own_id), at=at_ms)
+    return Draft("offer", members, asset=dataset.id, payload=said, at=at_ms)
 
 
-def of_keys(own_id: str, listing: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Draft]]:
+def of_keys(listing: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Draft]]:
     """Everything that has happened to our keys, as ``KeyRing.listing`` has them: each with a name that no other has."""
     for key in listing:
         moments = (("made", key["since"] or 0), ("rotated", key["rotatedAt"]), ("revoked", key["revokedAt"]))
@@ -54,10 +54,5 @@ def of_keys(own_id: str, listing: Sequence[Mapping[str, Any]]) -> Iterator[tuple
             if key["thumbprint"]:
                 members["thumbprint"] = key["thumbprint"]
             said = {name: key[name] for name in _KEY if key[name] is not None}
-            draft = Draft("key", members, payload=said, subject=own(own_id), at=at)
+            draft = Draft("key", members, payload=said, at=at)
             yield f"{change}:{key['use']}:{key['kid']}:{key['thumbprint'] or ''}", draft
-
-
-def own(own_id: str) -> str:
-    """The subject of what is about nobody but us."""
-    return f"party:{own_id}"

@@ -126,15 +126,15 @@ async def _told(context: Context, after: Published) -> list[Draft]:
     """What the contract log is told: nothing, where what is on offer stays as it is."""
     before = await context.store.dataset(after.id) if context.logs else None
     if before is None or before.withdrawn_at is not None:
-        return [of_offer(context.participant_id, after, "published", after.published_at)] if context.logs else []
+        return [of_offer(after, "published", after.published_at)] if context.logs else []
     same = (before.document, before.open_to) == (after.document, after.open_to)
-    return [] if same else [of_offer(context.participant_id, after, "changed", after.published_at)]
+    return [] if same else [of_offer(after, "changed", after.published_at)]
 
 
 async def withdraw(context: Context, dataset_id: str) -> None:
     """Take a dataset off the catalogue; agreements go on. Raises NotFound."""
     now, known = context.now_ms(), await context.store.dataset(dataset_id) if context.logs else None
-    told = [] if known is None else [of_offer(context.participant_id, known, "withdrawn", now)]
+    told = [] if known is None else [of_offer(known, "withdrawn", now)]
     try:
         await context.commit([writes.withdraw_dataset(dataset_id, now)], told)
     except LostRace as error:

@@ -172,11 +172,11 @@ def test_of_letters_participants_offers_and_keys(data: st.DataObject) -> None:
     )
     silent([leaves_standing.of_participant(None, entry)])
     dataset = Published(texts[0], orjson.dumps({"hasPolicy": [{"@id": texts[1]}]}).decode(), texts[2], 1)
-    silent([leaves_standing.of_offer(texts[3], dataset, "published", 1)])
+    silent([leaves_standing.of_offer(dataset, "published", 1)])
     silent([held(Agreement(texts[0], texts[1], "provider", texts[2], texts[3], orjson.dumps(texts).decode(), "binding", 1, 1))])
     key = {"use": "oauth", "kid": texts[0], "thumbprint": "A" * 43, "algorithm": "ES256", "since": 1, "rotatedAt": 2}
     key |= {"revokedAt": 3, "reason": texts[1], "certificate": texts[2]}
-    silent([draft for _, draft in leaves_standing.of_keys(texts[3], [key])])
+    silent([draft for _, draft in leaves_standing.of_keys([key])])
 
 
 @pytest.mark.parametrize("ends", ["approved", "rejected", "terminated"])
