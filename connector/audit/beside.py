@@ -71,7 +71,7 @@ class Beside:
 
     def _look(self, line: Line, digest: str, member: str) -> None:
         if self._payloads is None:
-            self._counts["elsewhere"] += 1
+            self._absent(line, member)
             return
         try:
             found = self._payloads.get(digest)
@@ -88,6 +88,9 @@ class Beside:
             self._counts["closed" if opened is None else "opened"] += 1
 
     def _absent(self, line: Line, member: str) -> None:
+        if self._payloads is None and not self._partial:
+            reason = "the line names a payload, and the file of payloads is not there"
+            raise Flaw("payloads-missing", reason, Place(payload_file.FILE))
         has_key = member != "index" and self._keys.key_of(line) is not None
         if self._partial and not has_key:
             self._counts["elsewhere"] += 1

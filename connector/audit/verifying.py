@@ -209,11 +209,7 @@ class _Run:
         try:
             for lines in _portions(log, size):
                 tree.take([line.raw for line in lines])
-                for watcher in self.watchers.values():
-                    watcher.take(lines)
-                # What wants to know what lines say sees none that the table does not allow.
-                if self.watch is not None and self.watchers["lines"].holds:
-                    self.watch(lines)
+                self._see(lines)
             root = tree.end()
         except LogDamaged as error:
             raise Flaw(error.code, error.reason, Place(error.place)) from error
@@ -226,6 +222,17 @@ class _Run:
         self.roots = tree.roots
         remarks.add(f"root {root.hex()}")
         return f"{size} entries make the root that was signed"
+
+    def _see(self, lines: Sequence[Line]) -> None:
+        """Nobody but the first rule sees a line that the table does not allow, nor anything after it: there it ends."""
+        self.watchers["lines"].take(lines)
+        if not self.watchers["lines"].holds:
+            return
+        for watcher in self.watchers.values():
+            if watcher is not self.watchers["lines"]:
+                watcher.take(lines)
+        if self.watch is not None:
+            self.watch(lines)
 
     def _begin_watching(self) -> None:
         path = self.folder / payload_file.FILE

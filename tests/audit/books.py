@@ -195,4 +195,4 @@ def whole(folder: Path, extra: int = 300) -> Book:
 
 def agreement() -> dict[str, Any]:
     said = {**offer(), "@type": "Agreement", "@id": AGREEMENT, "assignee": CITY, "timestamp": "2030-03-17T17:46:40Z"}
-    return {"agreement": said}
+    return {"counterparty": CITY, "dataset": "urn:asset:mileage", "agreement": said}
