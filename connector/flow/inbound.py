@@ -16,8 +16,9 @@ import orjson
 
 from connector.flow import reactions
 from connector.flow.context import Context, Note, happening, retrying, save
-from connector.flow.leaves import of_note
+from connector.flow.leaves import of_note, use_refused
 from connector.flow.recent import hopeful
+from connector.flow.using import UseRefused
 from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
 from connector.protocol import process as core
@@ -142,8 +143,13 @@ async def first_message(context: Context, kind: Kind, principal: Principal, docu
     async def begin() -> Answer:
         return await _begin(context, kind, role, peer_pid, principal, arrived)
 
-    # A process or message id that was used before loses the race against its own row.
-    return await hopeful(begin, lambda: retrying(attempt, lambda: context.door.explain(principal)))
+    try:
+        # A process or message id that was used before loses the race against its own row.
+        return await hopeful(begin, lambda: retrying(attempt, lambda: context.door.explain(principal)))
+    except UseRefused as refused:
+        # No process begins, and still it is a decision.
+        await context.commit([], [use_refused(refused.agreement, refused.code, refused.reasons, context.now_ms())])
+        raise
 
 
 async def _judge(context: Context, process: Process, arrived: _Arrived, principal: Principal, *, sure: bool) -> Answer:

@@ -7,7 +7,7 @@ records and the form of a leaf.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from types import MappingProxyType
@@ -32,6 +32,7 @@ CODES: Final = frozenset(
         "ended",
         "exclusivity-conflict",
         "log-split-view",
+        "log-split-view",
         "no-answer",
         "participant-expelled",
         "participant-suspended",
@@ -41,6 +42,7 @@ CODES: Final = frozenset(
         "rejected",
         "terminated",
         "terms-ended",
+        "use-ended",
     ]
 )
 """Codes that a leaf may say: those that the connector gives by itself. Another is what somebody has written."""
@@ -223,6 +225,22 @@ def _step(before: Process | None, process: Process, remark: Remark) -> str:
     if remark.what == "decided":
         return "agreement" if process.kind is Kind.NEGOTIATION else "transfer"
     return process.detail.pending or (before and before.detail.pending) or "none"
+
+
+def use_refused(agreement: Agreement, code: str, reasons: Sequence[str], at_ms: int) -> Draft:
+    """A transfer that was asked for under an agreement is not permitted by it."""
+    members = {"outcome": "refused", "step": "transfer", "role": agreement.role} | ({"code": code} if code in CODES else {})
+    said = {"counterparty": agreement.counterparty, "code": code, "reasons": [*reasons]}
+    return Draft(
+        "decision",
+        members,
+        party=agreement.counterparty,
+        agreement=agreement.id,
+        role=agreement.role,
+        asset=agreement.dataset,
+        payload=said,
+        at=at_ms,
+    )
 
 
 def _countered(process: Process) -> Draft:

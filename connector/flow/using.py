@@ -51,6 +51,15 @@ _ENDING: Final = frozenset({Message.TERMINATION, Message.REQUEST_THEN_TERMINATIO
 log = logger("using")
 
 
+class UseRefused(BadMessage):
+    """The agreement does not permit a transfer that was asked for: ``reasons`` say why, fit for the counterparty."""
+
+    def __init__(self, code: str, agreement: Agreement, reasons: tuple[str, ...]) -> None:
+        super().__init__(code, "; ".join(reasons)[:_REASON_CHARS])
+        self.agreement = agreement
+        self.reasons = reasons
+
+
 def next_turn(agreement: Document, now_ms: int) -> int | None:
     """The first moment after ``now_ms`` at which a clock term of an agreement can turn; None: none ever does."""
     try:
@@ -168,8 +177,8 @@ async def _look_again(context: Context, timer: Timer, due_at: int | None) -> Non
 
 
 async def permitted_use(context: Context, agreement: Agreement, claims: Mapping[str, Any]) -> tuple[Effect, ...]:
-    """What is committed with a transfer that begins now: how it was decided, its count, its timer. Raises BadMessage with the
-    reasons if the agreement does not permit it."""
+    """What is committed with a transfer that begins now: how it was decided, its count, its timer. Raises UseRefused if the
+    agreement does not permit it."""
     now = context.now_ms()
     document: Document = orjson.loads(agreement.document)
     before, counted = 0, counts(document)
@@ -182,11 +191,11 @@ async def permitted_use(context: Context, agreement: Agreement, claims: Mapping[
     if not decision.permitted:
         reasons = reasons_of(decision, agreement.counterparty, claims)
         log.info("transfer refused", agreement=agreement.id, codes=[reason.code for reason in decision.reasons])
-        raise BadMessage("policy-denied", "; ".join(reasons)[:_REASON_CHARS])
+        raise UseRefused("policy-denied", agreement, reasons)
     over = await ended(context, agreement, document, now)
     if not over.left(holding(decision)):
         log.info("transfer refused", agreement=agreement.id, codes=[CODE])
-        raise BadMessage(CODE, "; ".join(over.why())[:_REASON_CHARS])
+        raise UseRefused(CODE, agreement, over.why())
     due_at = next_turn(document, now)
     return (
         Remark("decided", "permitted", "permitted"),

@@ -381,6 +381,14 @@ STORIES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         ),
         "provider": (),
     },
+    "a transfer that is not permitted": {
+        "consumer": (
+            "message: out dsp TransferRequestMessage queued",
+            "message: out dsp TransferRequestMessage refused",
+            "termination: transfer them policy-denied",
+        ),
+        "provider": ("decision: refused transfer policy-denied",),
+    },
     "a greeting": {
         "consumer": (
             "message: out peer Hello queued",

@@ -18,7 +18,7 @@ from tests.flow.house import DATASET, OFFER, Street
 from tests.flow.leaf_table import check
 from tests.flow.recording import lines, record, told
 from tests.flow.test_acceptance import negotiation, rest
-from tests.flow.test_by_terms import PUBLIC, RESEARCH, allows, asked, offered
+from tests.flow.test_by_terms import PUBLIC, RESEARCH, allows, asked, offered, when
 from tests.flow.test_crashes import request_contract, request_transfer
 from tests.flow.test_crashes import told as story_told
 from tests.flow.test_inbound import PEER, counter_offer
@@ -113,6 +113,19 @@ async def test_a_contract_that_ends_before_it_binds(street: Street) -> None:
         (end,) = await told(house, "termination")
         assert "code" not in end.said
         assert (end.payload["code"], end.payload["reason"]) == ("changed my mind", ["at home"])
+
+
+async def test_a_transfer_that_is_not_permitted(street: Street) -> None:
+    today = when("odrl:dateTime", "lt", {"@value": "2023-11-15T00:00:00Z", "@type": "xsd:dateTime"})
+    await asked(street, await offered(street, allows(today)))
+    await record(street)
+    street.now += 86_400_000
+    await request_transfer(street.consumer)
+    await rest(street)
+    await check(street, "a transfer that is not permitted")
+    (decision,) = await told(street.provider)
+    assert (decision.said["contract"], decision.said["asset"]) != ("", "")
+    assert decision.payload["reasons"]
 
 
 async def test_a_transfer_is_ended(street: Street) -> None:
