@@ -36,6 +36,7 @@ COMMANDS = {
     "receipts": ("connector.cli.receipts", "List what was delivered, as both sides have signed it."),
     "statement": ("connector.cli.statement", "Say what is owed under an agreement."),
     "duties": ("connector.cli.duties", "List what has to be erased, and what came of it."),
+    "audit": ("connector.cli.audit", "Verify and ask the contract log; hand out evidence."),
     "letters": ("connector.cli.letters", "List dead letters, send them again or give them up."),
     "hello": ("connector.cli.hello", "Greet a peer and show what it can do."),
     "backup": ("connector.cli.backup", "Copy the databases of a connector, also while it runs."),

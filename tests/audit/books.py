@@ -43,6 +43,7 @@ class Book:
     now_ms: int = T0
     signers: list[NoteSigner] = field(default_factory=list)
     edge: Edge = field(default_factory=Edge.empty)
+    secret: bytes = SECRET
     numbers: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311  # ids of a test
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class Book:
         replace_file(self.folder / "salt", f"{self.salt.hex()}\n".encode())
         self.log = LogFolder(self.folder)
         self.payloads = Payloads(self.folder / PAYLOADS)
-        self.subjects = SubjectKeys(self.folder / SUBJECTS, lambda: SECRET)
+        self.subjects = SubjectKeys(self.folder / SUBJECTS, lambda: self.secret)
         self.signers.append(signer(self.origin, self.seed))
         write_vkeys(self.folder, [self.key.verifier])
         self.write([Draft("log", {"vkey": self.key.verifier.vkey, "salt": folder_name(self.salt)})])
@@ -164,9 +165,9 @@ def offer() -> dict[str, Any]:
     }
 
 
-def whole(folder: Path, extra: int = 300) -> Book:
+def whole(folder: Path, extra: int = 300, secret: bytes = SECRET) -> Book:
     """A log with a line of most types, two keys, and more lines than fit into one tile."""
-    book = Book(folder)
+    book = Book(folder, secret=secret)
     about: dict[str, Any] = {"party": CITY, "agreement": AGREEMENT, "role": "provider"}
     process, transfer = book.new_id(), book.new_id()
     book.write([Draft("participant", {"state": "admitted"}, party=CITY, payload={"id": CITY})])
