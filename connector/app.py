@@ -1,8 +1,8 @@
 """Where the parts are put together, and the only place that does it: one running connector.
 
-Start: store and migrations, then leases of an earlier life, then dispatcher and timers, then the data plane, then the listeners
+Start: store and migrations, then the contract log, leases of an earlier life, dispatcher, timers, the data plane, the listeners
 (nothing is served before all this is ready). Stop, in reverse: listeners refuse, what is in flight ends, leases are given back,
-the data plane goes, the store closes.
+the data plane goes, what waits gets into the contract log, the store closes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from connector.aside import Aside
+from connector.calling import clients, close_all, plane_of
 from connector.clocks import Clock
 from connector.companion import Companion, write_config
 from connector.dataplane.plan.declared import every
@@ -35,7 +36,6 @@ from connector.flow.plane import Plane
 from connector.flow.seals import Seals
 from connector.flow.watch import Watch
 from connector.http.caller import Caller
-from connector.http.client import EgressPolicy, GuardedClient
 from connector.http.hooks import Hooks
 from connector.http.local import LocalServer
 from connector.http.local_keys import LocalKeys
@@ -45,12 +45,13 @@ from connector.http.signaling import SignalingServer
 from connector.http.tls import contexts
 from connector.identity.assembly import Recognition, recognition
 from connector.identity.assertions import Assertions
+from connector.log.opening import ContractLog, open_log
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
 from connector.protocol.states import Role
 from connector.settings import Settings
-from connector.settings.secret import own_token, read_token
+from connector.settings.secret import read_token
 from connector.store.control import WAKE_CHANNEL, ControlStore
 from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
@@ -146,44 +147,42 @@ async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future
 
 
 async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Running:
-    metrics = Metrics()
+    metrics, watch, aside = Metrics(), Watch(), Aside()
     trust, tls = await asyncio.to_thread(contexts, settings, now_ms())
     engine = await open_engine(settings)
     stack.push_async_callback(engine.close)
     await migrate(engine, MIGRATIONS, now_ms())
     store = ControlStore(engine)
-    client, local_client = _clients(settings, stack, trust)
-    find_token = own_token if settings.data.managed else read_token
-    plane = Plane(
-        local_client, find_token(settings.data.token_file, "data.token_file"), declared=frozenset(settings.data.declares)
-    )
+    client, local_client = clients(settings, trust)
+    stack.push_async_callback(close_all, client, local_client)
+    plane = plane_of(settings, local_client)
     listening, origin = _listen(settings)
     stack.callback(listening.close)
     who = await recognition(settings, origin, store, client, now_ms, new_id)
     stack.push_async_callback(who.close)
+    kept = await _keep_log(settings, engine, who, stack, parts, metrics)
     owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     shared = not isinstance(engine, SqliteEngine)
     dispatcher = Dispatcher(store, settings.dispatch, owner, now_ms, shared=shared)
     clock = Clock(store, now_ms, shared=shared)
     automation = Automation(settings.development.rules, metrics)
-    watch, aside = Watch(), Aside()
     stack.push_async_callback(aside.close)
 
     def entered(process: Process) -> None:
         automation.entered(process)
         watch.entered(process)
 
-    context = _context(settings, store, origin, who, owner, dispatcher, clock, entered, plane, aside)
+    context = _context(settings, store, origin, who, owner, dispatcher, clock, entered, plane, aside, kept)
     caller = Caller(client, who.outbound)
     browser = Browser(context, caller, settings.client.max_answer_bytes)
     running = Running(settings, context, plane, browser, metrics, watch, await _settle(context, who), who.assertions)
     await _hold_from_the_start(settings, context)
     await _take_over(engine, context)
 
-    delivery = HttpDelivery(context, caller, local_client, settings.dispatch, metrics, plane.signaling)
     automation.act_in(context)
     stack.push_async_callback(automation.close)
     stack.push_async_callback(dispatcher.drain, DRAIN_S)
+    delivery = HttpDelivery(context, caller, local_client, settings.dispatch, metrics, plane.signaling)
     _own(stack, parts, dispatcher.run(delivery), "dispatcher")
     _own(stack, parts, clock.run(lambda timer: timers.reached(context, timer)), "clock")
     _own(stack, parts, who.door.forgetting(now_ms), "registry")
@@ -209,6 +208,22 @@ async def _settle(context: Context, who: Recognition) -> Callable[[], Awaitable[
         await key_changes.tell(context, who.listing())
 
     return reload_keys
+
+
+async def _keep_log(
+    settings: Settings,
+    engine: SqliteEngine | PostgresEngine,
+    who: Recognition,
+    stack: AsyncExitStack,
+    parts: Parts,
+    metrics: Metrics,
+) -> ContractLog:
+    """The contract log, which ends after everything that could have something to say."""
+    kept = await open_log(settings, engine, who.ring, now_ms=now_ms, new_id=new_id, told=metrics.log_kept)
+    stack.push_async_callback(kept.close)
+    await kept.begin()
+    _own(stack, parts, kept.sequencer.run(), "log")
+    return kept
 
 
 async def _take_over(engine: SqliteEngine | PostgresEngine, context: Context) -> None:
@@ -242,33 +257,6 @@ def _own(stack: AsyncExitStack, parts: Parts, work: Coroutine[Any, Any, None], n
     stack.push_async_callback(end)
 
 
-def _clients(settings: Settings, stack: AsyncExitStack, trust: ssl.SSLContext) -> tuple[GuardedClient, GuardedClient]:
-    """One client for peers, one for our own data plane, which is on loopback."""
-    bounds = settings.client
-    policy = EgressPolicy(
-        allow=frozenset(bounds.allow),
-        https_only=True,
-        connect_timeout_s=bounds.connect_timeout_s,
-        idle_timeout_s=bounds.idle_timeout_s,
-        total_timeout_s=bounds.total_timeout_s,
-        max_bytes=bounds.max_answer_bytes,
-        per_host_connections=max(16, settings.dispatch.per_peer_concurrency),
-    )
-    plane = f"{settings.data.signaling_host}:{settings.data.signaling_port}"
-    local = EgressPolicy(allow=_LoopbackPorts({plane}), https_only=False, total_timeout_s=600.0, idle_timeout_s=600.0)
-    clients = GuardedClient(policy, tls=trust), GuardedClient(local)
-    for client in clients:
-        stack.push_async_callback(client.close)
-    return clients
-
-
-class _LoopbackPorts(frozenset[str]):
-    """The data plane's address, and every port of 127.0.0.1: a data plane of our own may choose a free one."""
-
-    def __contains__(self, authority: object) -> bool:
-        return super().__contains__(authority) or (isinstance(authority, str) and authority.startswith("127.0.0.1:"))
-
-
 def _listen(settings: Settings) -> tuple[socket.socket, str]:
     """The protocol listener's socket, bound before anything is told of its address; and the origin that peers see."""
     protocol = settings.protocol
@@ -297,6 +285,7 @@ def _context(
     entered: Callable[[Process], None],
     plane: Plane,
     aside: Aside,
+    kept: ContractLog,
 ) -> Context:
     dispatch, negotiation, transfer = settings.dispatch, settings.negotiation, settings.transfer
     return Context(
@@ -331,6 +320,8 @@ def _context(
         wake=dispatcher.wake,
         declared=every() | plane.declared,
         renews=who.renews,
+        journal=kept.journal,
+        persons=kept.persons,
         seals=Seals(
             own=who.sign_with,
             key_of=who.signers.key,

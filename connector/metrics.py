@@ -90,6 +90,8 @@ class Metrics:
             buckets=_COMMIT_BUCKETS_S,
             registry=registry,
         )
+        self._log_size = Gauge("carnet_log_size", "Leaves in the contract log.", registry=registry)
+        self._log_queued = Gauge("carnet_log_queued", "Leaves that wait for the contract log.", registry=registry)
         self._refusals = Counter("carnet_quota_refusals_total", "Requests refused by a quota.", ("quota",), registry=registry)
 
     def message_received(self, kind: str, role: str, message: str, outcome: str) -> None:
@@ -107,6 +109,11 @@ class Metrics:
     def request_answered(self, server: str, status: int, seconds: float) -> None:
         """One HTTP request to one of our servers; `status` is the code of the answer."""
         self._requests.labels(_one_of(server, SERVERS), _one_of(f"{status // 100}xx", STATUS_CLASSES)).observe(seconds)
+
+    def log_kept(self, size: int, queued: int) -> None:
+        """How many leaves are in the contract log that this process writes, and how many wait."""
+        self._log_size.set(size)
+        self._log_queued.set(queued)
 
     def outbox_pending(self, count: int) -> None:
         """How many messages wait now."""

@@ -27,6 +27,7 @@ def test_everything_is_counted() -> None:
     metrics.state_entered("negotiation", "provider", "AGREED")
     metrics.request_answered("protocol", 201, 0.02)
     metrics.outbox_pending(7)
+    metrics.log_kept(12, 3)
     metrics.dead_letter("transfer", "consumer", "TransferStartMessage")
     metrics.committed("sqlite", 0.001)
     metrics.quota_refused("rate")
@@ -36,6 +37,7 @@ def test_everything_is_counted() -> None:
     assert found["carnet_process_state_total", frozenset({"negotiation", "provider", "AGREED"})] == 1
     assert found["carnet_http_request_seconds_sum", frozenset({"protocol", "2xx"})] == 0.02
     assert found["carnet_outbox_pending", frozenset()] == 7
+    assert (found["carnet_log_size", frozenset()], found["carnet_log_queued", frozenset()]) == (12, 3)
     assert found["carnet_quota_refusals_total", frozenset({"rate"})] == 1
 
 

@@ -67,6 +67,7 @@ class Recognition:
     settle: Callable[[Tell], Awaitable[None]]
     sign_with: Callable[[], tuple[SigningKey, str]]
     certificate: Callable[[], str]
+    ring: KeyRing
     signers: Signers
     snapshots: Snapshots
     assertions: Assertions
@@ -85,7 +86,6 @@ async def recognition(
     """The parts of one connector whose peers see it at ``origin``. Raises SettingsError for keys that cannot be used."""
     rows = RegistryStore(store.engine)
     registry = Registry(rows, now_ms, time.monotonic)
-    await registry.settle((*settings.peers, *_spoken_for(settings)), settings.development.anonymous_participant)
     pinned = PinnedTokens(settings.peers, registry, settings.development.anonymous_participant)
     load = partial(ensure_keys, settings.keys.dir, settings.participant_id, os.environ, settings.keys.overlap_h, now_ms())
     keys = await asyncio.to_thread(load)
@@ -116,6 +116,7 @@ async def recognition(
         settle=partial(registry.settle, (*settings.peers, *_spoken_for(settings)), settings.development.anonymous_participant),
         sign_with=partial(parts.signing, Use.AGREEMENT),
         certificate=parts.certificate,
+        ring=keys,
         signers=Signers(registry, parts.fetcher, http_loopback=settings.development.http_dids),
         snapshots=parts.snapshots(),
         assertions=parts.assertions(),

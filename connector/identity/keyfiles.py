@@ -2,7 +2,8 @@
 
 ``keys.json`` lists every key that we ever had, with its public part and without anything private; ``<kid>.jwk`` is the private
 part of one. The private part of a key that signs is removed when the key is rotated or revoked, as nothing signs with it any
-more; secrets stay, for what was made with them. Each change is one replacement of the list, under a lock; no link is followed.
+more; only that of the contract log stays after a rotation, until it has handed over to its successor. Secrets stay, for what was
+made with them. Each change is one replacement of the list, under a lock; no link is followed.
 ``CARNET_KEY_OAUTH`` and its like hold a private JWK that is used in place of the folder's key.
 
 Everything here blocks: from an event loop, call it in a thread. May import the settings' error and `connector.identity` only.
@@ -127,6 +128,18 @@ def rotate(folder: Path, use: Use, now_ms: int) -> Key:
         return made
 
 
+def retire(folder: Path, kid: str) -> None:
+    """Destroy the private part of a rotated key of the log, which has handed over. Nothing happens to another key, nor where
+    there is no folder. Raises SettingsError."""
+    if not folder.exists():
+        return
+    with _opened(folder, exclusive=True) as place:
+        index = place.index()
+        found = next((key for key in (index.keys if index else ()) if key.kid == kid), None)
+        if found is not None and _may_be_kept(found):
+            place.remove(f"{kid}.jwk")
+
+
 def revoke(folder: Path, kid: str, now_ms: int, reason: str) -> Key | None:
     """Take a key out of everything that is published, at once. Gives its successor when it was the current one, else None.
 
@@ -227,7 +240,11 @@ class _Place:
         name = f"{key.kid}.jwk"
         try:
             return open_key(key, self._read(name))
-        except (ValueError, FileNotFoundError):
+        except FileNotFoundError:
+            if _may_be_kept(key):
+                return Held(key)
+            raise self._damaged(name) from None
+        except ValueError:
             raise self._damaged(name) from None
 
     def add(self, index: _Index, uses: Sequence[Use], now_ms: int) -> tuple[Key, ...]:
@@ -242,6 +259,12 @@ class _Place:
             if _OURS.fullmatch(name) and name not in needed:
                 os.unlink(name, dir_fd=self.descriptor)
         return tuple(key for key, _ in made)
+
+    def remove(self, name: str) -> None:
+        """Take a file out of the folder, if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.descriptor)
+        os.fsync(self.descriptor)
 
     def _read(self, name: str) -> bytes:
         # A pipe in the place of a file would hold us up for ever.
@@ -278,5 +301,11 @@ class _Place:
 
 
 def _kept(key: Key) -> bool:
-    """Whether the private part of a key is kept: of those that sign the current one's, of secrets every one."""
-    return key.state == "current" or not key.public
+    """Whether the private part of a key is kept: of those that sign the current one's, of secrets every one; of the log's those
+    that may have to hand over."""
+    return key.state == "current" or not key.public or _may_be_kept(key)
+
+
+def _may_be_kept(key: Key) -> bool:
+    """Whether this is a rotated key of the log, whose private part is there until it has handed over."""
+    return key.use is Use.LOG and key.state == "rotated"

@@ -111,6 +111,10 @@ class KeyRing:
             raise InvariantBroken("key-use", f"{use} is a secret and signs nothing")
         return self._signing[self.current(use).kid]
 
+    def held(self, use: Use) -> Mapping[str, SigningKey]:
+        """By their ids the keys of ``use`` whose private part is here: that of now, and of LOG those that did not hand over."""
+        return {kid: key for kid, key in self._signing.items() if kid in self._keys and self._keys[kid].use is use}
+
     def secret(self, use: Use, kid: str | None = None) -> bytes:
         """The 32 bytes of SUBJECTS or PSEUDONYMS: those of now, or older ones by their id for what was made with them.
 

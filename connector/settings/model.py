@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
+from connector.settings.contractlog import LogSettings
 from connector.settings.identity import IssuerSettings, KeysSettings, OAuthSettings
 from connector.settings.secret import Secret
 
@@ -423,6 +424,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     oauth: OAuthSettings = OAuthSettings()
     issuers: tuple[IssuerSettings, ...] = ()
     keys: KeysSettings = KeysSettings()
+    log: LogSettings = LogSettings()
     negotiation: NegotiationSettings = NegotiationSettings()
     transfer: TransferSettings = TransferSettings()
     peers: tuple[PeerSettings, ...] = ()

@@ -11,7 +11,7 @@ from typing import Final, cast
 from connector.store.engine import Engine, Row, Statement, Value
 
 FIRST_SEQ: Final = 0
-"""The place before all others: of the leaf that a log begins with."""
+"""The place before all others: of the leaf that says with which key the log goes on."""
 MAX_ROWS: Final = 100
 _ID_PAGE: Final = 500
 _INSERT: Final = "INSERT INTO leaf (id, leaf, sha256, payload, queued_at) VALUES "
@@ -68,18 +68,14 @@ class LeafQueue:
         return (await self.state()).folder
 
     async def put_first(self, leaf: QueuedLeaf) -> None:
-        """Queue the leaf that a log begins with, before all others, once."""
+        """Queue a leaf before all others, in the place of another that was queued so and still waits."""
         statement = Statement(
-            "INSERT INTO leaf (seq, id, leaf, queued_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO leaf (seq, id, leaf, queued_at) VALUES (?, ?, ?, ?) ON CONFLICT (seq) DO UPDATE SET "
+            "id = excluded.id, leaf = excluded.leaf, queued_at = excluded.queued_at WHERE leaf.id <> excluded.id",
             (FIRST_SEQ, leaf.id, leaf.leaf.decode(), leaf.queued_at),
             None,
         )
         await self._engine.commit([statement])
-
-    async def put_once(self, leaf: QueuedLeaf) -> None:
-        """Queue a leaf, unless one of its id waits already."""
-        (statement,) = queue([leaf])
-        await self._engine.commit([Statement(f"{statement.sql} ON CONFLICT DO NOTHING", statement.params, None)])
 
     async def count(self) -> int:
         """How many wait."""
