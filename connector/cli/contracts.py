@@ -56,7 +56,7 @@ def signatures(config: Path, as_json: bool, agreement: str, counterparty: str | 
         lines.append("disputed: the other side has signed other words under this id; they are in the JSON of this command")
     if out is not None:
         if found["jws"] is None:
-            raise Failed("not-signed", "nobody has signed this agreement yet", "ask again when the negotiation is finalized")
+            raise Failed("agreement-unsigned", "nobody has signed this agreement")
         try:
             out.write_text(json.dumps(found["jws"]) + "\n", encoding="utf-8")
         except OSError as error:

@@ -125,6 +125,11 @@ async def transferring(target: Target, **more: str) -> str:
     return str(asked.json["id"])
 
 
+def called(liar: Liar) -> int:
+    """How often it was called, but for what follows from the agreement by itself: a greeting, to learn what it takes."""
+    return len([path for _, path, _ in liar.got if not path.endswith("/carnet/messages")])
+
+
 ADDRESSES: dict[str, Json] = {
     "private": {"endpoint": "http://169.254.169.254/latest/meta-data"},
     "a file": {"endpoint": "file:///etc/passwd"},
@@ -138,7 +143,7 @@ ADDRESSES: dict[str, Json] = {
 async def test_a_data_address_is_only_kept(target: Target, liar: Liar, members: Json) -> None:
     """A consumer without a sink calls nobody; its owner sees what the peer said, on a path of its own."""
     process_id = await transferring(target)
-    calls = len(liar.got)
+    calls = called(liar)
     address = {"@type": "DataAddress", "endpointType": "HttpData", **members}
     answer = await target.callers[LIAR].post(
         f"/transfers/{process_id}/start", of(process_id, "TransferStartMessage", dataAddress=address)
@@ -147,7 +152,7 @@ async def test_a_data_address_is_only_kept(target: Target, liar: Liar, members: 
     shown = await target.process(process_id)
     assert shown["state"] == ("STARTED" if answer.status == 200 else "REQUESTED")
     assert "169.254" not in str(shown)
-    assert len(liar.got) == calls
+    assert called(liar) == calls
     await target.alive()
 
 

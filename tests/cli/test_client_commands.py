@@ -148,13 +148,6 @@ def test_browse_shows_what_is_offered(two: Two) -> None:
     assert two.carnet("consumer", "browse").stdout == "nothing is on offer\n"
 
 
-def test_contracts_are_listed_and_shown(two: Two, agreement: str) -> None:
-    for who in ("provider", "consumer"):
-        assert agreement in two.carnet(who, "contracts", "list").stdout
-        assert two.json(who, "contracts", "show", agreement)["state"] == "binding"
-    assert '"permission"' in two.carnet("consumer", "contracts", "show", agreement).stdout
-
-
 def test_a_contract_is_signed_by_both(two: Two, agreement: str, tmp_path: Path) -> None:
     file, shown = tmp_path / "signed.json", [""]
     for who in ("provider", "consumer"):
@@ -169,6 +162,13 @@ def test_a_contract_is_signed_by_both(two: Two, agreement: str, tmp_path: Path) 
         assert "signed by both\n" in two.carnet(who, "contracts", "list").stdout
     assert shown[1] == shown[2]
     assert "file-failed" in two.carnet(who, "contracts", "signatures", agreement, "--out", file / "x").stderr
+
+
+def test_contracts_are_listed_and_shown(two: Two, agreement: str) -> None:
+    for who in ("provider", "consumer"):
+        assert agreement in two.carnet(who, "contracts", "list").stdout
+        assert two.json(who, "contracts", "show", agreement)["state"] == "binding"
+    assert '"permission"' in two.carnet("consumer", "contracts", "show", agreement).stdout
 
 
 def test_a_delivery_is_signed_by_both_and_stated(two: Two, agreement: str) -> None:
