@@ -12,7 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import IO, Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -27,6 +27,8 @@ from connector.settings.secret import read_token
 Document = dict[str, Any]
 Result = TypeVar("Result")
 WAIT_S: Final = 20
+HTTP_OK: Final = 200
+PIECE_BYTES: Final = 262_144
 HELLO_LOOK_S: Final = 0.1
 _BASE: Final = "/carnet/v1"
 
@@ -300,6 +302,10 @@ class LocalClient(PersonCalls):
         """As ``suspend_peer``, but it comes back by an explicit word only."""
         return dict(await self._call("POST", f"/peers/{_safe(participant)}/expel", {"reason": reason}))
 
+    async def accept_log(self, participant: str, reason: str) -> Document:
+        """Accept the log of a participant as it is, although it contradicted itself."""
+        return dict(await self._call("POST", f"/peers/{_safe(participant)}/accept-log", {"reason": reason}))
+
     async def export_peers(self) -> list[Document]:
         """Every entry whole, for another connector or for safe keeping."""
         return list(await self._call("GET", "/peers-export"))
@@ -318,6 +324,24 @@ class LocalClient(PersonCalls):
         if self._opened is None:
             raise RuntimeError("enter the client first: async with LocalClient(...)")
         return self._opened
+
+    async def evidence(self, agreement_id: str, into: IO[bytes], counterparty: str | None = None) -> int:
+        """Write the evidence of an agreement, a zip, into a file; how many bytes that were."""
+        whose = "" if counterparty is None else f"?counterparty={_safe(counterparty)}"
+        target = URL(f"{self._url}{_BASE}/agreements/{_safe(agreement_id)}/evidence{whose}", encoded=True)
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._session.get(target) as answer:
+                if answer.status != HTTP_OK:
+                    _understood(answer.status, await answer.read())
+                    raise Refused(answer.status, "answer-invalid", "what answers there sends no bundle")
+                size = 0
+                async for piece in answer.content.iter_chunked(PIECE_BYTES):
+                    size += await asyncio.to_thread(into.write, piece)
+                return size
+        except TimeoutError as error:
+            raise Away("connector-silent", f"the connector on {self._where} did not answer in time") from error
+        except aiohttp.ClientError as error:
+            raise Away("connector-away", f"the connector on {self._where} does not answer, or broke off") from error
 
     async def _call(self, method: str, path: str, body: Document | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         target = URL(f"{self._url}{_BASE}{path}", encoded=True)

@@ -12,12 +12,12 @@ import orjson
 
 from connector.evidence import manifest, members
 from connector.evidence.gathering import agreement_named, gather
-from connector.evidence.loglines import LogAccess
 from connector.evidence.manifest import Document, Manifest
 from connector.evidence.zipped import write_zip
 from connector.flow.context import Context
 from connector.flow.envelope import instant
 from connector.identity import seal
+from connector.log.access import LogAccess
 from connector.protocol.errors import Unavailable
 
 Members = dict[str, bytes]

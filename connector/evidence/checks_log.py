@@ -14,7 +14,7 @@ import orjson
 
 from catalog.canonical import canonical_bytes
 from connector.audit.ceremony import Flaw, NotDone, Place, Remarks
-from connector.audit.witnessed import own_keys
+from connector.audit.witnessed import own_keys, witness_of
 from connector.evidence import history, members
 from connector.evidence.members import CHECKPOINT, VKEYS, may_be_opened
 from connector.identity.gate import base64url
@@ -30,11 +30,13 @@ Document = dict[str, Any]
 
 
 class LogChecks:
-    """The steps about the log, in their order. ``known``: vkeys from elsewhere."""
+    """The steps about the log, in their order. ``known``: vkeys of the log from elsewhere, ``witnesses``: vkeys of logs or
+    witnesses whose owners may have cosigned it."""
 
-    def __init__(self, found: Mapping[str, bytes], known: Sequence[str]) -> None:
+    def __init__(self, found: Mapping[str, bytes], known: Sequence[str], witnesses: Sequence[str]) -> None:
         self._found = found
         self._known = frozenset(known)
+        self._others = tuple(witnesses)
         self._keys: list[Verifier] = []
         self._witnesses: list[Verifier] = []
         self._heads: dict[str, Checkpoint] = {}
@@ -48,6 +50,8 @@ class LogChecks:
         self._witnesses = self._keys_of_witness(facts["counterparty"])
         newest = self._head(CHECKPOINT)
         since = self._check_chain(remarks)
+        if facts["queued"]:
+            remarks.add(f"{facts['queued']} lines waited for the log when the bundle was made; a later one has them")
         if not self._known:
             remarks.add("no key of the log was given (--key): compare vkeys with what you have from the exporter itself")
         elif not self._known & {each.vkey for each in self._keys[since:]}:
@@ -169,8 +173,8 @@ class LogChecks:
     def _keys_of_witness(self, counterparty: str) -> list[Verifier]:
         """The keys with which the counterparty may have cosigned: given ones, and those in what was kept of it."""
         name = witness_name(origin_of(counterparty))
-        keys = [Verifier.parse(each) for each in self._known]
-        found = {each for each in keys if each.kind == COSIGNATURE and each.name == name}
+        given = [witness_of(Verifier.parse(each)) for each in self._others]
+        found = {each for each in given if each.name == name}
         for kept in members.keys(self._found):
             if kept.participant == counterparty:
                 found |= {Verifier(name, COSIGNATURE, each) for each in _ed25519(kept.snapshot.get("document"))}

@@ -15,18 +15,20 @@ from typing import Any, Final
 import orjson
 
 from connector.evidence import members
-from connector.evidence.loglines import LogAccess, Wanted, log_members, opened_payloads
+from connector.evidence.loglines import Wanted, log_members, opened_payloads
 from connector.evidence.members import told
 from connector.evidence.page import capabilities_told
 from connector.flow import statements
 from connector.flow.context import Context
 from connector.identity import jades
 from connector.identity.gate import base64url
+from connector.log.access import LogAccess
 from connector.protocol.errors import CallerError, NotFound
 from connector.protocol.messages import PULL, Document
 from connector.protocol.record import Process
 from connector.protocol.states import Role
 from connector.store.evidence import Duty, EvidenceStore, Receipt
+from connector.store.leaves import LeafQueue
 from connector.store.rows import Agreement
 from connector.store.signatures import AgreementSignature, SignatureStore
 from policies.delivery import Capabilities
@@ -113,6 +115,7 @@ async def _facts(
         "evidence": _level(signed),
         "signatureState": None if signed is None else signed.state,
         "logged": logged,
+        "queued": await LeafQueue(context.store.engine).count(),
         "capabilities": capabilities_told(able),
     }
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import orjson
 
 from connector.evidence.members import may_be_opened
+from connector.log.access import LogAccess
 from connector.log.folder import LogFolder
 from connector.log.layout import HANDOVER, VKEYS, read_salt
 from connector.log.leaf import contract_name, salted
@@ -23,7 +24,6 @@ from connector.log.note import MAX_NOTE_BYTES, Checkpoint, body_of
 from connector.log.payloads import Payloads
 from connector.log.proofs import consistency, inclusion, tlog_proof
 from connector.log.sealing import PayloadWrong, commitment, opened, payload_key
-from connector.log.subjects import SubjectKeys
 from connector.protocol.errors import CallerError
 
 LEAVES_MOST: Final = 10_000
@@ -31,15 +31,6 @@ LEAVES_MOST: Final = 10_000
 HEADS_MOST: Final = 1000
 _ALWAYS: Final = (b'"type":"log"', b'"type":"log-key"')
 Document = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class LogAccess:
-    """The log of this connector and what stands beside it."""
-
-    folder: LogFolder
-    payloads: Payloads
-    subjects: SubjectKeys
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,13 @@ UNREADABLE: Final = (
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the verifier knows from elsewhere. ``keys``: thumbprints (RFC 7638) of which one must be the exporter's; ``vkeys``:
-    keys of the log, of which one must be in its chain, and of witnesses. None of them: what the bundle says is taken, and that is
-    said. ``now_ms``: signatures of the future are refused; None: not looked at."""
+    keys of the log, of which one must be in its chain. None of either: what the bundle says is taken, and that is said.
+    ``witnesses``: vkeys of who may have cosigned, beside those in the bundle. ``now_ms``: signatures of the future are refused;
+    None: not looked at."""
 
     keys: frozenset[str] = frozenset()
     vkeys: tuple[str, ...] = ()
+    witnesses: tuple[str, ...] = ()
     now_ms: int | None = None
 
 
@@ -86,7 +88,7 @@ class _Run:
         step("signatures", "The parties have signed these very bytes", self._named(self._signatures, "signatures.json"))
         step("offers", "The offers end in the agreement: the same terms", self._named(self._offers, "offers"))
         step("receipts", "Deliveries are signed by who received and who provided", self._named(self._receipts, "receipts"))
-        log = LogChecks(self._members, self._known.vkeys)
+        log = LogChecks(self._members, self._known.vkeys, self._known.witnesses)
         step(
             "heads",
             "The heads of the log are signed by its keys, and each continues the one before",

@@ -99,12 +99,14 @@ def _check_layout(opened: IO[bytes], infos: list[zipfile.ZipInfo], directory_at:
         raise ZipRefused("zip-layout", "a bundle has no comment")
     at = 0
     for info in sorted(infos, key=lambda each: each.header_offset):
-        opened.seek(info.header_offset)
+        if info.header_offset != at:
+            raise ZipRefused("zip-layout", "the members do not follow each other", info.filename)
+        opened.seek(at)
         local = _LOCAL.unpack(opened.read(_LOCAL.size))
         name = opened.read(local[9])
         told = (local[0], local[6], local[7], local[8])
         same = told == (_SIGNATURE, info.CRC, info.compress_size, info.file_size)
-        if info.header_offset != at or not same or name != info.orig_filename.encode() or local[10]:
+        if not same or name != info.orig_filename.encode() or local[10]:
             raise ZipRefused("zip-layout", "the member stands otherwise in the file than its directory says", info.filename)
         at += _LOCAL.size + local[9] + info.compress_size
     if at != directory_at:

@@ -25,6 +25,7 @@ from connector.flow.watch import Watch
 from connector.http import problems
 from connector.http.bodies import json_answer, read_body
 from connector.http.local_agreements import LocalAgreements
+from connector.http.local_bundles import LocalBundles
 from connector.http.local_consents import LocalConsents
 from connector.http.local_evidence import LocalEvidence
 from connector.http.local_keys import LocalKeys
@@ -33,6 +34,7 @@ from connector.http.local_subjects import LocalSubjects
 from connector.http.local_terms import LocalTerms
 from connector.http.local_transfers import LocalTransfers
 from connector.identity.assertions import Assertions
+from connector.log.access import LogAccess
 from connector.metrics import CONTENT_TYPE, Metrics
 from connector.protocol.errors import CallerError, CarnetError, NotAuthenticated, NotFound, Unavailable
 from connector.protocol.messages import Document
@@ -108,7 +110,7 @@ class ActRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @dataclass(frozen=True, slots=True)
 class LocalServer:
     """Handlers of the owner's channel. ``token`` is None on the Unix socket, where the file's mode is the guard. ``keys`` is what
-    reads our keys again; without it there is no such route."""
+    reads our keys again; without it there is no such route. ``log`` is the contract log, where there is one."""
 
     context: Context
     browser: Browser
@@ -118,6 +120,7 @@ class LocalServer:
     token: Secret | None
     keys: LocalKeys | None = None
     assertions: Assertions | None = None
+    log: LogAccess | None = None
 
     def application(self) -> web.Application:
         """All routes; every one needs the token where there is one."""
@@ -153,6 +156,7 @@ class LocalServer:
         add.add_routes(LocalConsents(self.plane).routes())
         add.add_routes(LocalSubjects(self.context, self.plane).routes())
         add.add_routes(LocalEvidence(self.context).routes())
+        add.add_routes(LocalBundles(self.context, self.log).routes())
         if self.keys is not None:
             add.add_routes(self.keys.routes())
         return app

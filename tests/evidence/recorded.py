@@ -14,12 +14,12 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from connector.evidence.bundling import bundle
-from connector.evidence.loglines import LogAccess
 from connector.flow import acts, begin, publish
 from connector.identity.did import own_document
 from connector.identity.keys import Use
 from connector.identity.signing import SigningKey, new_signing_key
 from connector.identity.snapshots import key_of
+from connector.log.access import LogAccess
 from connector.log.folder import LogFolder
 from connector.log.journaling import LogJournal
 from connector.log.layout import ensure_salt, make_folder, write_vkeys
