@@ -26,6 +26,11 @@ _OVERDUE: Final = (
     "SELECT count(*) FROM duty WHERE fulfilled_at IS NULL AND state <> 'refused' AND due_at IS NOT NULL AND due_at < ?"
 )
 _RECEIPTS: Final = "SELECT state, count(*) FROM receipt WHERE state IN ('disputed', 'unverified', 'invalid') GROUP BY state"
+_WITNESS: Final = (
+    "SELECT counterparty, split_code, refused, refusal FROM witness WHERE split_code <> '' OR refused <> '' OR refusal <> '' "
+    "ORDER BY split_code DESC, counterparty LIMIT ?"
+)
+_WITNESSED: Final = "SELECT count(*) FROM witness WHERE cosigned_size > 0"
 _SAID: Final = {
     "disputed": "say something else than the provider's own record",
     "unverified": "are signed with a key that could not be found",
@@ -39,6 +44,7 @@ def deliveries(settings: Settings, now_ms: int) -> Iterator[Finding]:
         yield _spool(settings)
     yield from _sources(settings)
     yield from _evidence(settings, now_ms)
+    yield from _logs(settings)
 
 
 def _spool(settings: Settings) -> Finding:
@@ -103,6 +109,32 @@ def _evidence(settings: Settings, now_ms: int) -> Iterator[Finding]:
         yield Finding("warning", f"receipts {state}", f"{number} {_SAID[state]}", "look at them: carnet receipts")
     if not overdue and not receipts:
         yield Finding("fine", "evidence", "no duty is overdue, no receipt is disputed or unverified")
+
+
+def _logs(settings: Settings) -> Iterator[Finding]:
+    """How it stands with the logs of others and with ours at others."""
+    control = settings.control_database
+    where = settings.store.url if control is None else control
+    if isinstance(where, Path) and not where.exists():
+        return
+    try:
+        wrong = _read(where, _WITNESS, NAMED_MOST)
+        number = _read(where, _WITNESSED)[0][0]
+    except (sqlite3.Error, StoreMisuse, StoreUnavailable):
+        return  # the finding about the database says it
+    for party, split, refused, refusal in wrong:
+        about = f"log of {party}"
+        if split:
+            remedy = "see carnet peers show, talk to its operator, then: carnet peers accept-log"
+            yield Finding("problem", about, f"it contradicts itself ({split}), so nothing new is agreed with its owner", remedy)
+        elif refused:
+            yield Finding(
+                "warning", about, f"its owner does not cosign ours: {refused}", "ask its operator what its log says of that"
+            )
+        else:
+            yield Finding("warning", about, f"we do not cosign it: {refusal}", "tell its operator; the connector's log says why")
+    if not wrong:
+        yield Finding("fine", "logs", f"{number} counterparties cosign our log" if number else "nobody cosigns our log yet")
 
 
 def _read(where: Path | str, sql: str, *params: Any) -> list[Any]:

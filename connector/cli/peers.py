@@ -17,6 +17,11 @@ from connector.cli.errors import Failed, written
 from connector.identity.participants import Admission
 
 MAX_FILE_BYTES: Final = 1_000_000
+_LOG: Final = {
+    "witnessed": "logs witnessed",
+    "refused": "log not cosigned",
+    "split-view": "LOG CONTRADICTS ITSELF",
+}
 Row = dict[str, Any]
 _file = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -53,7 +58,7 @@ def _vouched_by(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..
 def listed(config: Path, as_json: bool, state: str | None) -> None:
     """Every participant that is known, one a line."""
     rows = call(config, lambda client: client.peers(state))
-    lines = columns([(row["id"], row["state"], _where(row), _vouched(row)) for row in rows], shrink=(2, 3))
+    lines = columns([(row["id"], row["state"], _where(row), _vouched(row), _log(row)) for row in rows], shrink=(2, 3))
     show(rows, lines or ["no participant yet; write one down with: carnet peers add"], as_json=as_json)
 
 
@@ -131,6 +136,19 @@ def expel(config: Path, as_json: bool, participant: str, reason: str) -> None:
     show(row, _about(row), as_json=as_json)
 
 
+@command.command(name="accept-log")
+@channel_options
+@click.argument("participant")
+@click.option("--reason", required=True, help="Why, in a sentence. It stands in our own log.")
+def accept_log(config: Path, as_json: bool, participant: str, reason: str) -> None:
+    """Accept the contract log of PARTICIPANT as it is, although it contradicted itself: agreements with it are made again.
+
+    The evidence stays. Talk to its operator first: who rewrites a log can deny what was agreed.
+    """
+    row = call(config, lambda client: client.accept_log(participant, reason))
+    show(row, _about(row), as_json=as_json)
+
+
 @command.command(name="export")
 @channel_options
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -187,6 +205,34 @@ def _where(row: Row) -> str:
     return ", ".join(row["addresses"] or row["announced"]) or "no address"
 
 
+def _log(row: Row) -> str:
+    """How it stands with its log and ours, in a few words; nothing where nothing is known."""
+    return _LOG.get(row["log"]["state"], "")
+
+
+def _log_lines(row: Row) -> list[str]:
+    said = row["log"]
+    lines = []
+    if said["state"] == "not-witnessed":
+        return ["  logs not witnessed"]
+    if said["split"]:
+        split = said["split"]
+        lines.append(
+            f"  ITS LOG {split['said']} (seen {moment(split['at'])}); nothing new is agreed with it until you accept that"
+        )
+    if said["refused"]:
+        lines.append(f"  does not cosign our log: {said['refused']}")
+    if said["refusal"] and not said["split"]:
+        lines.append(f"  its log is not cosigned: {said['refusal']}")
+    if said["cosignedAt"]:
+        lines.append(f"  cosigned our log of {said['cosignedSize']} lines {moment(said['cosignedAt'])}")
+    if said["seenAt"]:
+        lines.append(f"  its log of {said['seenSize']} lines cosigned {moment(said['seenAt'])}")
+    if said["accepted"]:
+        lines.append(f"  its log was accepted {moment(said['accepted']['at'])}: {said['accepted']['reason']}")
+    return lines
+
+
 def _vouched(row: Row) -> str:
     return f"vouched for by {row['vouchedBy']}" if row["vouchedBy"] else "nobody vouches"
 
@@ -208,7 +254,7 @@ def _about(row: Row) -> list[str]:
     if row["recognised"]:
         seen = row["recognised"]
         lines.append(f"  last recognised {moment(seen['at'])} by {seen['assurance']}, key {seen['key']}")
-    return lines
+    return lines + _log_lines(row)
 
 
 def _plain(value: Any) -> str:

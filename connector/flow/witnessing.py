@@ -35,6 +35,8 @@ MAX_TRIES: Final = 6
 TOLD_MOST: Final = 20
 """Agreements in whose timelines a split view is written."""
 SPLIT: Final = "split-view"
+_OF_A_KEY: Final = ("checkpoint-signature", "checkpoint-time")
+"""Steps that a key passes which was published only now."""
 log = logger("witness")
 
 
@@ -136,7 +138,7 @@ async def _verdict(context: Context, come: Come, row: Witness) -> _Verdict:
         try:
             return _Verdict(judge(shown, seen, origin, publics, now_s), handed)
         except WitnessRefused as refused:
-            if fresh or refused.code != "checkpoint-signature":
+            if fresh or refused.code not in _OF_A_KEY:
                 raise
     raise AssertionError
 

@@ -12,14 +12,16 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from connector.flow import standing
+from connector.flow import standing, witnessing
 from connector.flow.context import Context
 from connector.http.bodies import json_answer, read_body
+from connector.http.local_witness import witness_shown
 from connector.identity.gate import KeyRefused, public_key
 from connector.identity.participants import Admission, Claims, Participant, Profile, Text
 from connector.identity.roster import ProfileChange
 from connector.protocol.errors import CallerError, NotFound
 from connector.protocol.messages import Document
+from connector.store.witness import WitnessStore
 
 BASE: Final = "/carnet/v1/peers"
 PAGE: Final = 100
@@ -52,7 +54,7 @@ class AdmitRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ShutOutRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why; the participant is told."""
+    """Why. Who is suspended or expelled is told; why its log is accepted stays here."""
 
     reason: _Reason
 
@@ -85,7 +87,7 @@ class LocalPeers:
     async def _list(self, request: web.Request) -> web.Response:
         after, state = request.query.get("after", ""), _state(request)
         rows = await self.context.registry.store.participants(after=after, limit=PAGE, state=state)
-        return json_answer([shown(row) for row in rows])
+        return json_answer(await self._told(rows))
 
     async def _add(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, AddRequest)
@@ -96,10 +98,10 @@ class LocalPeers:
             claims=wanted.claims,
             vouched_by=wanted.vouched_by,
         )
-        return json_answer(shown(await standing.add(self.context, participant)), 201)
+        return json_answer(await self._one(await standing.add(self.context, participant)), 201)
 
     async def _show(self, request: web.Request) -> web.Response:
-        return json_answer(shown(await standing.find(self.context, request.match_info["id"])))
+        return json_answer(await self._one(await standing.find(self.context, request.match_info["id"])))
 
     async def _update(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, ChangeRequest)
@@ -112,7 +114,7 @@ class LocalPeers:
             claims=wanted.claims,
             vouched_by=wanted.vouched_by,
         )
-        return json_answer(shown(changed))
+        return json_answer(await self._one(changed))
 
     async def _act(self, request: web.Request) -> web.Response:
         participant_id, act = request.match_info["id"], request.match_info["act"]
@@ -121,12 +123,15 @@ class LocalPeers:
             admitted = await standing.admit(
                 self.context, participant_id, vouched_by=word.vouched_by, claims=word.claims, again=word.again
             )
-            return json_answer(shown(admitted))
-        if act not in ("suspend", "expel"):
-            raise NotFound("act-unknown", "there is no such act; known: admit, suspend, expel")
+            return json_answer(await self._one(admitted))
+        if act not in ("suspend", "expel", "accept-log"):
+            raise NotFound("act-unknown", "there is no such act; known: admit, suspend, expel, accept-log")
         why = await read_body(request, ShutOutRequest)
+        if act == "accept-log":
+            await witnessing.accept(self.context, participant_id, why.reason)
+            return json_answer(await self._one(await standing.find(self.context, participant_id)))
         shut_out = standing.suspend if act == "suspend" else standing.expel
-        return json_answer(shown(await shut_out(self.context, participant_id, why.reason)))
+        return json_answer(await self._one(await shut_out(self.context, participant_id, why.reason)))
 
     async def _export(self, _: web.Request) -> web.Response:
         return json_answer(await standing.export(self.context))
@@ -134,7 +139,19 @@ class LocalPeers:
     async def _import(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, ImportRequest)
         changed = await standing.import_(self.context, wanted.participants, again=wanted.again)
-        return json_answer([shown(entry) for entry in changed])
+        return json_answer(await self._told(changed))
+
+    async def _one(self, entry: Participant) -> Document:
+        return (await self._told([entry]))[0]
+
+    async def _told(self, entries: list[Participant]) -> list[Document]:
+        """Entries with what is known of their logs."""
+        store, found = WitnessStore(self.context.store.engine), []
+        for at in range(0, len(entries), PAGE):
+            page = entries[at : at + PAGE]
+            known = await store.rows([entry.id for entry in page])
+            found += [{**shown(entry), "log": witness_shown(known.get(entry.id))} for entry in page]
+        return found
 
 
 def shown(entry: Participant) -> Document:

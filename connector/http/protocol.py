@@ -20,6 +20,7 @@ from catalog.jsonld import normalise_message
 from connector.flow import inbound, peer, shelf
 from connector.flow.context import Context
 from connector.http import problems
+from connector.http.log_tiles import LogTiles
 from connector.http.quota import Quota
 from connector.identity.interface import Entrance, Inbound, Incoming, Principal, Scope
 from connector.metrics import Metrics
@@ -93,6 +94,8 @@ class ProtocolServer:
         add.add_get(f"{base}/catalog/request", guard(problems.CATALOG, Scope.CATALOG, self._catalog_followed, changes=False))
         add.add_get(f"{base}/catalog/datasets/{{id}}", guard(problems.CATALOG, Scope.CATALOG, self._dataset, changes=False))
         add.add_post(f"{base}/carnet/messages", guard(problems.CATALOG, Scope.MESSAGES, self._peer_message, changes=True))
+        add.add_get(f"{base}/log/checkpoint", guard(problems.CATALOG, Scope.MESSAGES, self._checkpoint, changes=False))
+        add.add_get(f"{base}/log/tile/{{tile:.+}}", guard(problems.CATALOG, Scope.MESSAGES, self._tile, changes=False))
         for kind, name, paths in (
             (Kind.NEGOTIATION, "negotiations", _NEGOTIATION),
             (Kind.TRANSFER, "transfers", _TRANSFER),
@@ -239,6 +242,14 @@ class ProtocolServer:
             raise
         await peer.received(self.context, request[PRINCIPAL], document)
         return web.Response(status=200)
+
+    # -- our log ------------------------------------------------------------------------------------------------------
+
+    async def _checkpoint(self, request: web.Request) -> web.StreamResponse:
+        return await LogTiles(self.context.witnessing).checkpoint(request[PRINCIPAL])
+
+    async def _tile(self, request: web.Request) -> web.StreamResponse:
+        return await LogTiles(self.context.witnessing).tile(request[PRINCIPAL], request.match_info["tile"])
 
     # -- in and out ---------------------------------------------------------------------------------------------------
 
