@@ -306,10 +306,6 @@ class LocalClient(PersonCalls):
         """Accept the log of a participant as it is, although it contradicted itself."""
         return dict(await self._call("POST", f"/peers/{_safe(participant)}/accept-log", {"reason": reason}))
 
-    async def accept_log(self, participant: str, reason: str) -> Document:
-        """Accept the log of a participant as it is, although it contradicted itself."""
-        return dict(await self._call("POST", f"/peers/{_safe(participant)}/accept-log", {"reason": reason}))
-
     async def export_peers(self) -> list[Document]:
         """Every entry whole, for another connector or for safe keeping."""
         return list(await self._call("GET", "/peers-export"))
