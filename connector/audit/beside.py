@@ -20,7 +20,8 @@ from connector.log import subjects as subject_file
 from connector.log.payloads import Payloads
 from connector.protocol.errors import CarnetError
 
-MAX_MISSING: Final = 10_000
+MAX_MISSING: Final = 1000
+"""Payloads that are not there and may have been erased; for each of them all keys are tried."""
 MAX_ERASED: Final = 1_000_000
 
 
@@ -91,7 +92,7 @@ class Beside:
         if self._payloads is None and not self._partial:
             reason = "the line names a payload, and the file of payloads is not there"
             raise Flaw("payloads-missing", reason, Place(payload_file.FILE))
-        has_key = member != "index" and self._keys.key_of(line) is not None
+        has_key = member != "index" and self._keys.key_of(line, thorough=True) is not None
         if self._partial and not has_key:
             self._counts["elsewhere"] += 1
             return

@@ -7,7 +7,7 @@ it can be believed. Used for logs, bundles and views alike. Pure. Imports nothin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 Result = Literal["passed", "failed", "not-done"]
@@ -126,13 +126,10 @@ class Ceremony:
             raise NotProven(self.steps) from flaw
 
     def include(self, steps: tuple[Step, ...]) -> None:
-        """Steps of a ceremony within this one, numbered on; they were told already if it had the same hearer."""
+        """Steps of a ceremony within this one, numbered on and told."""
         for step in steps:
-            self._steps.append(Step(len(self._steps) + 1, *(getattr(step, name) for name in _BESIDE_NUMBER)))
+            self._add(replace(step, number=len(self._steps) + 1))
 
     def _add(self, step: Step) -> None:
         self._steps.append(step)
         self._told(step)
-
-
-_BESIDE_NUMBER: Final = ("name", "title", "result", "said", "notes", "code", "place")

@@ -5,49 +5,64 @@ A folder of our own has its subjects' keys; a view has one key for each payload 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Protocol
 
 from connector.audit.ceremony import Flaw, Place
 from connector.audit.lines import Line, place_of
 from connector.log.payloads import FILE, Payloads
 from connector.log.sealing import PayloadWrong, commitment, opened, payload_key
 
+MAX_MISSES: Final = 16
+"""How often all keys are tried in vain for the payloads of one party."""
+
 
 class Keys(Protocol):
     """Who has keys to payloads."""
 
-    def key_of(self, line: Line) -> bytes | None:
-        """The key of the payload of this line; None: there is none. Fits the commitment in the line."""
+    def key_of(self, line: Line, *, thorough: bool = False) -> bytes | None:
+        """The key of the payload of this line, which fits the commitment in it; None: there is none, or, unless it is looked for
+        ``thorough``ly, none was found without trying too many."""
 
 
 class NoKeys:
     """Nothing can be opened."""
 
-    def key_of(self, line: Line) -> bytes | None:
+    def key_of(self, line: Line, *, thorough: bool = False) -> bytes | None:
         """None."""
-        del line
+        del line, thorough
         return None
 
 
 class SubjectsKeys:
-    """The keys of subjects, as `SubjectKeys.every` gives them; tried one after the other where nothing says which it is."""
+    """The keys of subjects, as `SubjectKeys.every` gives them. Nothing says which one is a payload's, so that they are tried:
+    that of the last payload of the same party first, then those that have opened any, and all others only some times for a
+    party, for most are of vehicles."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
         self._all = list(keys)
+        self._used: dict[bytes, None] = {}
         self._last: dict[str, bytes] = {}
+        self._misses: dict[str, int] = {}
 
-    def key_of(self, line: Line) -> bytes | None:
-        """As the protocol says. The key that opened the last payload of the same party is tried first."""
-        committed, leaf_id = line.said["payload"]["key"], line.said["id"]
-        party = line.said.get("party", "")
-        first = self._last.get(party)
-        for subject_key in ([first] if first is not None else []) + self._all:
+    def key_of(self, line: Line, *, thorough: bool = False) -> bytes | None:
+        """As the protocol says."""
+        committed, leaf_id, party = line.said["payload"]["key"], line.said["id"], line.said.get("party", "")
+        for subject_key in self._candidates(party, thorough):
             key = payload_key(subject_key, leaf_id)
             if commitment(key) == committed:
                 self._last[party] = subject_key
+                self._used[subject_key] = None
                 return key
+        self._misses[party] = self._misses.get(party, 0) + 1
         return None
+
+    def _candidates(self, party: str, thorough: bool) -> Iterator[bytes]:
+        if (last := self._last.get(party)) is not None:
+            yield last
+        yield from list(self._used)
+        if thorough or self._misses.get(party, 0) < MAX_MISSES:
+            yield from self._all
 
 
 class PayloadKeys:
@@ -56,8 +71,9 @@ class PayloadKeys:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         self._keys = keys
 
-    def key_of(self, line: Line) -> bytes | None:
+    def key_of(self, line: Line, *, thorough: bool = False) -> bytes | None:
         """As the protocol says. Raises Flaw for a key that is not the one of the line."""
+        del thorough
         key = self._keys.get(line.said["id"])
         if key is not None and commitment(key) != line.said["payload"]["key"]:
             raise Flaw("payload-key", "the key is not the one that the line commits to", place_of(line, "payload.key"))

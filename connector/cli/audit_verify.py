@@ -46,7 +46,7 @@ def command(path: Path | None, as_json: bool, **given: Any) -> None:
 
 def _known(wanted: Asked) -> Known:
     trust = wanted.trust()
-    return Known(vkeys=(*trust.keys, *trust.witnesses), now_ms=now_ms())
+    return Known(vkeys=trust.keys, witnesses=trust.witnesses, now_ms=now_ms())
 
 
 def _verified(wanted: Asked, path: Path | None, told: Callable[[Step], None]) -> tuple[str, tuple[Step, ...]]:
