@@ -18,8 +18,6 @@ from connector.protocol.states import Role
 from connector.store.engine import LostRace
 from connector.store.registry import use_once
 
-OWN: Final = "own"
-"""The subject of payloads that are about nobody but us."""
 FOR_EVER_MS: Final = 3_155_760_000_000
 MAX_REASON_CHARS: Final = 1000
 IN_FORCE: Final = ("binding", "pending", "held")
@@ -98,7 +96,7 @@ async def _erase(context: Context, subject: str, kind: str, payload: Document) -
     key = await context.persons.erase(subject)
     if key is None:
         return None
-    draft = Draft("subject", {"change": "erased", "key": key, "kind": kind}, subject=OWN, payload=payload)
+    draft = Draft("subject", {"change": "erased", "key": key, "kind": kind}, payload=payload)
     once = use_once(f"subject:{key}", context.now_ms() + FOR_EVER_MS)
     try:
         await context.store.commit([once, *await context.journal.leaves([draft])])

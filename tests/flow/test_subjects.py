@@ -108,7 +108,7 @@ async def test_a_participant_with_agreements_in_force_is_erased_by_force_only(st
     done = await subjects.erase_participant(desk.context, CONSUMER, "why", force=True)
     (draft,) = desk.book.drafts
     assert draft.members == {"change": "erased", "key": done["key"], "kind": "party"}
-    assert (draft.subject, draft.payload) == ("own", {"reason": "why", "inForce": 1})
+    assert (draft.party, draft.subject, draft.payload) == ("", "", {"reason": "why", "inForce": 1})
     other = await subjects.erase_participant(desk.context, "did:web:nobody", "why")
     assert (other["done"], other["key"]) == ([], None)
 
