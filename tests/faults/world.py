@@ -291,7 +291,7 @@ class World:
         session = aiohttp.ClientSession("http://carnet", connector=aiohttp.UnixConnector(str(folder / "carnet.sock"), limit=0))
         self._sessions.append(session)
         command = (sys.executable, "-c", SERVE, "serve", "--config", str(folder / "carnet.toml"))
-        return Replica(folder, free_port(), Program(command, folder / "log"), session, free_port())
+        return Replica(folder, free_port(), Program(command, folder / "program.log"), session, free_port())
 
     def _configure(self, side: Side, other: Side) -> None:
         signaling_port = free_port() if side.planes else 0
