@@ -201,7 +201,7 @@ class _Run:
 
     def _entries(self, remarks: Remarks) -> str:
         size = self.checkpoint.size
-        self.seen = seen_files(self.trust.seen)
+        self.seen = seen_files(self.trust.seen, self.checkpoint.origin)
         wanted = {size, *handover_sizes(self.folder), *cosigned_sizes(self.folder), *seen_sizes(self.seen)}
         self._begin_watching()
         log = LogFolder(self.folder)

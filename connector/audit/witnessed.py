@@ -70,13 +70,19 @@ def check_cosigned(
     return f"{len(files)} cosigned checkpoints are of this tree; cosignatures of {len(checked)} witnesses hold"
 
 
-def seen_files(paths: Sequence[Path]) -> list[Path]:
-    """Files with checkpoints, and those in folders of such. Raises Flaw."""
+def seen_files(paths: Sequence[Path], origin: str) -> list[Path]:
+    """Files with checkpoints, and of folders with such those of this log. Raises Flaw."""
     found: list[Path] = []
     for path in paths:
-        found += sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
-        if len(found) > MAX_NOTES_IN_FOLDER:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        below = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+        found += [each for each in below if _claimed(each).origin == origin]
+        if len(below) > MAX_NOTES_IN_FOLDER:
             raise Flaw("folder-full", f"there are more than {MAX_NOTES_IN_FOLDER} files", Place(str(path)))
+    if paths and not found:
+        raise Flaw("seen-foreign", "no checkpoint of this log is there", Place(str(paths[0])))
     return found
 
 

@@ -35,7 +35,6 @@ from connector.log.subjects import SubjectKeys
 from connector.protocol.errors import CarnetError
 from connector.settings import Settings
 
-FOLDER: Final = "log"
 MAX_DID_BYTES: Final = 1_048_576
 PASSED: Final = {"passed": "ok", "failed": "FAILED", "not-done": "not done"}
 _path = click.Path(path_type=Path)
@@ -111,7 +110,7 @@ def opened_log(asked: Asked, path: Path | None, told: Callable[[Step], None] = l
     if path is None:
         if settings is None:
             raise Failed("log-missing", "no log was named")
-        path = settings.data_dir / FOLDER
+        path = settings.log.folder
     if not path.exists():
         raise Failed("log-missing", f"{path} is not there")
     with opened_folder(path) as folder:
@@ -143,7 +142,7 @@ def own_keys(settings: Settings | None, folder: Path) -> Iterator[SubjectKeys | 
         yield None
         return
     ring = key_ring(settings)
-    with SubjectKeys(path, lambda: ring.secret(Use.SUBJECTS), lambda: _older(ring)) as subjects:
+    with SubjectKeys(path, lambda: ring.secret(Use.SUBJECTS), lambda: ring.older(Use.SUBJECTS)) as subjects:
         yield subjects
 
 
@@ -153,11 +152,6 @@ def key_ring(settings: Settings) -> KeyRing:
         return keyfiles.load_keys(settings.keys.dir, os.environ, settings.keys.overlap_h)
     except CarnetError as error:
         raise failed(error) from error
-
-
-def _older(ring: KeyRing) -> list[bytes]:
-    kids = [row["kid"] for row in ring.listing() if row["use"] == Use.SUBJECTS.value and row["state"] != "current"]
-    return [ring.secret(Use.SUBJECTS, kid) for kid in kids]
 
 
 @contextmanager

@@ -427,3 +427,14 @@ def test_a_checkpoint_that_the_log_signed_for_another_tree(pair: tuple[Book, Boo
     other = lines_of(the_cosigned(copy).read_text())[1]
     (copy / "cosigned" / "5.x").write_text(with_lines(split, [other.replace("/witness", "/w")]))
     assert found(copy, pair) == ("cosignatures", "root-mismatch", "cosigned/5.x, index 5, root")
+
+
+def test_what_was_seen_of_other_logs(pair: tuple[Book, Book], tmp_path: Path) -> None:
+    book, city = pair
+    seen = shutil.copytree(city.folder / "seen", tmp_path / "seen")
+    foreign = signed(Checkpoint("other.example/log", 1, b"x" * 32), [signer("other.example/log", 9)])
+    (seen / "7").write_text(foreign)
+    assert results(verified(book.folder, pair, seen=(seen,)).steps)["seen"] == "passed", "a folder has those of others, too"
+    assert found(book.folder, pair, seen=(seen / "7",))[1] == "seen-foreign"
+    (tmp_path / "empty").mkdir()
+    assert found(book.folder, pair, seen=(tmp_path / "empty",))[1] == "seen-foreign"

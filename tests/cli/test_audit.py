@@ -48,7 +48,7 @@ class House:
         assert made.exit_code == 0
         self.config = folder / "carnet.toml"
         self.settings = load(self.config, {})
-        self.log = self.settings.data_dir / "log"
+        self.log = self.settings.log.folder
         self.ring = keyfiles.load_keys(self.settings.keys.dir, {}, 1)
         secret = self.ring.secret(Use.SUBJECTS)
         with SubjectKeys(_made(self.log) / FILE, lambda: secret):
