@@ -28,10 +28,11 @@ from connector.companion import Companion, write_config
 from connector.dataplane.plan.declared import every
 from connector.delivery import HttpDelivery
 from connector.dispatch import Dispatcher
-from connector.flow import begin, key_changes, legacy, publish, standing, timers
+from connector.flow import begin, key_changes, legacy, publish, showing, standing, timers
 from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
+from connector.flow.logs import Witnessing
 from connector.flow.plane import Plane
 from connector.flow.seals import Seals
 from connector.flow.watch import Watch
@@ -45,7 +46,9 @@ from connector.http.signaling import SignalingServer
 from connector.http.tls import contexts
 from connector.identity.assembly import Recognition, recognition
 from connector.identity.assertions import Assertions
+from connector.log.access import LogAccess
 from connector.log.opening import ContractLog, open_log
+from connector.log.witnessed import WitnessedLog
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
@@ -194,7 +197,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     if settings.development.hooks:
         application.router.add_routes(Hooks(context, who.entrances[0].identity).routes())
     await _site(stack, application, listening, tls)
-    await _serve_local(settings, stack, running)
+    await _serve_local(settings, stack, running, kept.access)
     return running
 
 
@@ -235,6 +238,7 @@ async def _take_over(engine: SqliteEngine | PostgresEngine, context: Context) ->
         await engine.listen(WAKE_CHANNEL, lambda _: context.wake())
     await legacy.complete(context)
     await standing.finish(context)
+    await showing.begin(context)
 
 
 def _own(stack: AsyncExitStack, parts: Parts, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -322,6 +326,12 @@ def _context(
         renews=who.renews,
         journal=kept.journal,
         persons=kept.persons,
+        witnessing=Witnessing(
+            log=WitnessedLog(kept.access.folder, lambda: kept.salt),
+            key=lambda: kept.signers.now().key,
+            keys_of=who.signers.log_keys,
+            interval_ms=settings.log.witness_interval_s * 1000,
+        ),
         seals=Seals(
             own=who.sign_with,
             key_of=who.signers.key,
@@ -383,13 +393,14 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Running) -> None:
+async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Running, log_access: LogAccess) -> None:
     """The owner's channel: a socket that only the owner can open, and loopback with a token where it is wanted."""
     local, keys = settings.local, LocalKeys(running.reload_keys)
     parts = (running.context, running.browser, running.plane, running.metrics, running.watch)
     if local.socket is not None:
         local.socket.unlink(missing_ok=True)
-        runner = await _runner(stack, LocalServer(*parts, token=None, keys=keys, assertions=running.assertions).application())
+        server = LocalServer(*parts, token=None, keys=keys, assertions=running.assertions, log=log_access)
+        runner = await _runner(stack, server.application())
         await web.UnixSite(runner, str(local.socket)).start()
         local.socket.chmod(0o600)
     if local.host:
@@ -397,7 +408,8 @@ async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Runni
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((local.host, local.port))
-        await _site(stack, LocalServer(*parts, token=token, keys=keys, assertions=running.assertions).application(), listening)
+        server = LocalServer(*parts, token=token, keys=keys, assertions=running.assertions, log=log_access)
+        await _site(stack, server.application(), listening)
 
 
 async def _site(
