@@ -15,7 +15,8 @@ from catalog.errors import DocumentError
 
 # What orjson writes as RFC 8785 asks, many times as fast: texts and members are escaped alike, and ASCII names sort alike by
 # code point and by UTF-16. Not so floating-point numbers, names beyond ASCII, integers that JSON cannot carry, deep nesting.
-_PLAIN: Final = frozenset({str, int, bool, type(None)})
+_KNOWN: Final = frozenset({str, int, bool, type(None), dict, list})
+_NAMES: Final = frozenset({str})
 _MAX_INTEGER: Final = 2**53 - 1
 _MAX_PLAIN_DEPTH: Final = 100
 
@@ -45,17 +46,17 @@ def _is_plain(value: Any) -> bool:
     """Whether orjson's spelling is the canonical one."""
     level = [value]
     for _ in range(_MAX_PLAIN_DEPTH):
-        inner: list[Any] = []
-        for each in level:
-            kind = type(each)
-            if kind is dict:
-                if not all(type(name) is str and name.isascii() for name in each):
-                    return False
-                inner += each.values()
-            elif kind is list:
-                inner += each
-            elif kind not in _PLAIN or (kind is int and not -_MAX_INTEGER <= each <= _MAX_INTEGER):
+        kinds = set(map(type, level))
+        if not kinds <= _KNOWN:
+            return False
+        if int in kinds and not all(-_MAX_INTEGER <= each <= _MAX_INTEGER for each in level if type(each) is int):
+            return False
+        members = [each for each in level if type(each) is dict]
+        inner = [each for row in level if type(row) is list for each in row]
+        for each in members:
+            if set(map(type, each)) - _NAMES or not "".join(each).isascii():
                 return False
+            inner += each.values()
         if not inner:
             return True
         level = inner

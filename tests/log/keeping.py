@@ -65,6 +65,10 @@ class Keeping:
                 if (await self.waiting.state()).size < size or len(self.told) < times:
                     await self.changed.wait()
 
+    def ring_verifier(self) -> Verifier:
+        """The key that is to sign the log now."""
+        return LogSigners(self.ring, ORIGIN, lambda _: None).now().verifier
+
     def reload(self) -> None:
         """Read the keys again, as a running connector does."""
         self.ring.become(load_keys(self.keys, {}, 48))
