@@ -42,6 +42,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def _whole(two: Two, who: str, agreement: str, out: Path) -> Path:
     """The first bundle that has both signatures, the receipt with its answer, and no line that waits for the log."""
+    facts: Any = None
     for number in range(ASKED):
         path = out / f"{who}-{number}.zip"
         two.json(who, "audit", "export", agreement, path)
