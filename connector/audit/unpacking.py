@@ -33,6 +33,15 @@ def packed(folder: Path, into: Path) -> Path:
     return into
 
 
+def names(path: Path, name: str) -> bool:
+    """Whether this is a zip with a file of that name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return name in archive.NameToInfo
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
 def unpacked(path: Path, folder: Path) -> None:
     """Unpack a zip below a folder of nobody else's. Raises Flaw for what is none, is too large or names what it should not."""
     try:

@@ -23,7 +23,7 @@ from connector.audit.ceremony import Ceremony, Flaw, NotProven, Place, Remarks, 
 from connector.audit.lines import Line
 from connector.audit.notes import files_by_size
 from connector.audit.opening import PayloadKeys
-from connector.audit.unpacking import packed, unpacked
+from connector.audit.unpacking import names, packed, unpacked
 from connector.audit.verifying import Surroundings, Trust, Verified, verify_log
 from connector.audit.witnessed import COSIGNED
 from connector.identity import seal
@@ -190,8 +190,8 @@ def _readme(manifest: dict[str, Any]) -> str:
 
 
 def is_view(path: Path) -> bool:
-    """Whether this is a folder with a view."""
-    return (path / MANIFEST).is_file()
+    """Whether this is a folder with a view, or a zip of one."""
+    return (path / MANIFEST).is_file() if path.is_dir() else names(path, MANIFEST)
 
 
 @contextmanager

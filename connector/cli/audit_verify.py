@@ -10,7 +10,7 @@ import click
 
 from connector.audit.ceremony import NotProven, Step
 from connector.audit.verifying import verify_log
-from connector.audit.view import MANIFEST, is_view, opened_folder, verify_view
+from connector.audit.view import is_view, opened_folder, verify_view
 from connector.cli.audit_source import Asked, asked, audit_options, not_proven, now_ms, opened_log, proven, say_step
 from connector.cli.errors import Failed
 from connector.cli.plain import plain_json, say
@@ -52,15 +52,13 @@ def _known(wanted: Asked) -> Known:
 def _verified(wanted: Asked, path: Path | None, told: Callable[[Step], None]) -> tuple[str, tuple[Step, ...]]:
     if path is not None and not path.exists():
         raise Failed("log-missing", f"{path} is not there")
-    if path is not None and path.is_file():
-        if wanted.config is not None:
-            wanted.settings(path)
-        with opened_folder(path) as folder:
-            if (folder / MANIFEST).is_file():
-                return "view", verify_view(folder, wanted.trust(), now_ms(), told=told).steps
-        return "bundle", tuple(verify_bundle(path, _known(wanted), told=told))
+    if path is not None and wanted.config is not None:
+        wanted.settings(path)
     if path is not None and is_view(path):
-        return "view", verify_view(path, wanted.trust(), now_ms(), told=told).steps
+        with opened_folder(path) as folder:
+            return "view", verify_view(folder, wanted.trust(), now_ms(), told=told).steps
+    if path is not None and path.is_file():
+        return "bundle", verify_bundle(path, _known(wanted), told=told)
     if path is not None and wanted.config is None and not (path / CHECKPOINT).is_file():
         raise Failed("log-missing", f"{path} holds no log: there is no checkpoint in it")
     with opened_log(wanted, path, told) as log:

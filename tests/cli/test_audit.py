@@ -172,6 +172,9 @@ def test_where_there_is_no_log(tmp_path: Path) -> None:
     assert "[log-missing]" in carnet("verify", tmp_path / "nowhere").stderr
     assert "[log-missing]" in carnet("verify", tmp_path).stderr
     assert "[log-missing]" in carnet("query", tmp_path).stderr
+    (tmp_path / "file").write_text("x")
+    assert "[not-proven]" in carnet("verify", tmp_path / "file").stderr, "taken for a bundle"
+    assert carnet("query", tmp_path / "file").exit_code == 1
 
 
 def test_nothing_of_the_connector_is_needed(house: House, tmp_path: Path) -> None:
