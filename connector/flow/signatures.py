@@ -12,6 +12,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
+import orjson
+
+from catalog.canonical import canonical_bytes
 from catalog.schemas.peer import SIGNED_MAX_CHARS
 from connector.flow.context import Context, Note, happening, retrying
 from connector.flow.envelope import Letters, ask_once, letter, takes
@@ -21,7 +24,7 @@ from connector.flow.seals import SIGNATURES, signature_named, signature_timer
 from connector.identity import jades
 from connector.identity.jades import SignatureRefused, Signed, opened_compact
 from connector.identity.signers import KeyAway
-from connector.log.leaf import Draft
+from connector.log.leaf import OWN_ID, Draft
 from connector.protocol.errors import BadMessage
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
@@ -68,8 +71,13 @@ async def _meant(context: Context, sender: str, signed: Signed) -> Agreement | N
     return next((each for each in known if _same(signed, each)), known[0] if known else None)
 
 
+def _content(agreement: Agreement) -> bytes:
+    """What is signed. An agreement that is held from the start may be kept in another form than the canonical one."""
+    return canonical_bytes(orjson.loads(agreement.document))
+
+
 def _same(signed: Signed, agreement: Agreement) -> bool:
-    return signed.content == agreement.document.encode()
+    return signed.content == _content(agreement)
 
 
 def _is_news(row: AgreementSignature, raw: str, *, same: bool) -> bool:
@@ -127,7 +135,7 @@ class _Work:
     async def sign(self, row: AgreementSignature | None) -> AgreementSignature:
         """Sign it ourselves, and send that to who takes it."""
         context, counterparty, now = self.context, self.agreement.counterparty, self.context.now_ms()
-        own, thumbprint, _ = context.seals.sign_agreement(self.agreement.document.encode(), now)
+        own, thumbprint, _ = context.seals.sign_agreement(_content(self.agreement), now)
         taken = True if row is not None else await takes(context, counterparty, SIGNATURES)
         fits = len(own) <= SIGNED_MAX_CHARS
         made = replace(row or _new(self.agreement, now), own=own, own_thumbprint=thumbprint, updated_at=now)
@@ -268,7 +276,7 @@ async def told(context: Context, row: AgreementSignature, dataset: str, evidence
             "evidence": evidence,
             "thumbprint": row.own_thumbprint if ours else row.their_thumbprint,
         },
-        process=row.negotiation,
+        process=row.negotiation if OWN_ID.fullmatch(row.negotiation) else "",
         party=row.counterparty,
         agreement=row.agreement,
         role=us,
@@ -287,7 +295,7 @@ def _new(agreement: Agreement, now: int) -> AgreementSignature:
         counterparty=agreement.counterparty,
         role=agreement.role,
         negotiation=agreement.negotiation_id,
-        digest=sha256(agreement.document.encode()).hexdigest(),
+        digest=sha256(_content(agreement)).hexdigest(),
         state="signed",
         created_at=now,
         updated_at=now,

@@ -17,7 +17,7 @@ from connector.identity.signing import SigningKey, new_signing_key
 from connector.log.leaf import Draft
 from connector.protocol.errors import BadMessage
 from connector.protocol.messages import Document
-from connector.protocol.states import Kind
+from connector.protocol.states import Kind, Role
 from connector.store import writes
 from connector.store.engine import Statement
 from connector.store.rows import Agreement
@@ -341,6 +341,20 @@ async def test_the_log_is_told_of_each_signature_with_the_document(street: Stree
         assert (draft.party, draft.agreement, draft.asset) == (CONSUMER, agreement, DATASET)
     assert both.payload is not None
     assert both.payload["jws"] == signatures.document_of(kept)
+
+
+async def test_an_agreement_that_is_held_without_a_negotiation_is_signed_when_its_other_party_does(
+    street: Street, witnesses: Witnesses
+) -> None:
+    book, held = Notebook(), "urn:agreement:held"
+    street.provider.context = replace(street.provider.context, journal=book)
+    await begin.hold_agreement(
+        street.provider.context, agreement_id=held, dataset=DATASET, counterparty=CONSUMER, role=Role.PROVIDER
+    )
+    content = canonical_bytes(orjson.loads((await agreement_in(street.provider, held)).document))
+    assert await lied(street, by(witnesses, content, street.now)) == ""
+    assert (await row(street.provider, held)).state == "countersigned"
+    assert [draft.process for draft in book.drafts] == ["", ""]
 
 
 def test_only_who_has_a_certified_key_says_that_it_signs() -> None:
