@@ -45,7 +45,7 @@ WORDS: Final[Mapping[str, Words]] = {
     "data": _said("Data", "Daten", "Données"),
     "dataset": _said("Dataset", "Datensatz", "Jeu de données"),
     "name": _said("Title", "Titel", "Titre"),
-    "dates": _said("Dates and state", "Daten und Stand", "Dates et état"),
+    "dates": _said("Dates and state", "Zeitpunkte und Stand", "Dates et état"),
     "agreement": _said("Agreement", "Vereinbarung", "Accord"),
     "made": _said("Agreed", "Vereinbart", "Convenu"),
     "recorded": _said("Recorded here", "Hier verzeichnet", "Enregistré ici"),
