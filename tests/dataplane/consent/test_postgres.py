@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from connector.dataplane.consent.ledger import Ledger
 from connector.dataplane.consent.model import Enrolment
 from connector.dataplane.consent.requesting import UserRequests
 from connector.dataplane.consent.requests import Asked
+from connector.dataplane.leaves import Leaves
 from connector.dataplane.plan.model import Consent
 from connector.dataplane.problems import Refusal
 from connector.dataplane.process import MIGRATIONS
+from connector.dataplane.readings import Readings
 from connector.store.migrate import migrate
 from connector.store.postgres import PostgresEngine
 from tests.dataplane.consent.ledgers import INSURER, NOW, TEXT, UBI, VIN, asked, entry, let_through, row, write_csv
@@ -26,6 +29,7 @@ async def test_a_ledger_on_postgresql(tmp_path: Path, postgres_dsn: str) -> None
     first, second = (Ledger(engine, tmp_path / "ledger", lambda: NOW, tail=2, recent=1) for _ in range(2))
     await first.open()
     await second.open()
+    first.leaves = Leaves(Readings(engine), lambda: None, lambda: NOW)
     assert (await first.import_file(write_csv(tmp_path / "in.csv", [row("A"), row("B"), row("C")]))).number == 1
     assert await second.decide([entry(VIN), entry("A", given=False), entry("D")]) == 2
     assert await first.enrol([Enrolment(vehicle="B", recipient=INSURER, reference="7", text_sha256=TEXT)]) == 3
@@ -42,6 +46,12 @@ async def test_a_ledger_on_postgresql(tmp_path: Path, postgres_dsn: str) -> None
     assert await second.withdrawn_since(0) == [(2, 0), (4, 1)]
     assert [each.vehicles for each in await first.counts()] == [3]
     assert [each.number for each in await first.vehicle("A")] == [5, 2, 1]
+    about = [set((await second.concerned(number)).tolist()) for number in range(1, 6)]
+    assert [await second.vehicles(each) for each in (about[0], about[2])] == [{0: "A", 1: "B", 2: "C"}, {1: "B"}]
+    assert (about[1] >= {0}, len(about[1]), about[3], about[4]) == (True, 3, {1}, {0, 1, 2})
+    # What a commit tells the contract log waits beside it.
+    told = [json.loads(str(body))["members"] for (body,) in await engine.fetch("SELECT body FROM callback WHERE event = 'leaf'")]
+    assert sorted((each["ledger"], each["change"]) for each in told) == [(1, "imported"), (3, "enrolled"), (5, "imported")]
     key = await first.pseudonym_key(INSURER, "urn:agreement:1")
     assert await second.pseudonym_key(INSURER, "urn:agreement:1") == key
     await second.forget_key(INSURER, "urn:agreement:1")
