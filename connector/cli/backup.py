@@ -1,4 +1,4 @@
-"""`carnet backup`: consistent copies of the databases, also of a connector that runs.
+"""`carnet backup`: consistent copies of the databases and of the contract log, also of a connector that runs.
 
 SQLite files are opened read-only and copied by SQLite's own online backup, which does not disturb the writer.
 Each copy is one moment of its database; the two moments differ by the time of the first copy, which is safe
@@ -14,6 +14,8 @@ from connector.cli.config import config_option, read_settings
 from connector.cli.databases import databases
 from connector.cli.errors import Failed, stopped
 from connector.cli.progress import beating, progress
+from connector.log.copying import IN_BACKUP, copy_log
+from connector.protocol.errors import CarnetError
 from connector.store import backup as store_backup
 
 
@@ -21,9 +23,10 @@ from connector.store import backup as store_backup
 @config_option
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def command(config: Path, folder: Path) -> None:
-    """Copy the databases into the new FOLDER, readable by the owner only.
+    """Copy the databases and the contract log into the new FOLDER, readable by the owner only.
 
-    Settings, tokens, keys and received data are not part of it.
+    Settings, tokens, keys and received data are not part of it. The keys of subjects are: what is erased later can be read with
+    them until this copy is deleted, too.
     """
     settings = read_settings(config)
     try:
@@ -41,3 +44,11 @@ def command(config: Path, folder: Path) -> None:
         except store_backup.BackupError as error:
             raise stopped("backup-failed", f"{database.name}: {error}") from error
         click.echo(f"{database.name}: {folder / database.in_backup}")
+    # After the databases: a log that is newer than its database is right, an older one is refused.
+    try:
+        with progress("Copying the contract log") as bar:
+            size = asyncio.run(beating(bar, asyncio.to_thread(copy_log, settings.log.folder, folder / IN_BACKUP)))
+    except (store_backup.BackupError, CarnetError) as error:
+        raise stopped("backup-failed", f"contract log: {error}") from error
+    if size is not None:
+        click.echo(f"contract log: {folder / IN_BACKUP}, {size} leaves")

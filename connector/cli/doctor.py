@@ -23,6 +23,7 @@ from connector.cli.config import config_option
 from connector.cli.databases import Database, databases
 from connector.cli.doctor_data import deliveries
 from connector.cli.doctor_identity import certificates, key_ages, own_keys
+from connector.cli.doctor_log import contract_log
 from connector.cli.doctor_peers import examined, listed, own_document, vouched_for
 from connector.cli.findings import Finding
 from connector.cli.plain import plain, say
@@ -40,7 +41,7 @@ _TOO_LOW_BYTES = 100 << 20
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--peers", is_flag=True, help="Call all peers, too: addresses, metadata, DID documents, clocks.")
 def command(config: Path, as_json: bool, peers: bool) -> None:
-    """Check settings, file modes, disk, keys, certificates, databases, sources, evidence, ports, our DID document, and the
+    """Check settings, file modes, disk, keys, certificates, databases, log, sources, evidence, ports, our DID document, and the
     connector if it runs.
 
     Ends with 1 when there is a problem.
@@ -74,6 +75,7 @@ def examine(config: Path, *, call_peers: bool = False) -> Iterator[Finding]:
     yield from _callers(settings)
     for database in databases(settings):
         yield _database(database)
+    yield from contract_log(settings, now_ms)
     yield from deliveries(settings, now_ms)
     channel = listens(settings)
     if channel is not None:

@@ -9,6 +9,8 @@ from connector.cli.config import config_option, read_settings
 from connector.cli.databases import databases
 from connector.cli.errors import Failed, stopped
 from connector.cli.progress import beating, progress
+from connector.log.copying import IN_BACKUP, restore_log
+from connector.protocol.errors import CarnetError
 from connector.store import backup as store_backup
 from connector.store.engine import StoreUnavailable
 
@@ -19,7 +21,8 @@ from connector.store.engine import StoreUnavailable
 def command(config: Path, folder: Path) -> None:
     """Put the databases that `carnet backup` wrote to FOLDER in place.
 
-    Refused while a connector uses them. What was there is kept beside them, as NAME.replaced.
+    Refused while a connector uses them. What was there is kept beside them, as NAME.replaced. The contract log is only put back
+    where there is none, or a shorter one: it never becomes older.
     """
     settings = read_settings(config)
     present = [database for database in databases(settings) if (folder / database.in_backup).exists()]
@@ -35,3 +38,10 @@ def command(config: Path, folder: Path) -> None:
         except (store_backup.BackupError, StoreUnavailable) as error:
             raise stopped("restore-failed", f"{database.name}: {error}") from error
         click.echo(f"{database.name}: restored from {source}")
+    if (folder / IN_BACKUP).is_dir():
+        try:
+            put_back = restore_log(folder / IN_BACKUP, settings.log.folder)
+        except (store_backup.BackupError, CarnetError) as error:
+            raise stopped("restore-failed", f"contract log: {error}") from error
+        stays = "the one that is there is as long or longer, and stays"
+        click.echo(f"contract log: {f'restored from {folder / IN_BACKUP}' if put_back else stays}")

@@ -8,7 +8,8 @@ provider. Latency is from the owner's call to FINALIZED in both databases, which
 
 `--auth pinned-token` measures the same without tokens that are bound to keys, to see what these cost.
 
-What governing a delivery costs is measured last: see `governed.py`, which goes on to full sizes by itself with `--full`.
+What governing a delivery costs is measured after that: see `governed.py`, which goes on to full sizes by itself with `--full`. What
+the contract log costs comes last: see `contract_log.py`.
 
 `--smoke` is short and only shows that everything works. It ends with 1 if a negotiation did not end, never for a figure.
 """
@@ -35,7 +36,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
-from tests.bench import authenticate, governed, measure  # noqa: E402 - the path is set above when this is run as a script
+from tests.bench import authenticate, contract_log, governed, measure  # noqa: E402 - the path is set above when this is run as a script
 from tests.bench.authenticate import Cost  # noqa: E402
 from tests.bench.governed import Amount  # noqa: E402
 from tests.bench.measure import Idle, Load  # noqa: E402
@@ -60,10 +61,11 @@ class Plan(msgspec.Struct, frozen=True):
     idle_s: float
     callers: int
     governed: Amount
+    log: contract_log.Amount
 
 
-SMOKE: Final = Plan(20, ((10, 60), (100, 150)), 10, 300, 3.0, 100, governed.SMOKE)
-FULL: Final = Plan(200, ((10, 1000), (100, 2000)), 100, 10_000, 20.0, 2000, governed.USUAL)
+SMOKE: Final = Plan(20, ((10, 60), (100, 150)), 10, 300, 3.0, 100, governed.SMOKE, contract_log.SMOKE)
+FULL: Final = Plan(200, ((10, 1000), (100, 2000)), 100, 10_000, 20.0, 2000, governed.USUAL, contract_log.FULL)
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -84,6 +86,7 @@ class Report(msgspec.Struct, frozen=True):
     idle: Idle
     recognition: Cost
     governed: governed.Report
+    log: contract_log.Report
 
 
 async def measure_floor(folder: Path, plan: Plan) -> tuple[Figures, Idle]:
@@ -122,10 +125,11 @@ async def run(plan: Plan, auth: Auth) -> Report:
     # In a thread, as it runs loops of its own; it counts the time of the whole process, in which nothing else happens then.
     recognition = await asyncio.to_thread(authenticate.measured, plan.callers)
     deliveries = await asyncio.to_thread(governed.measured, plan.governed)
+    log = await asyncio.to_thread(contract_log.measured, plan.log)
     about["load average"] = (
         f"{about['load average']} before, {os.getloadavg()[0]:.1f} after (the bench itself keeps about 3 processes busy)"
     )
-    return Report(about, _mean(first, second), figures, rest, idle, recognition, deliveries)
+    return Report(about, _mean(first, second), figures, rest, idle, recognition, deliveries, log)
 
 
 def surroundings(folder: Path) -> dict[str, str]:
@@ -200,7 +204,7 @@ def lines(report: Report) -> list[str]:
         shown.append(f"| {side} idle, {idle.open} open | {idle.cpu_percent[at]:.2f} % | {rest.cpu_percent[at]:.2f} % | |")
         shown.append(_row(f"memory of the {side} after the load", ours.memory_mib[at], floor.memory_mib[at], "MiB"))
         shown.append(f"| memory of the {side}, {idle.open} open | {idle.memory_mib[at]:.0f} MiB | | |")
-    return [*shown, "", *_aims(report), "", *report.recognition.lines(), "", *report.governed.lines()]
+    return [*shown, "", *_aims(report), "", *report.recognition.lines(), "", *report.governed.lines(), "", *report.log.lines()]
 
 
 def _row(what: str, ours: float, floor: float, unit: str) -> str:
