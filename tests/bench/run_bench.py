@@ -8,8 +8,8 @@ provider. Latency is from the owner's call to FINALIZED in both databases, which
 
 `--auth pinned-token` measures the same without tokens that are bound to keys, to see what these cost.
 
-What governing a delivery costs is measured after that: see `governed.py`, which goes on to full sizes by itself with `--full`. What
-the contract log costs comes last: see `contract_log.py`.
+What governing a delivery costs is measured after that: see `governed.py`, which goes on to full sizes by itself with `--full`.
+What the contract log costs comes last: see `contract_log.py`.
 
 `--smoke` is short and only shows that everything works. It ends with 1 if a negotiation did not end, never for a figure.
 """
