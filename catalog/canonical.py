@@ -53,10 +53,10 @@ def _is_plain(value: Any) -> bool:
             return False
         members = [each for each in level if type(each) is dict]
         inner = [each for row in level if type(row) is list for each in row]
-        for each in members:
-            if set(map(type, each)) - _NAMES or not "".join(each).isascii():
-                return False
-            inner += each.values()
+        names = [name for each in members for name in each]
+        if not set(map(type, names)) <= _NAMES or not "".join(names).isascii():
+            return False
+        inner += [value for each in members for value in each.values()]
         if not inner:
             return True
         level = inner
