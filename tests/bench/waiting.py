@@ -99,6 +99,7 @@ async def _shop(folder: Path) -> AsyncIterator[Shop]:
     app = web.Application()
     app.router.add_post("/transfers/{id}/dataflow/{event}", control.handle)
     app.router.add_post("/transfers/{id}/decision", control.decide)
+    app.router.add_post("/carnet/leaves", control.leaf)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
