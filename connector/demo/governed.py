@@ -66,6 +66,14 @@ class Delivered:
     behind: Counted
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A driver has withdrawn: of which vehicle, and what was delivered without it."""
+
+    vehicle: str
+    later: Delivered
+
+
 async def deliver(stage: Stage, given: Given, agreed: Mapping[str, str]) -> dict[str, Delivered]:
     """What was agreed is made, delivered, opened and used; by dataset."""
     stage.act("Transfer and compute: each buyer's file, and what the buyer makes of it")
@@ -144,7 +152,7 @@ async def _faults(stage: Stage, given: Given, agreement: str) -> Delivered:
     return Delivered(repairer, "fault codes and mileage", agreement, file, received, (made,), behind)
 
 
-async def withdraw(stage: Stage, given: Given, first: Delivered | None) -> Delivered | None:
+async def withdraw(stage: Stage, given: Given, first: Delivered | None) -> Withdrawn | None:
     """A driver withdraws: the buyer's connector erases the rows and attests it, and the next delivery is without them."""
     stage.act("A driver withdraws what was agreed to")
     before = _references(first.file) if first is not None else set()
@@ -169,7 +177,8 @@ async def withdraw(stage: Stage, given: Given, first: Delivered | None) -> Deliv
     hold({each.contract for each in later} == left, "the next premiums are of other contracts")
     stage.tell("", f"the next delivery and the next premiums have {len(left)} contracts, and had {len(before)}")
     behind = await asyncio.to_thread(behind_features, given, file) if rows else _EMPTY
-    return Delivered(insurer, "the same, after the withdrawal", first.agreement, file, received, (made,), behind)
+    again = Delivered(insurer, "the same, after the withdrawal", first.agreement, file, received, (made,), behind)
+    return Withdrawn(contract["vehicle"], again)
 
 
 async def _came(stage: Stage, buyer: Member, agreement: str, name: str, what: str) -> tuple[Path, Document]:

@@ -16,7 +16,7 @@ from typing import Final
 import aiohttp
 
 from connector.cli.progress import beating, progress
-from connector.demo import acts_account, acts_goods, attacks, governed, meeting, scenes, terms
+from connector.demo import acts_account, acts_audit, acts_goods, attacks, governed, meeting, scenes, terms
 from connector.demo.given import Given, simulated, taken
 from connector.demo.given_files import Survey, survey
 from connector.demo.given_people import Buyers
@@ -47,6 +47,7 @@ class Played:
     agreed: dict[str, str]
     deliveries: tuple[Delivered, ...]
     trips: Path
+    evidence: acts_audit.Evidence
 
 
 async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program: str, brought: Brought | None = None) -> None:
@@ -63,9 +64,13 @@ async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program:
         members = await stack.enter_async_context(town(folder, *NAMES, sources=sources))
         web = await stack.enter_async_context(aiohttp.ClientSession())
         stage = Stage(members, web, say)
-        played = await _play(stage, watch.stop(), looked)
+        played = await _play(stage, watch.stop(), looked, folder)
+        if not keep:
+            await stack.aclose()
+        await acts_audit.audit(stage, played.evidence, stopped=not keep)
         raw = played.given.table_path if looked is None else looked.mapping_file
-        acts_account.files(stage, folder, played.deliveries, [raw, played.given.consents_file, played.trips])
+        made = [raw, played.given.consents_file, played.trips, *played.evidence.files]
+        acts_account.files(stage, folder, played.deliveries, made)
         say(f"Everything held. The whole took {whole.stop()}.")
         if keep:
             say("")
@@ -74,7 +79,7 @@ async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program:
             await asyncio.Event().wait()
 
 
-async def _play(stage: Stage, started: Stopwatch, looked: Survey | None) -> Played:
+async def _play(stage: Stage, started: Stopwatch, looked: Survey | None, place: Path) -> Played:
     await meeting.arrive(stage, started)
     buyers = Buyers(insurer=stage.members["insurer"].did, repairer=stage.members["repairer"].did)
     folder = stage.oem.folder
@@ -86,16 +91,17 @@ async def _play(stage: Stage, started: Stopwatch, looked: Survey | None) -> Play
     await meeting.browse(stage, published)
     agreed = await terms.negotiate(stage, published)
     delivered = await governed.deliver(stage, given, agreed)
-    later = await governed.withdraw(stage, given, delivered.get(FEATURES))
+    withdrawn = await governed.withdraw(stage, given, delivered.get(FEATURES))
     stage.act("Ended: what was good a moment ago is dead")
     trips = await scenes.transfer(stage, agreed[terms.TRIPS], source)
     await scenes.pause(stage, agreed[terms.TRIPS], source)
     await scenes.terminate(stage, agreed[terms.TRIPS])
     await attacks.steal(stage)
     await attacks.shut_out(stage, agreed[terms.TRIPS], source)
-    deliveries = (*delivered.values(), *([] if later is None else [later]))
+    deliveries = (*delivered.values(), *([] if withdrawn is None else [withdrawn.later]))
     await acts_account.account(stage, deliveries)
-    return Played(given, agreed, deliveries, trips)
+    evidence = await acts_audit.hand_out(stage, place, agreed, withdrawn)
+    return Played(given, agreed, deliveries, trips, evidence)
 
 
 def explore(members: dict[str, Member], played: Played, program: str) -> list[str]:
@@ -116,6 +122,7 @@ def explore(members: dict[str, Member], played: Played, program: str) -> list[st
         f"  {carnet} processes list --config {theirs}",
         f"  {carnet} hello {city.did} --config {theirs}",
         f"  {carnet} doctor --peers --config {theirs}",
+        *(f"  {line}" for line in played.evidence.commands(carnet, theirs)),
         f"The file that came: {played.trips}",
         f"Logs: {' '.join(str(member.house.log) for member in members.values())}",
     ]

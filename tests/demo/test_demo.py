@@ -4,6 +4,7 @@ import asyncio
 import csv
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -128,10 +129,23 @@ SAID = (
     r"city +0\.00 EUR, a public body$",
     r"insurer +[1-9]\d* x 1\.50 EUR = \d+\.\d{2} EUR, by vehicle$",
     r"repairer +[1-9]\d* x 0\.40 EUR = \d+\.\d{2} EUR, by vehicle$",
+    rf"gets copies: the oem's log, the insurer's, the evidence of their contract{TOOK}",
+    r"from here on all four connectors are stopped: what follows is found in the copies alone$",
+    r"oem +log: [1-9]\d* lines in the tree that the oem has signed, none waits; 12 steps passed$",
+    r"cosigned: insurer [1-9]\d*, city [1-9]\d*, repairer [1-9]\d*; nothing before is cut or rewritten$",
+    r"insurer +log: [1-9]\d* lines in the tree that the insurer has signed, none waits; 12 steps passed$",
+    r"cosigned: oem [1-9]\d*; nothing before is cut or rewritten$",
+    r"features: signed by both; 2 receipts, [1-9]\d* lines of the log with proofs; 14 steps passed$",
+    r"forger +makes \d+ delivered bytes \d+, one byte in line \d+ of a copy; found:$",
+    r"exit code 1, step 4, entries, at tile/0/\d{3}(\.p/\d+)?, index \d+$",
+    rf"four times `carnet audit verify`, each a process of its own{TOOK}",
+    r'"Was anything delivered after termination\?" Nothing; [1-9] ends, [1-9] deliveries, \d+ proofs$',
+    r'"Which agreements exchanged data of vehicle [0-9a-f]{8}…\?" That with the insurer, once,$',
+    r"before the driver withdrew(, and that with the repairer)?; [1-9]\d* proofs$",
     r"^Everything held\. The whole took \d+ ms\.$",
 )
 WIDEST = 100
-LONGEST = 110
+LONGEST = 125
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +197,7 @@ def test_every_file_that_is_named_is_there(played: tuple[str, str, Path]) -> Non
     found = places(said, folder)
     assert {path.name for path in found} == {
         *("fleet.parquet", "consents.csv", "trips.csv", "flow.parquet", "flow.html", "features.parquet", "premiums.csv"),
-        *("faults.parquet", "work-list.csv", "features-later.parquet", "premiums-later.csv"),
+        *("faults.parquet", "work-list.csv", "features-later.parquet", "premiums-later.csv", "evidence.zip", "checkpoint"),
     }
     assert all(path.is_file() for path in found)
     assert (folder / "city" / "received" / "trips.csv").read_bytes() == (folder / "oem" / "trips.csv").read_bytes()
@@ -244,6 +258,21 @@ def test_the_lists_of_premiums_are_of_those_who_agreed(played: tuple[str, str, P
     assert all(first[contract]["eur"] == row["eur"] for contract, row in later.items())
 
 
+async def audits_again(temporary: Path, commands: list[str]) -> None:
+    """What is named for looking around in the evidence works, and only the forged log is refused."""
+    assert len(commands) == 6
+    for command in commands:
+        done = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "connector.cli", *shlex.split(command)[1:]),
+            cwd=ROOT,
+            env=environ(temporary),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        said, errors = await done.communicate()
+        assert done.returncode == ("-forged" in command), (command, said, errors)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_what_is_kept_stays_up_until_told(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "kept"
@@ -261,6 +290,8 @@ async def test_what_is_kept_stays_up_until_told(tmp_path: Path, number: signal.S
             *(sys.executable, "-m", "connector.cli", *browse[1:]), cwd=ROOT, env=environ(tmp_path), stdout=subprocess.PIPE
         )
         assert b"Trips of a test fleet" in (await shown.communicate())[0]
+        if number is signal.SIGINT:
+            await audits_again(tmp_path, [line.strip() for line in lines if " audit " in line and not line.startswith("   ")])
         process.send_signal(number)
         await process.communicate()
     assert process.returncode == 0
