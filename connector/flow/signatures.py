@@ -33,6 +33,7 @@ from connector.store import signatures, writes
 from connector.store.engine import Statement
 from connector.store.rows import Agreement, Timer
 from connector.store.signatures import AgreementSignature, SignatureState, SignatureStore
+from connector.store.witness import put_off, taken
 from connector.telemetry import logger
 
 MESSAGE: Final = "AgreementSignature"
@@ -59,7 +60,10 @@ async def take(context: Context, sender: str, document: Document, letters: Lette
     if not _is_news(kept, document["signed"], same=_same(signed, agreement)):
         return
     _keep(row, replace(kept, state="unverified", theirs=document["signed"], tries=0, updated_at=now), letters)
-    letters.wake_at(signature_timer(context.new_id(), sender, agreement.role, agreement.id, now))
+    # However many come, one timer: each look may wait for the sender's keys, which are where the sender says.
+    timer = signature_timer("", sender, agreement.role, agreement.id, now)
+    letters.statements.append(signatures.wake(replace(timer, id=timer.process_id)))
+    letters.due.append(now)
 
 
 async def _meant(context: Context, sender: str, signed: Signed) -> Agreement | None:
@@ -186,7 +190,7 @@ class _Work:
         log.info("a signature cannot be checked now", counterparty=row.counterparty, code=away.code, tries=row.tries + 1)
         if row.tries + 1 < MAX_TRIES:
             due_at = now + pause_ms(row.tries)
-            self.next = writes.postpone_timer(self.timer.id, due_at)
+            self.next = put_off(self.timer.id, self.timer.due_at, due_at)
             self.letters.due.append(due_at)
         return replace(row, tries=row.tries + 1, updated_at=now)
 
@@ -311,7 +315,7 @@ async def _address(context: Context, counterparty: str, process: Process | None)
 
 
 def _over(timer: Timer) -> Statement:
-    return replace(writes.delete_timer(timer.id), expect=None)
+    return taken(timer.id, timer.due_at)
 
 
 def _message(context: Context, row: AgreementSignature, address: str) -> Any:

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from connector.store.engine import Engine, Statement
+from connector.store.rows import Timer
 
 SignatureState = Literal["signed", "own-only", "unverified", "countersigned", "disputed"]
 """``signed``: by us; theirs may come. ``own-only``: by us; the counterparty has said that it signs none. ``unverified``: theirs
@@ -70,6 +71,15 @@ def update_signature(row: AgreementSignature) -> Statement:
     given = ", ".join(f"{name} = ?" for name in _CHANGED)
     which = "counterparty = ? AND role = ? AND agreement = ? AND version = ?"
     return Statement(f"UPDATE signature SET {given}, version = version + 1 WHERE {which}", _changed(row))
+
+
+def wake(timer: Timer) -> Statement:
+    """The one timer of this id is due then, or earlier if it was."""
+    return Statement(
+        "INSERT INTO timer (id, kind, process_id, due_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "due_at = CASE WHEN excluded.due_at < timer.due_at THEN excluded.due_at ELSE timer.due_at END",
+        (timer.id, timer.kind, timer.process_id, timer.due_at),
+    )
 
 
 class SignatureStore:
