@@ -46,7 +46,8 @@ CODES: Final = frozenset(
     ]
 )
 """Codes that a leaf may say: those that the connector gives by itself. Another is what somebody has written."""
-_WITNESSING: Final = frozenset({"CheckpointShown", "CheckpointCosigned", "CheckpointRefused"})
+WITNESSING: Final = frozenset({"CheckpointShown", "CheckpointCosigned", "CheckpointRefused"})
+"""Peer messages by which logs are witnessed."""
 NAMES: Final[Mapping[tuple[Kind, Message], str]] = MappingProxyType(
     {
         (Kind.NEGOTIATION, Message.REQUEST): "ContractRequestMessage",
@@ -194,7 +195,7 @@ def _letter(message: Outgoing, event: str, more: Document) -> Draft:
 
 def is_told(draft: Draft) -> bool:
     """Whether a draft becomes a leaf: of witnessing nothing does, or two logs would make each other grow for ever."""
-    return draft.members.get("message") not in _WITNESSING
+    return draft.members.get("message") not in WITNESSING
 
 
 def letter_received(sender: str, document: Document, at_ms: int) -> Draft:

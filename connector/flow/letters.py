@@ -9,14 +9,16 @@ from dataclasses import replace
 from typing import Literal
 
 from connector.flow.context import Context
-from connector.flow.leaves import letter_ended
+from connector.flow.leaves import WITNESSING, letter_ended
 from connector.protocol.errors import NotFound
 from connector.store import writes
 from connector.store.engine import LostRace
 from connector.store.rows import Outgoing
+from connector.telemetry import logger
 
 AGAIN = "sent again by a person"
 GIVEN_UP = "given up by a person"
+log = logger("letters")
 
 
 async def delivered(context: Context, message: Outgoing) -> None:
@@ -30,10 +32,16 @@ async def delivered(context: Context, message: Outgoing) -> None:
 
 
 async def buried(context: Context, message: Outgoing, event: Literal["refused", "given-up"], why: str) -> None:
-    """A message becomes a dead letter. Harmless when repeated."""
+    """A message becomes a dead letter. Harmless when repeated.
+
+    One of witnessing does not: a newer one, which says all that it says, comes by itself.
+    """
     now = context.now_ms()
+    buries = replace(writes.bury_outgoing(message.id, why, now), expect=1)
+    if message.message in WITNESSING:
+        log.warning("a message of witnessing was not taken", counterparty=message.counterparty, message=message.message, why=why)
+        buries = writes.delete_outgoing(message.id, surely=True)
     try:
-        buries = replace(writes.bury_outgoing(message.id, why, now), expect=1)
         await context.commit([buries], [letter_ended(message, event, now, why)])
     except LostRace:
         return

@@ -35,7 +35,8 @@ log = logger("witness")
 async def begin(context: Context) -> None:
     """At the start: whoever we have an agreement with is shown our log. Harmless when repeated."""
     if context.witnessing.on:
-        await context.store.commit([witness.begin_all(context.now_ms())])
+        now = context.now_ms()
+        await context.store.commit([witness.begin_all(now, now + context.witnessing.interval_ms)])
 
 
 async def show(context: Context, timer: Timer) -> None:
@@ -143,6 +144,9 @@ async def take_refused(context: Context, sender: str, document: Document, letter
     code, told = str(document["step"]), int(document["size"])
     log.warning("our checkpoint was not cosigned", counterparty=sender, code=code, reason=str(document["why"])[:500])
     changed = replace(row, refused=code)
+    if code == "checkpoint-time":
+        # Our clock was ahead when it was shown. The time does not go back by itself; where nobody believed it, it may.
+        changed = replace(changed, shown_time=min(row.shown_time, context.now_ms() // 1000))
     if code == "old-size" and told <= row.shown_size and told != row.told_size:
         changed = replace(changed, told_size=told, retries=min(row.retries + 1, MAX_RETRIES))
         if row.retries < MAX_RETRIES:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from connector.flow.context import Context, Note, happening, retrying
-from connector.flow.envelope import Letters, letter
+from connector.flow.envelope import Letters, lane, letter
 from connector.flow.halted import SAID
 from connector.flow.receipts import pause_ms
 from connector.flow.showing import check_answer
@@ -239,6 +239,11 @@ async def _answer(context: Context, come: Come, letters: Letters, name: str, con
     except NotFound as error:
         log.info("a checkpoint cannot be answered", counterparty=come.counterparty, reason=error.reason)
         return
+    # The newest answer says all: those that the counterparty has not fetched pile nothing up.
+    for answer in ("CheckpointCosigned", "CheckpointRefused"):
+        for message_id in await WitnessStore(context.store.engine).waiting(lane(come.counterparty), answer):
+            letters.statements.append(writes.delete_outgoing(message_id))
+            context.forget(message_id)
     letters.send(letter(context, come.counterparty, address, name, content=content))
 
 

@@ -142,12 +142,14 @@ def taken(timer_id: str, was_due_at: int) -> Statement:
     return Statement("DELETE FROM timer WHERE id = ? AND due_at = ?", (timer_id, was_due_at), expect=None)
 
 
-def begin_all(due_at: int) -> Statement:
-    """Every counterparty that we have an agreement with is shown our log: those of earlier releases have no timer yet."""
+def begin_all(due_at: int, latest: int) -> Statement:
+    """Every counterparty that we have an agreement with is shown our log: those of earlier releases have no timer yet. One that
+    is set for after ``latest`` was set while the clock was ahead."""
     return Statement(
         f"INSERT INTO timer (id, kind, process_id, due_at) SELECT DISTINCT '{SHOWING}' || counterparty, '{SHOW_ALARM}', "
-        "counterparty, CAST(? AS BIGINT) FROM agreement WHERE state = 'binding' ON CONFLICT (id) DO NOTHING",
-        (due_at,),
+        "counterparty, CAST(? AS BIGINT) FROM agreement WHERE state = 'binding' ON CONFLICT (id) DO UPDATE SET "
+        "due_at = excluded.due_at WHERE timer.due_at > ?",
+        (due_at, latest),
         expect=None,
     )
 
