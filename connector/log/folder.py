@@ -21,6 +21,7 @@ from connector.log.tiles import (
     HEIGHT,
     MAX_BUNDLE_BYTES,
     MAX_LEVEL,
+    UNREADABLE,
     WIDTH,
     LogDamaged,
     bundle_path,
@@ -198,12 +199,12 @@ class LogFolder:
         try:
             with open(self.path / name, "rb", opener=_without_waiting) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                    raise LogDamaged("file-unreadable", name, "this is no file")
+                    raise LogDamaged(UNREADABLE, name, "this is no file")
                 found = file.read(limit + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LogDamaged("file-unreadable", name, f"the file cannot be read: {error.strerror}") from error
+            raise LogDamaged(UNREADABLE, name, f"the file cannot be read: {error.strerror}") from error
         if len(found) > limit:
             raise LogDamaged("file-size", name, f"the file is longer than {limit} bytes")
         return found

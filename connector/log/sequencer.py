@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 from connector.log.growing import MAX_IDS, GrowingLog, LogRefused
 from connector.log.layout import LOCK, folder_name
+from connector.log.tiles import UNREADABLE, LogDamaged
 from connector.protocol.errors import Unavailable
 from connector.settings.secret import SettingsError
 from connector.store.engine import LostRace, StoreUnavailable
@@ -118,7 +119,7 @@ class Sequencer:
                 async with asyncio.timeout(STOP_S):
                     while await _whole(self._pass()):
                         continue
-        except _HELD_UP as error:
+        except (*_HELD_UP, LogDamaged) as error:
             log.warning("leaves wait for the next start", code=_code(error), error=str(error))
         finally:
             await asyncio.shield(self._in_thread(self._let_go))
@@ -153,7 +154,10 @@ class Sequencer:
                 await self._tell()
             except LogRefused:
                 raise
-            except _HELD_UP as error:
+            except (*_HELD_UP, LogDamaged) as error:
+                # That a file cannot be read (too many are open, the disk is away) says nothing of what is in it.
+                if isinstance(error, LogDamaged) and error.code != UNREADABLE:
+                    raise
                 self._sound = False
                 log.warning("the contract log is held up; leaves wait", code=_code(error), error=str(error), again_s=delay_s)
                 await self._tell()

@@ -21,6 +21,8 @@ HEIGHT: Final = 8
 MAX_LEVEL: Final = 7
 MAX_BUNDLE_BYTES: Final = WIDTH * (2 + MAX_LEAF_BYTES)
 
+UNREADABLE: Final = "file-unreadable"
+"""The code where a file is there and cannot be read: that may pass."""
 _LENGTH: Final = struct.Struct(">H")
 
 

@@ -14,7 +14,7 @@ from connector.log import sequencer as module
 from connector.log.folder import LogFolder
 from connector.log.growing import GrowingLog, LogRefused
 from connector.log.payloads import Payloads
-from connector.log.tiles import LogDamaged
+from connector.log.tiles import UNREADABLE, LogDamaged
 from connector.protocol.errors import Unavailable
 from connector.store.backup import backup_sqlite, restore_sqlite
 from connector.store.engine import LostRace, StoreUnavailable
@@ -149,8 +149,9 @@ async def test_a_cut_between_two_steps_loses_nothing_and_doubles_nothing(
         StoreUnavailable("away"),
         Unavailable("payloads-unusable", "full"),
         LostRace(),
+        LogDamaged(UNREADABLE, "tile/0/000.p/1", "the file cannot be read: Too many open files"),
     ],
-    ids=["disk", "store", "payloads", "race"],
+    ids=["disk", "store", "payloads", "race", "files"],
 )
 async def test_what_passes_is_waited_for(
     database: str, tmp_path: Path, step: str, error: Exception, monkeypatch: pytest.MonkeyPatch
