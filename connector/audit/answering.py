@@ -6,12 +6,14 @@ An answer names the lines that it is computed from. May import `connector.log` a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final, Literal, Protocol
 
 from connector.audit.asking import Answer, Log, Opener, Scope, filter_of, pick
 from connector.audit.lines import Line, at_ms
+from connector.log.leaf import salted
 from connector.log.vehicle_index import Derive, holds, opened_index, subject_name
 from connector.protocol.errors import CarnetError, NotFound
 
@@ -31,12 +33,16 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class AfterEnd:
-    """What was delivered after an end. ``ends`` and ``deliveries`` are all lines that were looked at."""
+    """What was delivered after an end. ``ends`` and ``deliveries`` are all lines that were looked at. ``after``: of each delivery
+    the first line. ``across``: of deliveries that had begun before the end, the lines that told of them after it; when their last
+    byte left, no line says. ``undated``: lines of deliveries told after the end, of which no line says when they began."""
 
     answer: Answer
     ends: tuple[Line, ...]
     deliveries: tuple[Line, ...]
     after: tuple[Delivery, ...]
+    across: tuple[Line, ...] = ()
+    undated: tuple[Line, ...] = ()
 
     @property
     def result(self) -> Literal["yes", "no", "nothing-ended"]:
@@ -52,32 +58,73 @@ class AfterEnd:
 def delivered_after_termination(log: Log, scope: Scope) -> AfterEnd:
     """Was anything delivered after its transfer, negotiation or agreement had ended? Raises as `lines_in`.
 
-    A delivery is dated by its first byte, where the line says that, else by the line that says that it begins.
+    A delivery is dated by its first byte, where the line says that, else by the line that says that it begins. The times and the
+    asset of the scope are those of deliveries: an end counts whenever it was, and whatever else it was about.
     """
-    inside = filter_of(log, scope)
-    answer = pick(log, lambda line: (_is_end(line) or line.said.get("type") == "receipt") and inside(line))
+    wanted = _Wanted(log, scope)
+    answer = pick(log, wanted.takes)
     ends = tuple(line for line in answer.lines if _is_end(line))
-    processes: dict[str, Line] = {}
-    whole: dict[str, Line] = {}
-    for line in ends:
-        if line.said.get("kind") == "transfer":
-            processes.setdefault(line.said.get("process", ""), line)
-        else:
-            whole.setdefault(line.said.get("contract", ""), line)
+    ended = _Ends(ends)
     looked: list[Line] = []
-    after: list[Delivery] = []
+    after: dict[tuple[str, str], Delivery] = {}
+    told: dict[tuple[str, str], Line] = {}
     for line in answer.lines:
-        if _is_end(line):
-            continue
-        candidates = (processes.get(line.said.get("process", "")), whole.get(line.said.get("contract", "")))
-        first = min((end for end in candidates if end is not None), key=lambda end: end.at_ms, default=None)
-        if first is None:
+        end = ended.of(line) if line.said["type"] == "receipt" and wanted.inside(line) else None
+        if end is None:
             continue
         looked.append(line)
-        began = _began(line)
-        if began is not None and began > first.at_ms:
-            after.append(Delivery(line, first, began - first.at_ms))
-    return AfterEnd(answer, ends, tuple(looked), tuple(after))
+        began, delivery = _began(line), (line.said.get("contract", ""), line.said.get("process", line.said["id"]))
+        if began is not None and began > end.at_ms:
+            after.setdefault(delivery, Delivery(line, end, began - end.at_ms))
+        elif line.at_ms > end.at_ms:
+            told.setdefault(delivery, line)
+    dated = {(line.said.get("contract", ""), line.said.get("process", "")) for line in looked if _began(line) is not None}
+    across = tuple(line for delivery, line in told.items() if delivery in dated and delivery not in after)
+    undated = tuple(line for delivery, line in told.items() if delivery not in dated)
+    return AfterEnd(answer, ends, tuple(looked), tuple(after.values()), across, undated)
+
+
+class _Wanted:
+    """The lines of the question: ends, deliveries, and agreements, which say which dataset a delivery is of."""
+
+    def __init__(self, log: Log, scope: Scope) -> None:
+        everywhere = replace(scope, asset="", from_ms=None, until_ms=None, events=frozenset())
+        self._with = filter_of(log, everywhere)
+        self._when = filter_of(log, replace(Scope(), from_ms=scope.from_ms, until_ms=scope.until_ms))
+        self._asset = salted(log.salt(), "asset", scope.asset) if scope.asset else ""
+        self._contracts: set[str] = set()
+
+    def takes(self, line: Line) -> bool:
+        """Whether a line is looked at."""
+        if not self._with(line):
+            return False
+        if line.said["type"] == "agreement" and line.said.get("asset") == self._asset and "contract" in line.said:
+            self._contracts.add(line.said["contract"])
+        return _is_end(line) or line.said["type"] == "receipt"
+
+    def inside(self, line: Line) -> bool:
+        """Whether a delivery is in the scope: a line of one need not name its dataset where its agreement does."""
+        if not self._when(line):
+            return False
+        return not self._asset or line.said.get("asset") == self._asset or line.said.get("contract") in self._contracts
+
+
+class _Ends:
+    """The first end, by its time, of each process and each agreement."""
+
+    def __init__(self, ends: Iterable[Line]) -> None:
+        self._processes: dict[str, Line] = {}
+        self._contracts: dict[str, Line] = {}
+        for line in sorted(ends, key=lambda each: each.at_ms):
+            ended, member = (self._processes, "process") if line.said.get("kind") == "transfer" else (self._contracts, "contract")
+            # What had come to no agreement, or to no transfer, ends none of others.
+            if member in line.said:
+                ended.setdefault(line.said[member], line)
+
+    def of(self, line: Line) -> Line | None:
+        """What ended what this line is about."""
+        found = (self._processes.get(line.said.get("process", "")), self._contracts.get(line.said.get("contract", "")))
+        return min((end for end in found if end is not None), key=lambda end: end.at_ms, default=None)
 
 
 def _is_end(line: Line) -> bool:

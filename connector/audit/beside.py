@@ -17,7 +17,7 @@ from connector.audit.lines import Line, place_of
 from connector.audit.opening import Keys, open_payload
 from connector.log import payloads as payload_file
 from connector.log import subjects as subject_file
-from connector.log.payloads import Payloads
+from connector.log.payloads import MAX_ROW_BYTES, Payloads, check_beside
 from connector.protocol.errors import CarnetError
 
 MAX_MISSING: Final = 1000
@@ -131,18 +131,29 @@ class Erased:
 
 
 def _subjects(path: Path) -> Iterator[tuple[str, bool]]:
-    with reading(path) as connection:
+    with reading(path, "subject") as connection:
         for key_id, kept in connection.execute("SELECT key_id, key IS NOT NULL FROM subject"):
-            yield bytes(key_id).hex(), bool(kept)
+            if not isinstance(key_id, bytes):
+                raise sqlite3.DatabaseError("a key has no id")
+            yield key_id.hex(), bool(kept)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that can write nothing. Raises Flaw, also for what goes wrong inside."""
+def reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
+    """A connection that can write nothing, to read this table. Raises Flaw, also for what goes wrong inside."""
+    try:
+        check_beside(path)
+    except OSError as error:
+        raise Flaw("database-unreadable", str(error.strerror), Place(path.name)) from error
     # Without a write-ahead log beside it nobody writes, and SQLite needs no shared memory, which it would have to make.
     alone = "" if Path(f"{path}-wal").exists() else "&immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True)) as connection:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
+            row = connection.execute("SELECT type, sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+            # The file may come from anybody: a view could make SQLite reckon for ever.
+            if row is None or row[0] != "table" or not str(row[1]).upper().startswith("CREATE TABLE "):
+                raise sqlite3.DatabaseError("there is no such table in it")
             yield connection
     except sqlite3.Error as error:
         raise Flaw("database-unreadable", "the file is no database that can be read", Place(path.name)) from error

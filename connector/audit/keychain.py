@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from connector.audit.ceremony import Flaw, Place, Remarks
+from connector.audit.files import read_file
 from connector.audit.lines import Line, place_of
 from connector.audit.notes import Shown, files_by_size, opened_file
 from connector.log.layout import HANDOVER, SALT, folder_name, read_salt
@@ -34,16 +35,11 @@ def parsed(text: str, place: Place) -> Verifier:
 
 def listed_keys(folder: Path) -> list[Verifier]:
     """The keys of `log.vkey`, oldest first; none if it is not there. Raises Flaw."""
-    file = folder / VKEY_FILE
     try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_VKEY_FILE_BYTES + 1)
+        lines = read_file(folder / VKEY_FILE, VKEY_FILE, MAX_VKEY_FILE_BYTES).decode("ascii", "replace").split()
     except FileNotFoundError:
         return []
-    except OSError as error:
-        raise Flaw("file-unreadable", error.strerror or "cannot be read", Place(VKEY_FILE)) from error
-    lines = raw.decode("ascii", "replace").split()
-    if len(raw) > MAX_VKEY_FILE_BYTES or len(lines) > MAX_KEYS:
+    if len(lines) > MAX_KEYS:
         raise Flaw("key-list-long", f"it has more than {MAX_KEYS} keys", Place(VKEY_FILE))
     return [parsed(line, Place(VKEY_FILE, number, "line")) for number, line in enumerate(lines)]
 
@@ -88,6 +84,8 @@ def check_salt(folder: Path, announced: Announced, remarks: Remarks) -> None:
         salt = read_salt(folder)
     except LogDamaged as error:
         raise Flaw(error.code, error.reason, Place(SALT)) from error
+    except OSError as error:
+        raise Flaw("file-unreadable", error.strerror or "cannot be read", Place(SALT)) from error
     if folder_name(salt) != announced.salt:
         raise Flaw("salt-changed", "this is not the salt that the first line commits to", Place(SALT))
 

@@ -21,6 +21,7 @@ TOLERANCE_MS: Final = 86_400_000
 OF_THE_PAST: Final = frozenset({"key", "participant", "offer"})
 """Lines of these types may tell when something came about before there was a log."""
 ENTRIES: Final = "tile/entries"
+_MOMENTS: Final = ("time", "first", "due", "closed")
 _SHARDS: Final = 256
 _DIGEST_BYTES: Final = 16
 _INDEX_BYTES: Final = 6
@@ -79,7 +80,7 @@ class Forms:
             said = line.said
             if not said:
                 raise Flaw("leaf-not-json", "the line is no JSON object", place_of(line))
-            wrong = unfit(said) if isinstance(said.get("type"), str) else "type"
+            wrong = (unfit(said) or _no_moment(said)) if isinstance(said.get("type"), str) else "type"
             if wrong is not None:
                 raise Flaw("leaf-not-allowed", "the table of leaves does not allow this member", place_of(line, wrong))
             # What the table allows is ASCII and whole numbers below 2^53: of these, sorted and without spaces, is RFC 8785.
@@ -94,6 +95,18 @@ class Forms:
         for name, count in sorted(self._types.items()):
             remarks.add(f"{name}: {count}")
         return f"{sum(self._types.values())} lines of {len(self._types)} types"
+
+
+def _no_moment(said: Mapping[str, Any]) -> str | None:
+    """The first member that has the form of a moment and is in no calendar."""
+    for name in _MOMENTS:
+        text = said.get(name)
+        if text is not None:
+            try:
+                datetime.fromisoformat(text)
+            except ValueError:
+                return name
+    return None
 
 
 class Ids:

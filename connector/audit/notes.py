@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from connector.audit.ceremony import Flaw, Place
+from connector.audit.files import read_file
 from connector.log.note import Checkpoint, NoteRefused, Verifier, opened
 
 MAX_NOTE_BYTES: Final = 65_536
@@ -35,16 +36,9 @@ class Shown:
 def read_note(path: Path, name: str) -> str:
     """The text of a file with a checkpoint. Raises Flaw."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_NOTE_BYTES + 1)
+        return read_file(path, name, MAX_NOTE_BYTES).decode()
     except FileNotFoundError:
         raise Flaw("checkpoint-missing", "the file is not there", Place(name)) from None
-    except OSError as error:
-        raise Flaw("file-unreadable", error.strerror or "cannot be read", Place(name)) from error
-    if len(raw) > MAX_NOTE_BYTES:
-        raise Flaw("checkpoint-form", f"a checkpoint has at most {MAX_NOTE_BYTES} bytes", Place(name))
-    try:
-        return raw.decode()
     except UnicodeDecodeError:
         raise Flaw("checkpoint-form", "a checkpoint is text in UTF-8", Place(name)) from None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from connector.audit.beside import reading
 from connector.audit.ceremony import Flaw, NotDone
+from connector.audit.files import regular
 from connector.log.layout import LOCK
 
 _UNREADABLE = "the control database cannot be read now: whether lines wait cannot be told"
@@ -28,7 +29,7 @@ class Queue:
         if self._database is None or not self._database.is_file():
             raise NotDone("there is no control database here: whether lines wait to be put into the log cannot be told")
         try:
-            with reading(self._database) as connection:
+            with reading(self._database, "leaf") as connection:
                 return int(connection.execute("SELECT count(*) FROM leaf").fetchone()[0])
         except Flaw as error:
             raise NotDone(_UNREADABLE) from error
@@ -38,7 +39,7 @@ class Queue:
         if self._database is None or not self._database.is_file() or not entries:
             return False
         try:
-            with reading(self._database) as connection:
+            with reading(self._database, "leaf") as connection:
                 found = (connection.execute("SELECT 1 FROM leaf WHERE leaf = ?", (_text(each),)).fetchone() for each in entries)
                 return all(row is not None for row in found)
         except Flaw:
@@ -48,7 +49,7 @@ class Queue:
 def is_written(folder: Path) -> bool:
     """Whether a sequencer has the lock of the folder just now."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = regular(folder / LOCK)
     except OSError:
         return False
     try:

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from connector.audit.ceremony import Flaw, Place
+from connector.audit.files import read_file
 from connector.audit.lines import ENTRIES
 from connector.log.tiles import MAX_BUNDLE_BYTES, WIDTH, LogDamaged, bundle_path, decode_bundle, tile_path, width_at
 
-_TILE: Final = re.compile(r"tile/(?P<level>[0-7]|entries)/(?P<number>(?:x\d{3}/)*\d{3})(?:\.p/(?P<width>[1-9]\d{0,2}))?")
+_TILE: Final = re.compile(
+    r"tile/(?P<level>[0-7]|entries)/(?P<number>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+)
 _HASH: Final = 32
 
 
@@ -84,19 +87,17 @@ def _files(folder: Path) -> Iterator[Stored]:
                 raise Flaw("file-unknown", "this is no file of a log", Place(name))
             number = int(re.sub(r"[x/]", "", found["number"]))
             level = None if found["level"] == "entries" else int(found["level"])
+            if name != (bundle_path(number, width) if level is None else tile_path(level, number, width)):
+                raise Flaw("file-unknown", "no file of a log is spelled like this", Place(name))
             yield Stored(name, level, number, width)
 
 
 def _read(folder: Path, stored: Stored) -> bytes:
     most = MAX_BUNDLE_BYTES if stored.level is None else WIDTH * _HASH
     try:
-        with (folder / stored.name).open("rb") as opened:
-            content = opened.read(most + 1)
-    except OSError as error:
-        raise Flaw("file-unreadable", error.strerror or "cannot be read", Place(stored.name)) from error
-    if len(content) > most:
-        raise Flaw("file-too-large", f"it has more than {most} bytes", Place(stored.name))
-    return content
+        return read_file(folder / stored.name, stored.name, most)
+    except FileNotFoundError as error:
+        raise Flaw("file-unreadable", "it is gone", Place(stored.name)) from error
 
 
 def _parts(stored: Stored, content: bytes) -> list[bytes]:

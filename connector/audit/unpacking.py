@@ -5,18 +5,29 @@ Imports the standard library and the ceremony.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
+import struct
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Final
 
 from connector.audit.ceremony import Flaw, Place
+from connector.audit.files import regular
 
 MAX_FILES: Final = 200_000
 MAX_UNPACKED_BYTES: Final = 17_179_869_184
 MAX_NAME_CHARS: Final = 300
+MAX_DIRECTORY_BYTES: Final = MAX_FILES * (46 + MAX_NAME_CHARS)
+_TAIL_BYTES: Final = 65_535 + 22 + 20 + 56
+"""In which the end of a zip is found: the longest comment, and the records that close the directory."""
+_BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError, NotImplementedError, ValueError)
+"""What zipfile raises of a zip that is damaged."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._@+-]+(?:/[A-Za-z0-9._@+-]+)*")
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -36,16 +47,45 @@ def packed(folder: Path, into: Path) -> Path:
 def names(path: Path, name: str) -> bool:
     """Whether this is a zip with a file of that name."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             return name in archive.NameToInfo
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (OSError, Flaw, *_BROKEN):
         return False
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The zip with its directory read: no longer one than that of as many files as we read. Raises Flaw."""
+    with os.fdopen(regular(path), "rb") as opened:
+        # zipfile reads the whole directory into memory before anybody can count what is in it.
+        if directory_bytes(opened) > MAX_DIRECTORY_BYTES:
+            raise Flaw("zip-too-large", f"its directory has more than {MAX_DIRECTORY_BYTES} bytes", Place(path.name))
+        with zipfile.ZipFile(opened) as archive:
+            yield archive
+
+
+def directory_bytes(opened: IO[bytes]) -> int:
+    """The largest length of a zip's directory that a reader could take it to have; 0: none is found."""
+    end = opened.seek(0, os.SEEK_END)
+    opened.seek(max(0, end - _TAIL_BYTES))
+    tail = opened.read(_TAIL_BYTES)
+    longest = 0
+    for mark, at, form in ((b"PK\x05\x06", 12, "<L"), (b"PK\x06\x06", 40, "<Q")):
+        place = tail.find(mark)
+        while place >= 0:
+            field = tail[place + at : place + at + struct.calcsize(form)]
+            if len(field) == struct.calcsize(form):
+                (length,) = struct.unpack(form, field)
+                # What says that it is longer than the file leads nowhere, in the one form 0xffffffff to the other.
+                longest = max(longest, length if length <= end else 0)
+            place = tail.find(mark, place + 1)
+    return longest
 
 
 def unpacked(path: Path, folder: Path) -> None:
     """Unpack a zip below a folder of nobody else's. Raises Flaw for what is none, is too large or names what it should not."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _archive(path) as archive:
             entries = archive.infolist()
             _check(path, entries)
             for entry in entries:
@@ -55,7 +95,7 @@ def unpacked(path: Path, folder: Path) -> None:
                     shutil.copyfileobj(source, into)
     except FileExistsError as error:
         raise Flaw("zip-twice", "a name is in it twice", Place(path.name)) from error
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError) as error:
+    except (OSError, *_BROKEN) as error:
         raise Flaw("zip-unreadable", "this is no zip that can be read", Place(path.name)) from error
 
 

@@ -18,8 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import orjson
+
 from connector.audit.asking import Answer, Log, Opener, Scope, lines_in
 from connector.audit.ceremony import Ceremony, Flaw, NotProven, Place, Remarks, Step
+from connector.audit.files import read_file
 from connector.audit.lines import Line
 from connector.audit.notes import files_by_size
 from connector.audit.opening import PayloadKeys
@@ -34,6 +37,7 @@ from connector.log import payloads as payload_file
 from connector.log.folder import CHECKPOINT, LogFolder
 from connector.log.layout import HANDOVER, SALT, VKEYS
 from connector.log.leaf import moment
+from connector.log.note import NoteRefused, origin_of
 from connector.log.payloads import Payloads
 from connector.log.tiles import MAX_LEVEL, bundle_path, encode_bundle, tile_path, tiles_of
 from connector.protocol.errors import Conflict
@@ -47,6 +51,8 @@ DAY_MS: Final = 86_400_000
 MAX_DAYS: Final = 366
 MAX_KEYS_BYTES: Final = 67_108_864
 MAX_NAME_CHARS: Final = 200
+MAX_MOMENT_MS: Final = 253_402_300_799_999
+"""The end of the year 9999, after which there are no dates."""
 _PORTION: Final = 500
 _FORMS: Final[Mapping[str, type]] = {
     "participant": str,
@@ -223,7 +229,11 @@ def verify_view(
     except NotProven as error:
         ceremony.include(error.steps)
         raise NotProven(ceremony.steps) from error
-    ceremony.step("view-signer", "the log names the key that signed the view", run.signer)
+    ceremony.step(
+        "view-signer",
+        "the log names the key that signed the view",
+        lambda remarks: run.signer(verified.checkpoint.origin, remarks),
+    )
     return View(run.manifest, log, verified, ceremony.steps)
 
 
@@ -250,17 +260,11 @@ class _Reading:
         except (SealRefused, KeyRefused) as error:
             raise Flaw(error.code, error.reason, place) from error
         self.manifest = found.content
-        forms = {
-            "participant": str,
-            "auditor": str,
-            "validUntilMs": int,
-            "scope": dict,
-            "keysSha256": str,
-            "checkpointSha256": str,
-        }
-        for name, form in forms.items():
+        for name, form in _FORMS.items():
             if not isinstance(self.manifest.get(name), form):
                 raise Flaw("view-form", "the manifest lacks a member", Place(MANIFEST, member=name))
+        if not 0 <= self.manifest["validUntilMs"] <= MAX_MOMENT_MS:
+            raise Flaw("view-form", "this is no moment", Place(MANIFEST, member="validUntilMs"))
         if self.manifest["participant"] != signer:
             raise Flaw("view-foreign", "the view is of another participant", Place(MANIFEST, member="participant"))
         remarks.add(f"for {self.manifest['auditor']}, scope {json.dumps(self.manifest['scope'], sort_keys=True)}")
@@ -284,7 +288,7 @@ class _Reading:
             raise Flaw("view-checkpoint", "this is not the checkpoint that the view was made of", Place(f"{LOG}/{CHECKPOINT}"))
         for number, line in enumerate(raw.splitlines()):
             try:
-                said = json.loads(line)
+                said = orjson.loads(line)
                 self.keys[said["id"]] = bytes.fromhex(said["key"])
             except (ValueError, KeyError, TypeError) as error:
                 raise Flaw("view-keys", "this is no key of a payload", Place(KEYS, number)) from error
@@ -296,7 +300,13 @@ class _Reading:
             if line.said.get("type") == "key" and line.said.get("use") == "agreement" and "thumbprint" in line.said:
                 self._known[line.said["thumbprint"]] = line.said.get("change", "")
 
-    def signer(self, remarks: Remarks) -> str:
+    def signer(self, origin: str, remarks: Remarks) -> str:
+        try:
+            named = origin_of(self.manifest["participant"])
+        except NoteRefused as error:
+            raise Flaw("view-foreign", error.reason, Place(MANIFEST, member="participant")) from error
+        if named != origin:
+            raise Flaw("view-foreign", "the log in it is another participant's", Place(MANIFEST, member="participant"))
         if not self._known:
             remarks.add("the log names no keys: that this key is the participant's was not checked")
             return "the manifest brought its key itself"
@@ -308,13 +318,9 @@ class _Reading:
 
     def _read(self, name: str, most: int) -> bytes:
         try:
-            with (self._folder / name).open("rb") as opened:
-                raw = opened.read(most + 1)
-        except OSError as error:
+            return read_file(self._folder / name, name, most)
+        except FileNotFoundError as error:
             raise Flaw("file-unreadable", error.strerror or "cannot be read", Place(name)) from error
-        if len(raw) > most:
-            raise Flaw("file-too-large", f"it has more than {most} bytes", Place(name))
-        return raw
 
 
 def _claimed(raw: str) -> str:

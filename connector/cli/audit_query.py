@@ -111,7 +111,8 @@ def _with_payloads(log: Log, lines: Iterable[Line], shown: list[Document]) -> li
 
 def _after_document(found: AfterEnd) -> Document:
     after = [{"delivery": each.delivery.number, "end": each.end.number, "afterMs": each.after_ms} for each in found.after]
-    counts = {"ends": len(found.ends), "deliveries": len(found.deliveries)}
+    counts: Document = {"ends": len(found.ends), "deliveries": len(found.deliveries)}
+    counts |= {"across": [line.number for line in found.across], "undated": [line.number for line in found.undated]}
     return {"question": AFTER, "answer": found.result, **counts, "after": after}
 
 
@@ -124,6 +125,10 @@ def _after_lines(found: AfterEnd) -> Iterator[str]:
             yield f"No: nothing was delivered after it had ended ({looked})"
         case "yes":
             yield f"Yes: {len(found.after)} deliveries began after the end ({looked})"
+    for line in found.across:
+        yield f"  line {line.number} tells later of a delivery that began before the end; no line says when its last byte left"
+    for line in found.undated:
+        yield f"  line {line.number} tells after the end of a delivery; no line says when it began"
     for each in found.after:
         yield f"  line {each.delivery.number} began {each.after_ms / 1000:g} s after the end in line {each.end.number}"
 

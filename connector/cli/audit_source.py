@@ -26,7 +26,7 @@ from connector.audit.view import is_view, opened_folder, verify_view
 from connector.cli.config import DEFAULT, read_settings
 from connector.cli.documents import read_json
 from connector.cli.errors import Failed, failed, written
-from connector.cli.plain import say
+from connector.cli.plain import plain, say
 from connector.identity import keyfiles
 from connector.identity.keys import KeyRing, Use
 from connector.log import subjects as subject_file
@@ -183,9 +183,10 @@ def not_proven(steps: tuple[Step, ...] | list[Step]) -> Failed:
 def step_lines(step: Step) -> Iterator[str]:
     """A step for people."""
     where = f" at {step.place} [{step.code}]" if step.place is not None else ""
-    yield f"{step.number:2}. {step.title}: {PASSED[step.result]}{where}"
-    yield f"      {step.said}"
-    yield from (f"      {note}" for note in step.notes)
+    # Names of files, of auditors and of parties are somebody else's: none of them begins a line of ours.
+    yield plain(f"{step.number:2}. {step.title}: {PASSED[step.result]}{where}")
+    yield plain(f"      {step.said}")
+    yield from (plain(f"      {note}") for note in step.notes)
 
 
 def say_step(step: Step) -> None:

@@ -7,6 +7,7 @@ beyond the bounds are refused before anything is unpacked into memory. Blocks: f
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import zipfile
@@ -14,6 +15,9 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
+
+from connector.audit.files import regular
+from connector.audit.unpacking import directory_bytes
 
 MAX_FILE_BYTES: Final = 268_435_456
 MAX_MEMBERS: Final = 50_000
@@ -28,6 +32,8 @@ _MODE: Final = 0o100644 << 16
 _LOCAL: Final = struct.Struct("<4sHHHHHLLLHH")
 _SIGNATURE: Final = b"PK\x03\x04"
 _UTF8: Final = 0x800
+_ENTRY_BYTES: Final = 46
+"""Of a member in the directory, beside its name."""
 
 
 class ZipRefused(Exception):
@@ -62,17 +68,30 @@ def read_zip(path: Path) -> dict[str, bytes]:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ZipRefused("zip-too-large", f"a bundle has at most {MAX_FILE_BYTES} bytes")
     try:
-        with path.open("rb") as opened, zipfile.ZipFile(opened) as archive:
-            infos = archive.infolist()
-            _check_directory(infos)
-            _check_layout(opened, infos, archive.start_dir, archive.comment)
-            return {info.filename: _content(archive, info) for info in infos}
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, UnicodeDecodeError) as error:
+        with os.fdopen(regular(path), "rb") as opened:
+            _check_end(opened)
+            return _read(opened)
+    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError, NotImplementedError, ValueError) as error:
         raise ZipRefused("zip-damaged", "this is no zip, or a damaged one") from error
 
 
+def _check_end(opened: IO[bytes]) -> None:
+    # 2. How long the directory is said to be: zipfile has it all in memory before it can be counted.
+    if directory_bytes(opened) > MAX_MEMBERS * (_ENTRY_BYTES + MAX_NAME_CHARS):
+        raise ZipRefused("zip-too-many", f"a bundle has at most {MAX_MEMBERS} members")
+    opened.seek(0)
+
+
+def _read(opened: IO[bytes]) -> dict[str, bytes]:
+    with zipfile.ZipFile(opened) as archive:
+        infos = archive.infolist()
+        _check_directory(infos)
+        _check_layout(opened, infos, archive.start_dir, archive.comment)
+        return {info.filename: _content(archive, info) for info in infos}
+
+
 def _check_directory(infos: list[zipfile.ZipInfo]) -> None:
-    # 2. Count, names, doubles, kinds and the sizes that are announced.
+    # 3. Count, names, doubles, kinds and the sizes that are announced.
     if len(infos) > MAX_MEMBERS:
         raise ZipRefused("zip-too-many", f"a bundle has at most {MAX_MEMBERS} members")
     seen: set[str] = set()
@@ -94,7 +113,7 @@ def _check_directory(infos: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_layout(opened: IO[bytes], infos: list[zipfile.ZipInfo], directory_at: int, comment: bytes) -> None:
-    # 3. The members fill the file up to its directory, none over another, with nothing in between that another reader would find.
+    # 4. The members fill the file up to its directory, none over another, with nothing in between that another reader would find.
     if comment:
         raise ZipRefused("zip-layout", "a bundle has no comment")
     at = 0
@@ -114,7 +133,7 @@ def _check_layout(opened: IO[bytes], infos: list[zipfile.ZipInfo], directory_at:
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    # 4. Not one byte more than was announced; zipfile itself compares the checksum at the end.
+    # 5. Not one byte more than was announced; zipfile itself compares the checksum at the end.
     found = bytearray()
     with archive.open(info) as member:
         while piece := member.read(PIECE_BYTES):

@@ -98,8 +98,9 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def _read(path: Path) -> str:
-    with path.open("rb") as opened:
-        content = opened.read(MAX_FILE_BYTES + 1)
+    # Of a pipe in the place of the file nothing is read; to open it the usual way would wait for its writer.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as opened:
+        content = opened.read(MAX_FILE_BYTES + 1) or b""
     if len(content) > MAX_FILE_BYTES:
         raise LogDamaged("file-long", path.name, f"it has more than {MAX_FILE_BYTES} bytes")
     return content.decode("ascii", "replace")

@@ -18,6 +18,8 @@ from connector.protocol.errors import Unavailable
 
 FILE: Final = "payloads.db"
 BUSY_TIMEOUT_S: Final = 5.0
+MAX_ROW_BYTES: Final = 134_217_728
+"""More than a payload, or an index of vehicles, ever has."""
 _TABLE: Final = "CREATE TABLE IF NOT EXISTS payload (sha256 BLOB PRIMARY KEY, ciphertext BLOB NOT NULL) STRICT"
 
 
@@ -43,7 +45,10 @@ class Payloads:
         """The ciphertext of this hex SHA-256, as the file has it: the caller checks that it is that one."""
         with self._told(), self._lock:
             row = self._connection.execute("SELECT ciphertext FROM payload WHERE sha256 = ?", (bytes.fromhex(digest),)).fetchone()
-        return None if row is None else bytes(row[0])
+            if row is not None and not isinstance(row[0], bytes):
+                # STRICT keeps who writes by SQL from this, and not who writes the file.
+                raise sqlite3.DatabaseError("a payload is no bytes")
+        return None if row is None else row[0]
 
     def digests(self) -> Iterator[str]:
         """The hex SHA-256 of every payload, in order; pages of its own, so that nothing is held meanwhile."""
@@ -103,15 +108,43 @@ def _writing(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def check_beside(path: Path) -> None:
+    """What SQLite opens beside a database, too, are files: at a pipe it would wait for ever. Raises OSError."""
+    for end in ("-wal", "-shm", "-journal"):
+        other = Path(f"{path}{end}")
+        if other.exists() and not other.is_file():
+            raise OSError(0, f"{other.name} is no file")
+
+
 def _reading(path: Path) -> sqlite3.Connection:
+    check_beside(path)
     address = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
-        connection.execute("SELECT 1 FROM payload LIMIT 1")
+        _check_table(connection)
     except sqlite3.OperationalError:
         connection.close()
         if not path.is_file() or Path(f"{path}-wal").exists():
             raise
         # A copy in a folder that nobody may write to: SQLite can make no shared memory beside it, and needs none.
         connection = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
+        try:
+            _check_table(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
+
+
+def _check_table(connection: sqlite3.Connection) -> None:
+    """The file may come from anybody: a view in the place of the table could make SQLite reckon for ever, or make bytes without
+    end."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_ROW_BYTES)
+    row = connection.execute("SELECT type, sql FROM sqlite_schema WHERE name = 'payload'").fetchone()
+    if row is None:
+        raise sqlite3.OperationalError("there is no table of payloads in it, or none can be seen")
+    if tuple(row) != ("table", _TABLE.replace("IF NOT EXISTS ", "")):
+        raise sqlite3.DatabaseError("there is no table of payloads in it")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -23,6 +24,8 @@ from connector.protocol.errors import CarnetError, InvariantBroken
 
 KEY_BYTES: Final = 32
 MAX_PAYLOAD_BYTES: Final = 67_108_864
+MAX_DEPTH: Final = 300
+"""Of what is opened: more than is ever taken from a peer, and less than would be too much for who reads it on."""
 WITHOUT_FORM: Final = "withoutCanonicalForm"
 """The one member of what is sealed in place of a payload that RFC 8785 has no bytes for: the payload as JSON text."""
 _NONCE_BYTES: Final = 12
@@ -67,12 +70,27 @@ def opened(ciphertext: bytes, key: bytes, leaf_id: str) -> dict[str, Any]:
             "payload-changed", "the key does not open the payload: another key, another leaf or a changed byte"
         ) from None
     try:
-        found = json.loads(content)
+        # What we sealed is canonical: no half characters, no NaN, and no deeper than any reader goes.
+        found = orjson.loads(content)
     except ValueError:
         raise PayloadWrong("payload-damaged", "the payload is no JSON") from None
     if not isinstance(found, dict):
         raise PayloadWrong("payload-damaged", "the payload is no JSON object")
+    if content.count(b"[") + content.count(b"{") > MAX_DEPTH and _is_deeper(found):
+        raise PayloadWrong("payload-damaged", f"the payload is nested deeper than {MAX_DEPTH} levels")
     return found
+
+
+def _is_deeper(document: dict[str, Any]) -> bool:
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if type(inner) in (dict, list)
+        ]
+    return bool(level)
 
 
 def _content(payload: Mapping[str, Any]) -> bytes:

@@ -108,6 +108,64 @@ def test_a_transfer_that_ended_ends_itself_alone(tmp_path: Path) -> None:
     book.close()
 
 
+def test_the_times_and_the_asset_of_a_question_are_those_of_deliveries(book: Book) -> None:
+    asset = "urn:asset:mileage"
+    end = book.now_ms
+    late = book.now_ms + 5000
+    # The last line of a delivery does not name its dataset; that its agreement is about it counts.
+    book.write([book.receipt(book.new_id(), "WVW1", at=late, state="countersigned", **about())])
+    for scope in (
+        Scope(from_ms=end + 1),
+        Scope(asset=asset),
+        Scope(party=CITY, asset=asset, from_ms=end + 1),
+        Scope(events=frozenset({"receipt"})),
+    ):
+        assert delivered_after_termination(log_of(book), scope).result == "yes", scope
+    assert delivered_after_termination(log_of(book), Scope(asset="urn:asset:other")).after == ()
+    assert delivered_after_termination(log_of(book), Scope(until_ms=end)).after == ()
+
+
+def test_a_delivery_is_counted_once_however_many_lines_tell_of_it(book: Book) -> None:
+    transfer, late = book.new_id(), book.now_ms + 5000
+    book.write([book.receipt(transfer, at=late, state=state, **about()) for state in ("left", "received", "countersigned")])
+    book.write([Draft("receipt", {"state": "signed", "role": "provider"}, transfer, **about())])
+    found = delivered_after_termination(log_of(book), Scope())
+    assert ([each.delivery.said["state"] for each in found.after], found.across, found.undated) == (["left"], (), ())
+
+
+def test_what_the_lines_do_not_tell_is_said(tmp_path: Path) -> None:
+    book = Book(tmp_path / "log")
+    spans, bare = book.new_id(), book.new_id()
+    book.write([book.receipt(spans, state="left", **about())])
+    book.write([Draft("termination", {"kind": "negotiation", "by": "us", "role": "provider"}, book.new_id(), **about())])
+    begun = book.now_ms - 5000
+    book.write([book.receipt(spans, at=begun, state="countersigned", **about())])
+    book.write([Draft("receipt", {"state": "signed", "role": "provider"}, bare, **about())])
+    found = delivered_after_termination(log_of(book), Scope())
+    said = [[line.said["process"] for line in lines] for lines in (found.across, found.undated)]
+    assert (found.result, said) == ("no", [[spans], [bare]])
+    book.close()
+
+
+def test_the_end_of_what_came_to_no_agreement_ends_nothing_else(tmp_path: Path) -> None:
+    book = Book(tmp_path / "log")
+    book.write([Draft("termination", {"kind": kind, "by": "us"}, party=CITY) for kind in ("negotiation", "transfer")])
+    book.write([Draft("receipt", {"state": "left", "role": "provider"})])
+    assert delivered_after_termination(log_of(book), Scope()).after == ()
+    book.close()
+
+
+def test_of_several_ends_the_earliest_counts(tmp_path: Path) -> None:
+    book = Book(tmp_path / "log")
+    start = book.now_ms
+    ended: dict[str, Any] = {"members": {"kind": "negotiation", "by": "us", "role": "provider"}, **about()}
+    book.write([Draft("termination", at=start + 9000, **ended), Draft("termination", at=start + 2000, **ended)])
+    book.write([book.receipt(book.new_id(), at=start + 5000, state="left", **about())])
+    (late,) = delivered_after_termination(log_of(book), Scope()).after
+    assert late.after_ms == 3000
+    book.close()
+
+
 def test_agreements_of_a_vehicle_by_its_pseudonym(book: Book) -> None:
     other: dict[str, Any] = {
         "party": "did:web:other.example",
