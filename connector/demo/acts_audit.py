@@ -129,9 +129,9 @@ def _log(stage: Stage, handed: Handed, found: Checked) -> None:
     size, name = LogFolder(handed.log).size(), handed.owner.name
     hold(f"size {size}," in found.step("checkpoint")["said"], "another checkpoint was verified than was copied")
     hold(f"of {len(handed.cosigned)} witnesses" in found.step("cosignatures")["said"], "a cosignature was not checked")
-    stage.tell(name, f"log: {size} lines in the tree that the {name} has signed, none waits; {passed} steps passed")
+    stage.tell(name, f"log: {passed} steps passed, none waits; lines in the tree that the {name} has signed: {size}")
     by = ", ".join(f"{who} {handed.cosigned[who]}" for who in stage.members if who in handed.cosigned)
-    stage.tell("", f"cosigned: {by}; nothing before is cut or rewritten")
+    stage.tell("", f"nothing cosigned is cut or rewritten; by: {by}")
 
 
 def _bundle(stage: Stage, evidence: Evidence, found: Checked) -> None:
@@ -142,8 +142,8 @@ def _bundle(stage: Stage, evidence: Evidence, found: Checked) -> None:
         names = opened.namelist()
     lines, receipts = (sum(name.startswith(folder) for name in names) for folder in ("proofs/", "receipts/"))
     what = evidence.dataset.rpartition(":")[2]
-    told = f"{_many(receipts, 'receipt')}, {_many(lines, 'line')} of the log with proofs"
-    stage.tell("contract", f"{what}: signed by both; {told}; {passed} steps passed")
+    told = f"{passed} steps passed; {_many(receipts, 'receipt')}; lines of the log with proofs: {lines}"
+    stage.tell("contract", f"{what}: signed by both; {told}")
 
 
 def _forged(stage: Stage, forged: Forged, found: Checked) -> None:
@@ -151,8 +151,10 @@ def _forged(stage: Stage, forged: Forged, found: Checked) -> None:
     hold(found.code == 1 and last["result"] == "failed", f"the forged log was verified, with exit code {found.code}")
     place = last["place"]
     hold(place.get("index") == forged.line, f"line {forged.line} was forged, and {place} was named")
-    stage.tell("forger", f"makes {forged.was} delivered bytes {forged.made}, one byte in line {forged.line} of a copy; found:")
-    stage.tell("", f"exit code {found.code}, step {last['step']}, {last['name']}, at {place['file']}, index {place['index']}")
+    stage.tell("forger", f"makes {forged.was} delivered bytes {forged.made}, one byte of a copy, in line {forged.line}")
+    stage.tell(
+        "", f"found: exit code {found.code}, step {last['step']}, {last['name']}, at {place['file']}, index {place['index']}"
+    )
 
 
 def _after_the_end(handed: Handed) -> str:
