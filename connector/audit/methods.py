@@ -6,9 +6,10 @@ May import `connector.log.note` and the reading of keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-from connector.identity.gate import base64url
+from connector.identity.gate import KeyRefused, base64url, public_key
 from connector.log.note import ED25519, NoteRefused, Verifier, origin_of
 
 MAX_METHODS: Final = 256
@@ -28,3 +29,15 @@ def log_keys(document: Mapping[str, Any]) -> list[str]:
             except (NoteRefused, ValueError, KeyError, TypeError):
                 continue
     return found
+
+
+def thumbprints(document: Mapping[str, Any]) -> frozenset[str]:
+    """The thumbprints (RFC 7638) of the keys in a document."""
+    methods = document.get("verificationMethod")
+    found: set[str] = set()
+    for method in methods[:MAX_METHODS] if isinstance(methods, list) else ():
+        jwk = method.get("publicKeyJwk") if isinstance(method, dict) else None
+        if isinstance(jwk, dict):
+            with suppress(KeyRefused):
+                found.add(public_key(jwk).thumbprint)
+    return frozenset(found)

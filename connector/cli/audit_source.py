@@ -93,10 +93,16 @@ def asked(given: dict[str, Any]) -> Asked:
     return Asked(given.pop("config"), given.pop("keys"), given.pop("did"), given.pop("witness"), given.pop("seen"))
 
 
+def read_did(file: Path) -> dict[str, Any]:
+    """A DID document out of a file. Ends the command where it is none."""
+    found: dict[str, Any] = read_json(file, MAX_DID_BYTES, dict, "a DID document")
+    return found
+
+
 def did_keys(file: Path) -> list[str]:
     """The verifier keys of a log in a DID document: of its Ed25519 methods, under the name that the log of this DID has. Ends
     the command where there is none."""
-    found = log_keys(read_json(file, MAX_DID_BYTES, dict, "a DID document"))
+    found = log_keys(read_did(file))
     if not found:
         raise Failed("log-key-missing", f"{file} has no key that signs a log")
     return found

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from connector.audit.ceremony import NotProven, Step
+from connector.audit.methods import thumbprints
 from connector.audit.verifying import verify_log
 from connector.audit.view import is_view, opened_folder, verify_view
-from connector.cli.audit_source import Asked, asked, audit_options, not_proven, now_ms, opened_log, proven, say_step
+from connector.cli.audit_source import Asked, asked, audit_options, not_proven, now_ms, opened_log, proven, read_did, say_step
 from connector.cli.errors import Failed
 from connector.cli.plain import plain_json, say
 from connector.evidence.verifying import Known, verify_bundle
@@ -46,7 +47,8 @@ def command(path: Path | None, as_json: bool, **given: Any) -> None:
 
 def _known(wanted: Asked) -> Known:
     trust = wanted.trust()
-    return Known(vkeys=trust.keys, witnesses=trust.witnesses, now_ms=now_ms())
+    keys = thumbprints(read_did(wanted.did)) if wanted.did is not None else frozenset()
+    return Known(keys=keys, vkeys=trust.keys, witnesses=trust.witnesses, now_ms=now_ms())
 
 
 def _verified(wanted: Asked, path: Path | None, told: Callable[[Step], None]) -> tuple[str, tuple[Step, ...]]:

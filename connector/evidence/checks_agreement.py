@@ -49,24 +49,26 @@ def check_signatures(found: Mapping[str, bytes], facts: Document, now_ms: int | 
         raise Flaw("signature-missing", "these are not the signatures of which contract.json speaks", place)
     if facts["evidence"] != "countersigned":
         remarks.add(_ONE)
+    for each in members.signers(found):
+        remarks.add(
+            f"{each.participant}: key {each.thumbprint}, as the exporter kept it; compare it with what the party publishes"
+        )
     return f"signed by {' and '.join(by)}"
 
 
 def _signer(found: Mapping[str, bytes], facts: Document, claim: Claim, index: int, now_s: int) -> str:
     """The participant whose signature this is."""
     place = Place(members.SIGNATURES, index)
-    for participant in (facts["us"], facts["counterparty"]):
-        kept = members.named(members.keys(found), claim.kid, participant)
-        if kept is None:
-            continue
-        try:
-            jades.verify(claim, participant, key_of(kept.snapshot), now_s)
-        except SignatureRefused as refused:
-            raise Flaw(refused.code, refused.reason, place) from refused
-        except SnapshotWrong as wrong:
-            raise Flaw(wrong.code, wrong.reason, Place(kept.member)) from wrong
-        return str(participant)
-    raise Flaw("key-missing", "the key of this signature is not in the bundle as a key of a party", place)
+    kept = members.kept_of(members.keys(found), claim)
+    if kept is None or kept.participant not in (facts["us"], facts["counterparty"]):
+        raise Flaw("key-missing", "the key of this signature is not in the bundle as a key of a party", place)
+    try:
+        jades.verify(claim, kept.participant, key_of(kept.snapshot), now_s)
+    except SignatureRefused as refused:
+        raise Flaw(refused.code, refused.reason, place) from refused
+    except SnapshotWrong as wrong:
+        raise Flaw(wrong.code, wrong.reason, Place(kept.member)) from wrong
+    return kept.participant
 
 
 def check_receipts(found: Mapping[str, bytes], facts: Document, remarks: Remarks) -> str:

@@ -7,7 +7,7 @@ which the counterparty cosigns stands in the document that was kept of it at sig
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -16,6 +16,7 @@ from catalog.canonical import canonical_bytes
 from connector.audit.ceremony import Flaw, NotDone, Place, Remarks
 from connector.audit.witnessed import own_keys, witness_of
 from connector.evidence import history, members
+from connector.evidence.manifest import SEAL
 from connector.evidence.members import CHECKPOINT, VKEYS, may_be_opened
 from connector.identity.gate import base64url
 from connector.log.leaf import unfit
@@ -31,11 +32,15 @@ Document = dict[str, Any]
 
 class LogChecks:
     """The steps about the log, in their order. ``known``: vkeys of the log from elsewhere, ``witnesses``: vkeys of logs or
-    witnesses whose owners may have cosigned it."""
+    witnesses whose owners may have cosigned it; ``sealed_by``: the thumbprint of the key of the bundle's seal, where nobody but
+    the bundle says whose it is."""
 
-    def __init__(self, found: Mapping[str, bytes], known: Sequence[str], witnesses: Sequence[str]) -> None:
+    def __init__(
+        self, found: Mapping[str, bytes], known: Sequence[str], witnesses: Sequence[str], sealed_by: Callable[[], str | None]
+    ) -> None:
         self._found = found
         self._known = frozenset(known)
+        self._sealed_by = sealed_by
         self._others = tuple(witnesses)
         self._keys: list[Verifier] = []
         self._witnesses: list[Verifier] = []
@@ -50,6 +55,8 @@ class LogChecks:
         self._witnesses = self._keys_of_witness(facts["counterparty"])
         newest = self._head(CHECKPOINT)
         since = self._check_chain(remarks)
+        if self._keys[-1] not in self._signers(CHECKPOINT):
+            raise Flaw("key-stale", "the newest key of the log has not signed its newest head", Place(CHECKPOINT))
         if facts["queued"]:
             remarks.add(f"{facts['queued']} lines waited for the log when the bundle was made; a later one has them")
         if not self._known:
@@ -63,7 +70,7 @@ class LogChecks:
                 raise Flaw("head-missing", "there is a proof of growth, and not the head that it is from", Place(name))
         return f"{newest.origin}, {newest.size} lines, root {base64.b64encode(newest.root).decode()}"
 
-    def leaves(self, _: Remarks) -> str:
+    def leaves(self, remarks: Remarks) -> str:
         """Each line is one that a log of ours may have, and its proof leads to a head that holds."""
         self._needs_log(self._facts())
         seen: set[str] = set()
@@ -80,6 +87,7 @@ class LogChecks:
         stray = {each.replace("proofs/", "leaves/").replace(".tlog-proof", ".json") for each in self._names("proofs/")} - {*names}
         for name in sorted(stray):
             raise Flaw("leaf-missing", "there is a proof of a line, and not the line", Place(name))
+        remarks.add("these are the lines that the exporter has put in; that none is missing shows its whole log alone")
         return f"{len(names)} lines are in the log"
 
     def payloads(self, remarks: Remarks) -> str:
@@ -113,7 +121,7 @@ class LogChecks:
         for line in lines:
             place = Place(f"leaves/{line.index:010}.json")
             ours = line.leaf.get("contract") in contracts or line.leaf.get("process") in processes
-            if line.leaf["type"] not in ("log", "log-key") and not ours:
+            if not _of_keys(line) and not ours:
                 raise Flaw("leaf-other", "the line is about something else", place)
             if line.leaf["type"] == "agreement" and line.payload is not None and "agreement" in line.payload:
                 told += 1
@@ -121,12 +129,14 @@ class LogChecks:
                     raise Flaw("agreement-logged", "the log has another agreement than agreement.json", place)
             if line.leaf["type"] == "signature":
                 self._check_kept(line)
+        self._check_signers(lines)
         self._check_receipts(lines)
+        self._check_seal(lines, remarks)
         if not told:
             remarks.add("no opened line has the agreement itself: it is older than the log, or the key of its payload was erased")
         return f"the log has the agreement {told} times, as it stands in agreement.json"
 
-    def cosigned(self, _: Remarks) -> str:
+    def cosigned(self, remarks: Remarks) -> str:
         """A head that the counterparty has cosigned covers lines of the agreement."""
         self._needs_log(self._facts())
         names = self._names("cosigned/")
@@ -134,6 +144,10 @@ class LogChecks:
             raise NotDone("the counterparty has cosigned no head that covers these lines")
         if not self._witnesses:
             raise NotDone("the key with which the counterparty cosigns is not known here")
+        if not self._others:
+            remarks.add(
+                "the key is the one that the exporter kept of the counterparty: name it (--witness) if you have it from elsewhere"
+            )
         for name in names:
             if not any(each.verifier in self._witnesses for each in self._opened(name).verified):
                 raise Flaw(
@@ -149,8 +163,12 @@ class LogChecks:
 
     def _needs_log(self, facts: Document) -> None:
         if CHECKPOINT not in self._found:
-            if facts["logged"]:
-                raise Flaw("head-missing", "contract.json speaks of a log, and there is no head of one", Place(CHECKPOINT))
+            if facts["logged"] or self._known:
+                raise Flaw(
+                    "head-missing",
+                    "contract.json, or a key that was given, speaks of a log, and there is no head of one",
+                    Place(CHECKPOINT),
+                )
             raise NotDone("there is no line of a log in this bundle: the agreement is older than the log")
 
     def _names(self, folder: str) -> list[str]:
@@ -171,11 +189,12 @@ class LogChecks:
         return keys
 
     def _keys_of_witness(self, counterparty: str) -> list[Verifier]:
-        """The keys with which the counterparty may have cosigned: given ones, and those in what was kept of it."""
+        """The keys with which the counterparty may have cosigned: given ones, or where none are, those in what was kept of it,
+        which the exporter could have made."""
         name = witness_name(origin_of(counterparty))
         given = [witness_of(Verifier.parse(each)) for each in self._others]
         found = {each for each in given if each.name == name}
-        for kept in members.keys(self._found):
+        for kept in () if found else members.keys(self._found):
             if kept.participant == counterparty:
                 found |= {Verifier(name, COSIGNATURE, each) for each in _ed25519(kept.snapshot.get("document"))}
         return sorted(found, key=lambda each: each.vkey)
@@ -192,6 +211,9 @@ class LogChecks:
             raise Flaw("head-unsigned", "no key of the log has signed it", Place(name))
         return shown
 
+    def _signers(self, name: str) -> set[Verifier]:
+        return {each.verifier for each in self._opened(name).verified}
+
     def _head(self, name: str) -> Checkpoint:
         checkpoint = self._opened(name).checkpoint
         self._heads[self._found[name].decode()] = checkpoint
@@ -200,7 +222,7 @@ class LogChecks:
     def _check_chain(self, remarks: Remarks) -> int:
         """Each key of the log was announced by the one before: there is a head that both have signed. A key that was revoked
         announces nothing: gives the first key from which on each vouches for the next."""
-        both = [{each.verifier for each in self._opened(name).verified} for name in self._names("handover/")]
+        both = [self._signers(name) for name in self._names("handover/")]
         since = 0
         for number, (old, new) in enumerate(zip(self._keys, self._keys[1:], strict=False), 1):
             if any({old, new} <= signers for signers in both):
@@ -236,6 +258,31 @@ class LogChecks:
                 place = Place(f"leaves/{line.index:010}.json")
                 raise Flaw("key-logged", "the log has kept another key, or another document of it, than the bundle", place)
 
+    def _check_signers(self, lines: Sequence[history.Line]) -> None:
+        """Who has signed the agreement did so with a key of which the log says that it has."""
+        said: dict[str, set[str]] = {}
+        for line in lines:
+            if line.leaf["type"] == "signature" and "by" in line.leaf and "thumbprint" in line.leaf:
+                said.setdefault(line.leaf["by"], set()).add(line.leaf["thumbprint"])
+        facts = self._facts()
+        for index, each in enumerate(members.signers(self._found)):
+            other = "consumer" if facts["role"] == "provider" else "provider"
+            by = facts["role"] if each.participant == facts["us"] else other
+            if by in said and each.thumbprint not in said[by]:
+                reason = "the log says that this party has signed with another key"
+                raise Flaw("signature-logged", reason, Place(members.SIGNATURES, index))
+
+    def _check_seal(self, lines: Sequence[history.Line], remarks: Remarks) -> None:
+        """The log names the key that sealed the bundle: so who knows the log's key knows whose the bundle is."""
+        thumbprint = self._sealed_by()
+        changes = {line.leaf.get("thumbprint"): line.leaf.get("change") for line in lines if line.leaf["type"] == "key"}
+        if thumbprint is None or changes.get(thumbprint) in ("made", "rotated"):
+            return
+        reason = "no line of the log that is here names the key of the seal, or one says that it was revoked"
+        if changes or self._known:
+            raise Flaw("seal-unnamed", reason, Place(SEAL))
+        remarks.add(reason)
+
     def _check_receipts(self, lines: Sequence[history.Line]) -> None:
         """No receipt that the log speaks of is left out."""
         there = {orjson.loads(self._found[name])["transfer"] for name in self._names("receipts/")}
@@ -262,6 +309,11 @@ class LogChecks:
             raise Flaw("proof-index", "it proves that the line stands elsewhere", Place(name))
         if note not in self._heads:
             raise Flaw("proof-head", "it leads to a head that is not in the bundle", Place(name))
+
+
+def _of_keys(line: history.Line) -> bool:
+    """Whether a line is about no agreement, but about keys that all of them are signed with."""
+    return line.leaf["type"] in ("log", "log-key") or (line.leaf["type"] == "key" and line.leaf.get("use") == "agreement")
 
 
 def _ed25519(document: Any) -> set[bytes]:

@@ -30,6 +30,7 @@ LEAVES_MOST: Final = 10_000
 """Lines of the log in one bundle."""
 HEADS_MOST: Final = 1000
 _ALWAYS: Final = (b'"type":"log"', b'"type":"log-key"')
+_KEY: Final = (b'"type":"key"', b'"use":"agreement"')
 Document = dict[str, Any]
 
 
@@ -84,7 +85,7 @@ def opened_payloads(log: LogAccess, wanted: Wanted, found: Mapping[str, bytes], 
 
 
 def _lines(folder: LogFolder, wanted: Wanted, salt: bytes, size: int) -> list[tuple[int, bytes]]:
-    """The lines about the agreement, and those in which the log names its keys."""
+    """The lines about the agreement, and those in which the log names its keys and those that sign agreements and bundles."""
     contract = contract_name(salt, wanted.role, wanted.party, wanted.agreement)
     marks = [f'"contract":"{contract}"'.encode(), *(f'"process":"{each}"'.encode() for each in sorted(wanted.processes))]
     found: list[tuple[int, bytes]] = []
@@ -98,7 +99,7 @@ def _lines(folder: LogFolder, wanted: Wanted, salt: bytes, size: int) -> list[tu
 
 def _is_about(leaf: bytes, contract: str, marks: Sequence[bytes], processes: frozenset[str]) -> bool:
     # Leaves are canonical JSON, in which a member has one spelling; few are read for the one that has it.
-    if any(mark in leaf for mark in _ALWAYS):
+    if any(mark in leaf for mark in _ALWAYS) or all(mark in leaf for mark in _KEY):
         return True
     if marks[0] not in leaf and b'"process":"' not in leaf:
         return False

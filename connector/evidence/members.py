@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from connector.evidence import history
 from connector.evidence.history import LANGUAGES, Document
@@ -19,7 +20,7 @@ from connector.evidence.page import Contract, Signer, contract_page
 from connector.evidence.readme import readme_page, readme_text
 from connector.flow.statements import Account, made_at, statement_of
 from connector.identity import jades
-from connector.identity.jades import SignatureRefused
+from connector.identity.jades import Claim, SignatureRefused
 from connector.identity.snapshots import SnapshotWrong, key_of
 from connector.store.evidence import Receipt
 from policies import dsp
@@ -182,7 +183,7 @@ def signers(sources: Mapping[str, bytes]) -> list[Signer]:
         return []
     facts, found = orjson.loads(sources[CONTRACT]), []
     for claim in signed.claims:
-        known = named(keys(sources), claim.kid)
+        known = kept_of(keys(sources), claim)
         participant = known.participant if known is not None else claim.kid.partition("#")[0]
         found.append(Signer(participant, "" if known is None else _thumbprint(known), claim.signed_at_s))
     order = (facts["us"], facts["counterparty"]) if facts["role"] == "provider" else (facts["counterparty"], facts["us"])
@@ -192,6 +193,20 @@ def signers(sources: Mapping[str, bytes]) -> list[Signer]:
 def named(kept: Iterable[Kept], kid: str, participant: str | None = None) -> Kept | None:
     """The key of that full name."""
     return next((each for each in kept if each.kid == kid and participant in (None, each.participant)), None)
+
+
+def kept_of(kept: Iterable[Kept], claim: Claim) -> Kept | None:
+    """The key with which a signature is said to be made. Of several of its name, as names without a DID may be,
+    the one that the signature's certificate is of."""
+    found = [each for each in kept if each.kid == claim.kid]
+    return next((each for each in found if _is_certified(each, claim)), found[0] if found else None)
+
+
+def _is_certified(kept: Kept, claim: Claim) -> bool:
+    try:
+        return bool(key_of(kept.snapshot).key == claim.certificate.public_key())
+    except (SnapshotWrong, ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _thumbprint(kept: Kept) -> str:

@@ -31,6 +31,8 @@ from connector.identity.snapshots import SnapshotWrong, key_of
 from connector.protocol.errors import CarnetError
 
 MAX_AGREEMENT_BYTES: Final = 1_048_576
+MAX_KEYS: Final = 256
+"""Those of two parties; each is looked at for each receipt."""
 UNREADABLE: Final = (
     LookupError,
     TypeError,
@@ -74,6 +76,7 @@ class _Run:
         self._members: dict[str, bytes] = {}
         self._manifest: Manifest | None = None
         self._made: dict[str, bytes] = {}
+        self._thumbprint = ""
 
     def steps(self) -> tuple[Step, ...]:
         step = self._ceremony.step
@@ -88,7 +91,7 @@ class _Run:
         step("signatures", "The parties have signed these very bytes", self._named(self._signatures, "signatures.json"))
         step("offers", "The offers end in the agreement: the same terms", self._named(self._offers, "offers"))
         step("receipts", "Deliveries are signed by who received and who provided", self._named(self._receipts, "receipts"))
-        log = LogChecks(self._members, self._known.vkeys, self._known.witnesses)
+        log = LogChecks(self._members, self._known.vkeys, self._known.witnesses, self._sealed_by)
         step(
             "heads",
             "The heads of the log are signed by its keys, and each continues the one before",
@@ -140,6 +143,8 @@ class _Run:
         for name, digest in sorted(found.members.items()):
             if sha256(self._members[name]).hexdigest() != digest:
                 raise Flaw("member-changed", "its SHA-256 is not the one in the manifest", Place(name))
+        if sum(name.startswith("keys/") for name in there) > MAX_KEYS:
+            raise Flaw("keys-many", f"a bundle has at most {MAX_KEYS} keys", Place("keys"))
         self._manifest = found
         return f"schema {found.schema}, made at {found.made_at} by release {found.release}"
 
@@ -165,7 +170,11 @@ class _Run:
             remarks.add("no key of the exporter was given: compare its thumbprint with what you have from the exporter itself")
         elif thumbprint not in self._known.keys:
             raise Flaw("key-unknown", "the key of the seal is none of those that were given", Place(kept.member))
+        self._thumbprint = thumbprint
         return f"sealed by {found.exporter} with the key {thumbprint}"
+
+    def _sealed_by(self) -> str | None:
+        return None if self._known.keys else self._thumbprint
 
     def _of_manifest(self) -> Manifest:
         if self._manifest is None:
