@@ -156,6 +156,7 @@ async def pair(tmp_path: Path, lines: Lines, liar: Liar, postgres_dsn: str) -> A
                 "protocol.public_url": json.dumps(public),
                 "store.url": json.dumps(postgres_dsn),
                 "store.pool_size": "4",
+                "log.folder": json.dumps(str(tmp_path / "log")),
             }
             settings = await made_stand(tmp_path / f"replica-{number}", liar, chosen)
             if not stands:

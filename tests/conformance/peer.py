@@ -72,7 +72,10 @@ async def calling(base: str, token: str | None = None) -> AsyncIterator[Caller]:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What the connector sent us: (path, message), each already answered with 200."""
+    """What the connector sent us: (path, message), each already answered with 200.
+
+    Messages beside the protocol, such as a greeting, are not taken: we are a peer that knows nothing of them.
+    """
 
     arrived: asyncio.Queue[tuple[str, Json]] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
 
@@ -85,6 +88,8 @@ class Listener:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Take a message; a first one is acknowledged with a process id of ours."""
+        if request.path == "/carnet/messages":
+            raise web.HTTPNotFound
         message: Json = await request.json()
         await self.arrived.put((request.path, message))
         if not request.path.endswith("s/request"):
