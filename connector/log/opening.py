@@ -106,7 +106,8 @@ def _opened(
     folder: Path, known: str, secret: Callable[[], bytes], older: Callable[[], tuple[bytes, ...]]
 ) -> tuple[bytes, LogAccess]:
     if known and not (folder / layout.SALT).is_file():
-        reason = f"the database has written to a contract log that is not in {folder}: put its folder back, or set log.folder"
+        remedy = "put its folder back, or set log.folder; replicas of one connector share one"
+        reason = f"the database has written to a contract log that is not in {folder}: {remedy}"
         raise LogRefused("log-lost", reason)
     try:
         layout.make_folder(folder)

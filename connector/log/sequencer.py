@@ -190,9 +190,8 @@ class Sequencer:
             self._growing = await self._in_thread(self._make)
         bound, state = await self._queue.bind(self._name), await self._queue.state()
         if bound != self._name:
-            raise LogRefused(
-                "log-foreign", f"{_WHICH.format(self._folder)} is not the one that this database wrote to; {_REMEDY}"
-            )
+            reason = f"{_WHICH.format(self._folder)} is not the one that this database wrote to; {_SHARED}; {_REMEDY}"
+            raise LogRefused("log-foreign", reason)
         size = await self._in_thread(self._growing.read)
         if size < state.size:
             reason = f"{_WHICH.format(self._folder)} has {size} leaves, and this database has given it {state.size}; {_REMEDY}"
@@ -265,6 +264,7 @@ class Sequencer:
 
 
 _WHICH: Final = "the contract log in {}"
+_SHARED: Final = "replicas of one connector share one folder (set log.folder)"
 _REMEDY: Final = (
     "put back the folder as it was last (a copy of it that is newer than the database is right, an older one never): another log "
     "under the same name is what a forged one looks like to those who hold its checkpoints"

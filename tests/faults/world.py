@@ -306,6 +306,7 @@ class World:
                 "": {"participant_id": side.id},
                 "protocol": {"port": replica.port, "public_url": side.origin},
                 "keys": {"dir": str(side.keys)},
+                "log": {"folder": str(side.folder / "log")},
                 "oauth": {"token_lifetime_s": TOKEN_LIFE_S},
                 "data": {
                     "signaling_port": signaling_port,
