@@ -7,13 +7,16 @@ any more has its salted name and says so. May import `connector.log`, `policies`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from connector.audit.asking import Log, Opener, Scope, filter_of, pick
-from connector.audit.lines import Line
+from connector.audit.ceremony import Flaw
+from connector.audit.lines import Line, place_of
 from connector.audit.verifying import Verified
+from connector.log.leaf import contract_name, moment, salted
+from connector.protocol.errors import CarnetError
 from policies import dsp
 from policies.errors import PolicyInvalid
 from policies.explain import explain_policy
@@ -33,6 +36,8 @@ _LEVEL: Final = (
     "requestsPerVehicleDay",
 )
 _CATEGORIES: Final = ("dataCategory", "detail")
+_AFFIRMING: Final = frozenset({"eq", "isA", "isAnyOf", "isAllOf", "isPartOf", "hasPart"})
+"""Operators after which a value is what is permitted; it is not after any other."""
 _DONE: Final = frozenset({"countersigned", "disputed"})
 REGISTER: Final = (
     "agreement", "contract", "role", "counterparty", "dataset", "purposes", "categories", "recipients", "legalBases", "retention",
@@ -66,34 +71,89 @@ class _Contract:
 
 
 def make_pack(log: Log, scope: Scope) -> Pack:
-    """The registers of a scope. Raises as `connector.audit.asking.lines_in`."""
-    inside = filter_of(log, scope)
-    types = {"agreement", "receipt", "termination", "consents", "erasure"}
-    answer = pick(log, lambda line: line.said["type"] in types and inside(line))
+    """The registers of a scope. Raises as `connector.audit.asking.lines_in`, and Flaw for a payload that contradicts its line.
+
+    The times of a scope are those of deliveries, consents and erasures; an agreement of before that was not over is in the
+    register. What was delivered or erased under an agreement need not name its dataset: the agreement does.
+    """
+    wanted = _Wanted(log, scope)
+    answer = pick(log, wanted.takes)
     contracts: dict[str, _Contract] = {}
     consents: list[Row] = []
     erasures: dict[str, dict[str, set[str]]] = {}
+    salt = _salt_of(log)
     with Opener(log) as opener:
         for line in answer.lines:
             match line.said["type"]:
                 case "agreement":
-                    _agreed(contracts, line, opener)
+                    _agreed(contracts, line, opener, salt)
                 case "receipt":
                     if (known := contracts.get(line.said.get("contract", ""))) is not None:
                         known.deliveries[line.said.get("process", line.said["id"])] = _fuller(known, line)
                 case "termination":
-                    if (known := contracts.get(line.said.get("contract", ""))) is not None and line.said["kind"] == "negotiation":
+                    if (known := contracts.get(line.said.get("contract", ""))) is not None and line.said.get(
+                        "kind"
+                    ) == "negotiation":
                         known.row |= {"state": "ended", "ended": line.said["time"]}
                 case "consents":
                     consents.append(_consents(line))
                 case _:
                     stages = erasures.setdefault(line.said.get("contract", ""), {})
                     stages.setdefault(str(line.said.get("stage")), set()).add(line.said["id"])
+    contracts = {name: each for name, each in contracts.items() if wanted.lasts(each)}
     register = [_counted(each) for each in contracts.values()]
     return Pack(answer.verified, register, consents, list(_recipients(contracts, erasures)))
 
 
-def _agreed(contracts: dict[str, _Contract], line: Line, opener: Opener) -> None:
+class _Wanted:
+    """The lines of a scope."""
+
+    def __init__(self, log: Log, scope: Scope) -> None:
+        self._from = "" if scope.from_ms is None else moment(scope.from_ms)
+        agreed = replace(scope, from_ms=None)
+        self._inside: dict[str, Callable[[Line], bool]] = {
+            "agreement": filter_of(log, agreed),
+            "termination": filter_of(log, replace(agreed, asset="")),
+            "receipt": filter_of(log, replace(scope, asset="")),
+            "erasure": filter_of(log, replace(scope, asset="")),
+            "consents": filter_of(log, scope),
+        }
+
+    def takes(self, line: Line) -> bool:
+        """Whether a line is looked at."""
+        inside = self._inside.get(line.said["type"])
+        return inside is not None and inside(line)
+
+    def lasts(self, contract: _Contract) -> bool:
+        """Whether an agreement was not over before the times of the scope, or something was delivered in them."""
+        ended = contract.row["ended"]
+        return not ended or ended >= self._from or bool(contract.deliveries)
+
+
+def _salt_of(log: Log) -> bytes | None:
+    """The salt of the names, where it is there."""
+    try:
+        return log.salt()
+    except CarnetError:
+        return None
+
+
+def _check_names(line: Line, payload: Row, salt: bytes) -> None:
+    """What a payload says of party, dataset and agreement is what its line names under the salt. Raises Flaw."""
+    said = line.said
+    party, agreement = payload.get("counterparty"), _text(payload.get("agreement"), "@id")
+    names = {
+        "party": salted(salt, "party", str(party)),
+        "asset": salted(salt, "asset", str(payload.get("dataset"))),
+        "contract": contract_name(salt, str(said.get("role", "")), str(party), agreement),
+    }
+    for member, name in names.items():
+        if member in said and said[member] != name:
+            reason = "what stands beside the line is about something else than the line"
+            raise Flaw("payload-contradicts", reason, place_of(line, member))
+
+
+def _agreed(contracts: dict[str, _Contract], line: Line, opener: Opener, salt: bytes | None) -> None:
     said = line.said
     name = said.get("contract", said["id"])
     state = str(said.get("state", ""))
@@ -103,12 +163,14 @@ def _agreed(contracts: dict[str, _Contract], line: Line, opener: Opener) -> None
             contracts[name].row["ended"] = said["time"]
         return
     payload = opener.payload(line) or {}
+    if "counterparty" in payload and salt is not None:
+        _check_names(line, payload, salt)
     row: Row = {
         "agreement": _text(payload.get("agreement"), "@id"),
         "contract": name,
         "role": said.get("role", ""),
-        "counterparty": payload.get("counterparty") or CLOSED,
-        "dataset": payload.get("dataset") or CLOSED,
+        "counterparty": str(payload.get("counterparty") or CLOSED),
+        "dataset": str(payload.get("dataset") or CLOSED),
         "made": said["time"],
         "state": state,
         "ended": "",
@@ -133,7 +195,7 @@ def _terms(document: Any) -> Row:
         return dict.fromkeys(names, "(not readable)")
     stated = list(_stated(policy))
     found = {
-        "purposes": _joined(stated, ("purpose",), named=False),
+        "purposes": _purposes(policy),
         "categories": _joined(stated, _CATEGORIES, named=False),
         "legalBases": _joined(stated, ("legalBasis",), named=False),
         "retention": "; ".join(dict.fromkeys(_retention(policy))),
@@ -148,6 +210,13 @@ def _stated(policy: Policy) -> Iterator[tuple[str, str, str]]:
     for placed in rules(policy):
         if placed.member == "permission":
             yield from _atoms(conditions(placed.path, placed.rule))
+
+
+def _purposes(policy: Policy) -> str:
+    """Those of all permissions; of one that states none, that any purpose is permitted by it."""
+    each = [list(_atoms(conditions(placed.path, placed.rule))) for placed in rules(policy) if placed.member == "permission"]
+    found = [_joined(stated, ("purpose",), named=False) for stated in each]
+    return "; ".join(dict.fromkeys(text or "not limited" for text in found)) if any(found) else ""
 
 
 def _retention(policy: Policy) -> Iterator[str]:
@@ -168,7 +237,12 @@ def _atoms(found: Iterator[tuple[str, AnyConstraint]]) -> Iterator[tuple[str, st
 
 def _joined(stated: list[tuple[str, str, str]], operands: tuple[str, ...], *, named: bool) -> str:
     found = [(name, operator, value) for name, operator, value in stated if name in operands]
-    return "; ".join(dict.fromkeys(f"{name} {operator} {value}" if named else value for name, operator, value in found))
+    return "; ".join(
+        dict.fromkeys(
+            f"{name} {operator} {value}" if named else value if operator in _AFFIRMING else f"{operator} {value}"
+            for name, operator, value in found
+        )
+    )
 
 
 def _short(iri: str) -> str:

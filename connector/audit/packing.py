@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Final
 from connector.audit.pack import CONSENTS, RECIPIENTS, REGISTER, Pack, Row
 
 FILES: Final = ("register.csv", "consents.csv", "recipients.csv", "pack.json", "checkpoint", "index.html")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = re.compile(r"(^|[;,\t\r\n])(?=\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
+"""Where a spreadsheet would begin a formula: at the beginning of a cell, or after what it may take for the end of one."""
 _TABLES: Final = (
     ("Register of processing", "One row an agreement (GDPR, article 30).", REGISTER),
     ("Consents", "Batches of the ledger, by its numbers; whose they are stands in the ledger alone.", CONSENTS),
@@ -51,14 +53,19 @@ def _csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
 
 
 def _cell(value: object) -> str:
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return _FORMULA.sub(r"\1'", _plain(value))
+
+
+def _plain(value: object) -> str:
+    """Without signs that turn the order of writing, or act on who shows it; lines end where they ended."""
+    return "".join(each if each.isprintable() or each == "\n" else "\ufffd" for each in str(value))
 
 
 def _page(pack: Pack) -> str:
     checkpoint = pack.verified.checkpoint
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Auditor\'s pack</title>',
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         f"<style>{_STYLE}</style></head><body><main><h1>Auditor's pack</h1>",
         f"<p>Computed from the contract log <b>{escape(checkpoint.origin)}</b>, verified with {checkpoint.size} lines. ",
@@ -75,5 +82,5 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
     if not rows:
         return "<p>Nothing.</p>"
     head = "".join(f'<th scope="col">{name}</th>' for name in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(row[name]))}</td>' for name in columns)}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(_plain(row[name]))}</td>' for name in columns)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -276,10 +276,11 @@ class LogChecks:
         """The log names the key that sealed the bundle: so who knows the log's key knows whose the bundle is."""
         thumbprint = self._sealed_by()
         changes = {line.leaf.get("thumbprint"): line.leaf.get("change") for line in lines if line.leaf["type"] == "key"}
-        if thumbprint is None or changes.get(thumbprint) in ("made", "rotated"):
+        change = changes.get(thumbprint)
+        if thumbprint is None or change in ("made", "rotated"):
             return
         reason = "no line of the log that is here names the key of the seal, or one says that it was revoked"
-        if changes or self._known:
+        if change is not None or self._known:
             raise Flaw("seal-unnamed", reason, Place(SEAL))
         remarks.add(reason)
 
