@@ -193,8 +193,13 @@ class Stand:
     # -- what must not change -----------------------------------------------------------------------------------------------
 
     async def snapshot(self) -> str:
-        """Everything in the control database."""
-        return await asyncio.to_thread(_dump, self.settings.control_database)
+        """Everything in the control database, once what waited for the contract log is in it."""
+        async with asyncio.timeout(DEADLINE_S):
+            dump = await asyncio.to_thread(_dump, self.settings.control_database)
+            while 'INSERT INTO "leaf"' in dump:
+                await asyncio.sleep(0.05)
+                dump = await asyncio.to_thread(_dump, self.settings.control_database)
+        return dump
 
 
 def _dump(database: Path | None) -> str:
