@@ -23,7 +23,7 @@ from connector.log.merkle import check_inclusion, leaf_hash
 from connector.log.payloads import Payloads
 from connector.log.proofs import inclusion, tlog_proof
 from connector.log.tiles import LogDamaged
-from connector.protocol.errors import CallerError, NotFound
+from connector.protocol.errors import CallerError, Conflict, NotFound
 
 MAX_PICKED: Final = 200_000
 """Lines of one answer."""
@@ -198,8 +198,11 @@ def proof_of(answer: Answer, line: Line) -> str:
 
 
 def write_proofs(answer: Answer, lines: Iterable[Line], folder: Path) -> int:
-    """For each line its bytes and its .tlog-proof, in a new or empty folder. Gives how many. Raises OSError."""
+    """For each line its bytes and its .tlog-proof, in a new or empty folder. Gives how many. Raises Conflict for one that has
+    something in it, and OSError."""
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise Conflict("file-exists", f"{folder} is not empty; choose another name")
     written = 0
     for line in lines:
         (folder / f"{line.number}.json").write_bytes(line.raw)

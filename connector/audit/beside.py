@@ -97,6 +97,9 @@ class Beside:
             self._counts["elsewhere"] += 1
             return
         place = Place(payload_file.FILE, line.number, member)
+        if not has_key and member != "index" and not self._keys.complete:
+            reason = "the payload of this line is not there, and without the subjects' keys nobody can tell that it was erased"
+            raise Flaw("payload-missing", reason, place)
         if has_key or member == "index" or len(self._missing) >= MAX_MISSING:
             raise Flaw("payload-missing", "the payload of this line is not there", place)
         self._missing.append(place)

@@ -20,6 +20,10 @@ MAX_MISSES: Final = 16
 class Keys(Protocol):
     """Who has keys to payloads."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether these are all keys that are left, so that a payload that none of them opens was erased."""
+
     def key_of(self, line: Line, *, thorough: bool = False) -> bytes | None:
         """The key of the payload of this line, which fits the commitment in it; None: there is none, or, unless it is looked for
         ``thorough``ly, none was found without trying too many."""
@@ -27,6 +31,8 @@ class Keys(Protocol):
 
 class NoKeys:
     """Nothing can be opened."""
+
+    complete: Final = False
 
     def key_of(self, line: Line, *, thorough: bool = False) -> bytes | None:
         """None."""
@@ -44,6 +50,11 @@ class SubjectsKeys:
         self._used: dict[bytes, None] = {}
         self._last: dict[str, bytes] = {}
         self._misses: dict[str, int] = {}
+
+    @property
+    def complete(self) -> bool:
+        """As the protocol says: where there is not one key, they were not given."""
+        return bool(self._all)
 
     def key_of(self, line: Line, *, thorough: bool = False) -> bytes | None:
         """As the protocol says."""
@@ -67,6 +78,8 @@ class SubjectsKeys:
 
 class PayloadKeys:
     """One key for each payload, by the id of its leaf: what a view has."""
+
+    complete: Final = False
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         self._keys = keys

@@ -18,7 +18,7 @@ from connector.audit.verifying import Surroundings
 from connector.log.leaf import Draft, contract_name
 from connector.log.proofs import check_tlog_proof
 from connector.log.vehicle_index import subject_name
-from connector.protocol.errors import NotFound
+from connector.protocol.errors import Conflict, NotFound
 from tests.audit.books import AGREEMENT, CITY, Book, whole
 
 
@@ -66,6 +66,8 @@ def test_each_line_of_an_answer_has_a_proof(book: Book, tmp_path: Path) -> None:
         assert (index, head.checkpoint) == (line.number, answer.verified.checkpoint)
     written = write_proofs(answer, answer.lines, tmp_path / "proofs")
     assert len(list((tmp_path / "proofs").iterdir())) == 2 * written
+    with pytest.raises(Conflict):
+        write_proofs(answer, answer.lines, tmp_path / "proofs")
 
 
 def test_nothing_is_answered_from_a_log_that_does_not_hold(book: Book) -> None:

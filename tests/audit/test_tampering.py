@@ -15,7 +15,7 @@ import pytest
 
 from catalog.canonical import canonical_bytes
 from connector.audit.ceremony import NotProven, Step
-from connector.audit.opening import SubjectsKeys
+from connector.audit.opening import NoKeys, SubjectsKeys
 from connector.audit.verifying import Surroundings, Trust, Verified, verify_log
 from connector.log.leaf import Draft
 from connector.log.note import Checkpoint, body_of, lines_of, signed, with_lines
@@ -380,6 +380,10 @@ def test_a_payload_that_is_gone_with_its_key_is_erased_and_else_damage(tmp_path:
         "passed",
         ("1 payloads are not there, and no key that is left would open them: erased",),
     )
+    for keys in (SubjectsKeys([]), NoKeys()):
+        with pytest.raises(NotProven) as raised:
+            verify_log(book.folder, None, Surroundings(keys=keys))
+        assert raised.value.failed.code == "payload-missing", "who has no keys cannot tell that one was erased"
     write(book.folder, "DELETE FROM payload WHERE sha256 = ?", bytes.fromhex(digests[0]))
     assert outcome().code == "payload-missing", "its key is still there"
     book.close()
