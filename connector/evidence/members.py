@@ -39,6 +39,8 @@ FOLDERS: Final = ("receipts/", "keys/", "leaves/", "payloads/", "proofs/", "cosi
 OPENED: Final = frozenset({"agreement", "signature", "decision", "termination"})
 """Types of lines whose payloads a bundle opens, beside protocol messages: those that cannot name a vehicle."""
 _SOURCES: Final = frozenset({AGREEMENT, CONTRACT, RECORD, SIGNATURES, METERS, ERASURES, CHECKPOINT, VKEYS})
+_TOLD: Final = frozenset({CONTRACT, RECORD, METERS, ERASURES})
+_TOLD_FOLDERS: Final = ("receipts/", "keys/", "payloads/")
 _CODEC: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 
 
@@ -65,6 +67,11 @@ def told(document: Any) -> bytes:
 def is_source(name: str) -> bool:
     """Whether a member of that name was written down, and does not follow from others."""
     return name in _SOURCES or name.startswith(FOLDERS)
+
+
+def is_told(name: str) -> bool:
+    """Whether a member of that name is JSON as `told` writes it."""
+    return (name in _TOLD or name.startswith(_TOLD_FOLDERS)) and name.endswith(".json")
 
 
 def derived(sources: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -143,6 +143,9 @@ class _Run:
         for name, digest in sorted(found.members.items()):
             if sha256(self._members[name]).hexdigest() != digest:
                 raise Flaw("member-changed", "its SHA-256 is not the one in the manifest", Place(name))
+        for name in sorted(there):
+            if members.is_told(name) and not _is_spelled(self._members[name]):
+                raise Flaw("member-spelling", "it is not in the one form of its JSON, and readers could differ", Place(name))
         if sum(name.startswith("keys/") for name in there) > MAX_KEYS:
             raise Flaw("keys-many", f"a bundle has at most {MAX_KEYS} keys", Place("keys"))
         self._manifest = found
@@ -263,6 +266,14 @@ class _Run:
         if not isinstance(found, dict):
             raise Flaw("member-form", "it is no JSON object", Place(name))
         return found
+
+
+def _is_spelled(content: bytes) -> bool:
+    """Whether JSON is as we write it: no member twice, of which one reader takes the first and another the last."""
+    try:
+        return members.told(orjson.loads(content)) == content
+    except (ValueError, TypeError):
+        return False
 
 
 def _numbers(statement: bytes) -> Any:

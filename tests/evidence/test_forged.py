@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from connector.evidence import manifest, members
 from connector.evidence.loglines import Wanted, log_members
 from connector.evidence.verifying import MAX_KEYS, Known
+from connector.identity import jades
 from connector.identity.signing import SigningKey, new_signing_key
 from connector.log.access import LogAccess
 from connector.log.leaf import Draft, leaf_of
@@ -204,5 +206,25 @@ def test_a_head_that_an_older_key_has_signed_alone(forge: Forge, tmp_path: Path)
 
 
 def test_keys_without_end(forge: Forge, tmp_path: Path) -> None:
-    many = {f"keys/consumer-{number}.json": b"{}" for number in range(MAX_KEYS)}
+    many = {f"keys/consumer-{number}.json": b"{}\n" for number in range(MAX_KEYS)}
     assert failed(tmp_path, forge.resealed({**forge.provider, **many}, derive=False))[:2] == ("manifest", "keys-many")
+
+
+@pytest.mark.parametrize("folder", ["contract.json", "receipts/", "keys/", "payloads/"])
+def test_a_member_that_two_readers_read_otherwise(forge: Forge, tmp_path: Path, folder: str) -> None:
+    found = forge.provider
+    name = names(found, folder)[0]
+    twice = b'{"agreement":"urn:other","payload":{},"content":{},' + found[name].lstrip()[1:]
+    forged = forge.resealed({**found, name: twice}, derive=False)
+    assert failed(tmp_path, forged) == ("manifest", "member-spelling", name)
+
+
+def test_of_keys_with_one_name_the_certified_one_is_that_of_the_signature(forge: Forge) -> None:
+    found = forge.provider
+    claims = jades.opened(found[members.SIGNATURES]).claims
+    kept = [replace(each, kid="agreement-1") for each in members.keys(found)]
+    for claim in claims:
+        chosen = members.kept_of(kept, replace(claim, kid="agreement-1"))
+        assert chosen is not None
+        assert chosen.participant == claim.kid.partition("#")[0]
+    assert members.kept_of([], claims[0]) is None
