@@ -81,3 +81,18 @@ def test_one_changed_byte_is_named(exported: dict[str, Path], tmp_path: Path) ->
     code, said = verify(tmp_path / "x.zip")
     assert (code, said["proven"]) == (1, False)
     assert said["steps"][-1]["place"] == {"file": "agreement.json"}
+
+
+@pytest.mark.parametrize("who", ["provider", "consumer"])
+def test_the_key_of_the_log_tells_whose_the_bundle_is(exported: dict[str, Path], who: str, tmp_path: Path) -> None:
+    found = read_zip(exported[who])
+    vkey = found["vkeys"].decode().split()[-1]
+    assert verify(exported[who], "--key", vkey)[0] == 0
+    snapshots = [json.loads(content) for name, content in found.items() if name.startswith(f"keys/{who}-")]
+    document = snapshots[0]["document"]
+    (tmp_path / "did.json").write_text(json.dumps(document))
+    assert verify(exported[who], "--did", str(tmp_path / "did.json"))[0] == 0
+    other = next(json.loads(content) for name, content in found.items() if name.startswith("keys/") and who not in name)
+    (tmp_path / "did.json").write_text(json.dumps(other["document"]))
+    code, said = verify(exported[who], "--did", str(tmp_path / "did.json"))
+    assert (code, said["steps"][-1]["code"]) == (1, "key-unknown")
