@@ -158,5 +158,5 @@ def reading(path: Path, table: str) -> Iterator[sqlite3.Connection]:
             if row is None or row[0] != "table" or not str(row[1]).upper().startswith("CREATE TABLE "):
                 raise sqlite3.DatabaseError("there is no such table in it")
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise Flaw("database-unreadable", "the file is no database that can be read", Place(path.name)) from error

@@ -6,6 +6,7 @@ stands in its place and says so. Pure: from members of a bundle to members of a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,7 +58,9 @@ def messages(lines: Sequence[Line]) -> Iterator[tuple[str, Document]]:
     """The protocol messages as members: name, and the message with what the log says about it."""
     told = (each for each in lines if each.leaf["type"] == "message" and each.leaf.get("channel") == "dsp" and each.document)
     for number, line in enumerate(told, 1):
-        name = f"messages/{number:04}-{line.document.get('@type', 'Message')!s:.60}.json"
+        # What a peer calls its message names a file: with letters, and whatever else there is of it.
+        kind = re.sub(r"[^A-Za-z0-9]", "-", f"{line.document.get('@type', 'Message')!s:.60}")
+        name = f"messages/{number:04}-{kind}.json"
         yield (
             name,
             {

@@ -78,7 +78,7 @@ class Payloads:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             reason = f"cannot use {self._path} ({error}); see the disk, the owner and the mode of its folder"
             raise Unavailable("payloads-unusable", reason) from error
 
@@ -130,10 +130,10 @@ def _reading(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None, check_same_thread=False)
         try:
             _check_table(connection)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             connection.close()
             raise
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         connection.close()
         raise
     return connection

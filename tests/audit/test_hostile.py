@@ -117,6 +117,18 @@ def test_a_number_in_the_place_of_bytes(book: Book, tmp_path: Path) -> None:
     assert failed(book.folder) == ("payloads", "payloads-unusable", "payloads.db")
 
 
+def test_a_table_whose_text_is_none(tmp_path: Path) -> None:
+    book = whole(tmp_path / "log", extra=1)
+    book.close()
+    for name, place in (("subjects.db", "erasures"), ("payloads.db", "entries")):
+        path = book.folder / name
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b"CREATE TABLE ", b"CREATE TABLE\xb2"))
+        step, _, file = failed(book.folder)
+        assert (step, file) == (place, name)
+        path.write_bytes(content)
+
+
 @pytest.mark.parametrize(("member", "said"), [("time", "2030-02-30T00:00:00.000Z"), ("first", "9999-99-99T99:99:99.999Z")])
 def test_a_moment_that_is_in_no_calendar(member: str, said: str, book: Book) -> None:
     leaf = {"v": 1, "id": book.new_id(), "type": "receipt", "time": "2030-03-17T17:46:40.000Z", member: said}

@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 import pytest
 
-from connector.evidence import manifest, members
+from connector.evidence import history, manifest, members
 from connector.evidence.loglines import Wanted, log_members
 from connector.evidence.verifying import MAX_KEYS, Known
+from connector.evidence.zipped import named_well
 from connector.identity import jades
 from connector.identity.signing import SigningKey, new_signing_key
 from connector.log.access import LogAccess
@@ -228,3 +229,10 @@ def test_of_keys_with_one_name_the_certified_one_is_that_of_the_signature(forge:
         assert chosen is not None
         assert chosen.participant == claim.kid.partition("#")[0]
     assert members.kept_of([], claims[0]) is None
+
+
+def test_what_a_peer_calls_its_message_leads_nowhere() -> None:
+    document = {"@type": "../../x:" + "y" * 100}
+    lines = [history.Line(1, {"type": "message", "channel": "dsp", "time": "t"}, {"document": document})]
+    ((name, _),) = history.messages(lines)
+    assert named_well(name), name
