@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from connector.protocol.errors import Unavailable
 from connector.telemetry import logger
 
 AT_ONCE: Final = 8
@@ -48,6 +49,8 @@ class Aside:
                 await work
         except TimeoutError:
             log.warning("a piece of work took too long; it is taken up again later")
+        except Unavailable as error:
+            log.warning("a piece of work cannot be done now; it is taken up again later", code=error.code, error=error.reason)
         except Exception:
             log.exception("a piece of work failed; it is taken up again later")
         finally:

@@ -54,10 +54,13 @@ class Witnessing:
         return [WITNESS] if self.on else []
 
     async def read(self, work: Callable[[WitnessedLog], Found]) -> Found:
-        """Do what needs the disk, beside the loop. Raises Unavailable where there is no log."""
+        """Do what needs the disk, beside the loop. Raises Unavailable where there is no log, or its disk is full or away."""
         if self.log is None:
             raise Unavailable("log-none", "no contract log is kept here")
-        return await asyncio.to_thread(work, self.log)
+        try:
+            return await asyncio.to_thread(work, self.log)
+        except OSError as error:
+            raise Unavailable("log-unusable", f"the folder of the contract log cannot be used ({error.strerror})") from error
 
     def signer(self, participant_id: str) -> NoteSigner:
         """Who signs for our log: us, by this id."""

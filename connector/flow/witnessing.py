@@ -23,7 +23,7 @@ from connector.identity.signers import KeyAway
 from connector.log.leaf import Draft
 from connector.log.note import NoteRefused, body_of, cosignature, origin_of
 from connector.log.witness import Seen, Shown, SplitView, WitnessRefused, handed_over, judge, unpacked
-from connector.protocol.errors import BadMessage, Conflict, NotFound
+from connector.protocol.errors import BadMessage, Conflict, NotFound, Unavailable
 from connector.protocol.messages import Document
 from connector.store import witness, writes
 from connector.store.rows import Timer
@@ -211,7 +211,11 @@ async def _convict(context: Context, come: Come, split: SplitView) -> None:
             "proof": base64.b64encode(b"".join(shown.proof)).decode(),
         }
         text = orjson.dumps(evidence, option=orjson.OPT_INDENT_2)
-        await context.witnessing.read(lambda own: own.keep_split(party, now, text))
+        try:
+            await context.witnessing.read(lambda own: own.keep_split(party, now, text))
+        except Unavailable as error:
+            # It is in the leaf, too. A full disk is no reason to go on with who lies.
+            log.warning("a split view cannot be kept beside the log", counterparty=party, code=error.code, error=error.reason)
         letters = Letters(await _lines(context, party, split))
         letters.tell(Draft("witness", {"event": SPLIT, "size": row.seen_size}, party=party, payload=evidence, at=now))
         await _answer(context, come, letters, "CheckpointRefused", _because(SPLIT, split.reason, row.seen_size))

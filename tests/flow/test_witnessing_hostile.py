@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from connector.flow import showing, timers
 from connector.log.witness import LEEWAY_S
+from connector.log.witnessed import WitnessedLog
+from connector.protocol.errors import Unavailable
 from connector.store.engine import Statement
 from connector.store.witness import CHECK_ALARM, SHOW_ALARM
 from tests.flow.house import House, Street
@@ -85,3 +88,27 @@ async def test_a_clock_that_was_far_ahead_for_a_while_stops_no_witnessing(street
     await settled_now(street)
     assert ((await row(ours)).cosigned_size, (await row(ours)).refused) == (7, "")
     assert (await row(street.consumer)).split_code == ""
+
+
+async def test_a_full_disk_delays_a_cosignature_and_hides_no_split_view(
+    street: Street, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await agreed(street)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    logs.logs[PROVIDER].fill(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(WitnessedLog, "keep_seen", full)
+        await street.consumer.listen(shown(logs, street, 3))
+        with pytest.raises(Unavailable, match="log-unusable"):
+            await fire(street.consumer, CHECK_ALARM)
+    assert (await row(street.consumer)).seen_size == 3
+    await fire(street.consumer, CHECK_ALARM, timers.ASIDE_MS)
+    assert (await row(street.consumer)).seen_size == 4
+    await logs.another_history(PROVIDER, 9)
+    monkeypatch.setattr(WitnessedLog, "keep_split", full)
+    await street.consumer.listen({**shown(logs, street, 4), "messageId": "urn:lie:again"})
+    await fire(street.consumer, CHECK_ALARM)
+    assert (await row(street.consumer)).split_code == "rewritten"
