@@ -74,9 +74,12 @@ class WitnessedLog:
         """Keep a checkpoint of a participant that we cosign; the oldest of too many goes."""
         folder = Path("seen", self._name(party))
         self._keep(folder / str(size), note)
-        sizes = sorted(int(each.name) for each in (self._folder.path / folder).iterdir() if each.name.isdecimal())
-        for old in sizes[:-SEEN_MOST]:
-            (self._folder.path / folder / str(old)).unlink(missing_ok=True)
+        files = [each for each in (self._folder.path / folder).iterdir() if each.name.isdecimal()]
+        if len(files) > SEEN_MOST:
+            # By when they were seen: the log of who began again, and was accepted, is smaller than what was seen before.
+            files.sort(key=lambda each: (each.stat().st_mtime_ns, int(each.name)))
+            for old in files[:-SEEN_MOST]:
+                old.unlink(missing_ok=True)
 
     def keep_split(self, party: str, at_ms: int, evidence: bytes) -> None:
         """Keep what convicts the log of a participant."""

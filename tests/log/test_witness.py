@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.log.folder import LogFolder
 from connector.log.leaf import Draft, leaf_of
 from connector.log.note import (
     Checkpoint,
@@ -36,6 +38,7 @@ from connector.log.witness import (
     unpacked,
     witness_name,
 )
+from connector.log.witnessed import WitnessedLog
 from tests.log.ledgers import SALT, Ledger
 
 ORIGIN, WITNESS = "maker.example/log", "city.example/log"
@@ -285,3 +288,13 @@ def test_what_witnesses_sign_is_kept_beside_the_log(ledger: Ledger) -> None:
     assert found.read_text() == both
     assert found.name.startswith("3.")
     assert found.stat().st_mode & 0o777 == 0o600
+
+
+def test_of_too_many_checkpoints_those_that_were_seen_first_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the log of somebody began again, and is smaller than it was."""
+    monkeypatch.setattr("connector.log.witnessed.SEEN_MOST", 3)
+    log = WitnessedLog(LogFolder(tmp_path), lambda: SALT)
+    for moment, size in enumerate((100, 200, 300, 5, 7)):
+        log.keep_seen("did:web:city", size, f"note of {size}")
+        os.utime(next((tmp_path / "seen").rglob(str(size))), ns=(moment, moment))
+    assert sorted(path.name for path in (tmp_path / "seen").rglob("*") if path.is_file()) == ["300", "5", "7"]
