@@ -26,8 +26,12 @@ def copy_log(folder: Path, target: Path) -> int | None:
     if not (folder / layout.SALT).exists():
         return None
     try:
-        size, note = LogFolder(folder).size(), LogFolder(folder).checkpoint()
         target.mkdir(mode=0o700, parents=True)
+        # The keys before the checkpoint: one that takes over in between is found by the checkpoint, a list that is ahead of it
+        # would be damage.
+        if (folder / layout.VKEYS).exists():
+            _copy(folder / layout.VKEYS, target / layout.VKEYS)
+        size, note = LogFolder(folder).size(), LogFolder(folder).checkpoint()
         # A partial tile goes when the full one is there: what the first round misses by that, the second finds.
         for _ in range(2):
             for name in _files(folder):

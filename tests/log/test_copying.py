@@ -10,6 +10,8 @@ import pytest
 
 from connector.log.copying import copy_log, restore_log
 from connector.log.folder import LogFolder
+from connector.log.layout import read_vkeys, write_vkeys
+from connector.log.note import Verifier
 from connector.store.backup import BackupError
 from tests.log.keeping import checked, keeping, payload_of, running, some_leaf
 
@@ -51,3 +53,23 @@ async def test_a_copy_never_takes_the_place_of_a_longer_log(tmp_path: Path) -> N
     (log / "checkpoint").unlink()
     assert restore_log(tmp_path / "short", log)
     assert (tmp_path / "log.replaced" / "salt").exists()
+
+
+async def test_a_key_that_takes_over_while_a_copy_is_made_is_not_ahead_of_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keeping(str(tmp_path / "control.db"), tmp_path) as kept, running(kept):
+        await kept.commit("a")
+        await kept.until_told(2)
+    log, read = tmp_path / "log", LogFolder.checkpoint
+    (first,) = read_vkeys(log)
+    other = Verifier(first.name, first.kind, bytes(32))
+
+    def then_rotated(folder: LogFolder) -> str | None:
+        note = read(folder)
+        write_vkeys(log, [first, other])
+        return note
+
+    monkeypatch.setattr(LogFolder, "checkpoint", then_rotated)
+    assert copy_log(log, tmp_path / "copy") == 2
+    assert read_vkeys(tmp_path / "copy") == [first]
