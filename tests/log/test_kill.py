@@ -16,7 +16,7 @@ from connector.log.folder import LogFolder
 from connector.log.sequencer import GATHER_S, POLL_S
 from tests.log.keeping import checked_against, keeping, payload_of, running, some_leaf
 
-ROUNDS = 40 if os.environ.get("CARNET_FULL") == "1" else 5
+ROUNDS = 10 if os.environ.get("CARNET_FULL") == "1" else 5
 MOST_LINES = 300
 
 

@@ -81,7 +81,10 @@ async def test_whoever_has_an_agreement_gets_a_timer(opened: Migratable) -> None
     for number, (party, state) in enumerate([(PEER, "binding"), (PEER, "binding"), ("did:web:void", "void")]):
         row = Agreement(f"urn:a:{number}", party, "consumer", f"urn:n:{number}", "urn:d", "{}", state, number, number)
         await opened.commit([writes.insert_agreement(row)])
-    for _ in range(2):
-        await opened.commit([witness.begin_all(NOW)])
+    later = writes.postpone_timer(f"{witness.SHOWING}{PEER}", NOW + 61)
+    # A timer that is set stays, unless it was set while the clock was ahead.
+    for also in ([], [later]):
+        await opened.commit([witness.begin_all(NOW, NOW + 60), *also])
+    await opened.commit([witness.begin_all(NOW, NOW + 60)])
     assert [(each.process_id, each.due_at) for each in await ControlStore(opened).timers_due(NOW)] == [(PEER, NOW)]
     assert await WitnessStore(opened).agreements_of(PEER, 1) == ["urn:n:1"]
