@@ -122,12 +122,13 @@ class Flows:
                     raise Refusal(409, "state", f"{operation} is not possible while the flow is {flow.state}")
                 try:
                     changed, answer, writes = self._decide(flow, target, operation, message)
-                    closed = [] if self.leaves is None else await self.leaves.closed(changed)
+                    told = None if changed.state is flow.state else self.leaves
+                    closed = [] if told is None else await told.closed(changed)
                     await self._records.commit([*writes, *closed])
                 except LostRace:
                     continue
-                if self.leaves is not None:
-                    self.leaves.wake()
+                if told is not None:
+                    told.wake()
                 await self._act(changed)
                 return answer
         raise Refusal(503, "busy", "the flow changes too often; try again")

@@ -88,6 +88,18 @@ async def test_the_meters_are_told_when_a_transfer_has_ended_and_only_if_somethi
     assert {told["process"] for told in read.values()} == {"f1"}
 
 
+async def test_an_end_that_is_said_twice_closes_the_meters_once(shop: Shop) -> None:
+    await shop.publish(drives(2))
+    await shop.consent(0, 1)
+    await shop.fetch("f1")
+    for message in ("end-f1", "end-f1-again"):
+        await shop.plane.change("f1", "terminate", message)
+    await shop.control.leaf_of("meter", meter="bytes")
+    assert await eventually(partial(asyncio.to_thread, lambda: not waiting(shop)))
+    closed = [told["members"]["meter"] for told in shop.control.leaves if told["type"] == "meter"]
+    assert sorted(closed) == ["bytes", "calls", "rows"]
+
+
 async def test_a_leaf_is_told_until_it_is_taken_also_by_a_process_that_was_killed(shop: Shop) -> None:
     """The callback is there with the state: whoever kills the process right after the commit loses nothing."""
     shop.control.forgetful = 1_000_000
