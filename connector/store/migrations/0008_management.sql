@@ -1,0 +1,105 @@
+-- What the management interface keeps: definitions of which datasets and offers are made, secrets, keys of callers, approvals,
+-- and answers to requests that may come twice.
+
+-- JSON texts: keys of properties are whole IRIs. version grows with every write.
+CREATE TABLE asset (
+    id TEXT PRIMARY KEY,
+    properties TEXT NOT NULL,
+    private_properties TEXT NOT NULL,
+    data_address TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    version INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX asset_by_time ON asset (created_at, id);
+
+-- policy: as its owner wrote it, in full ODRL (normalised JSON).
+CREATE TABLE policy_definition (
+    id TEXT PRIMARY KEY,
+    policy TEXT NOT NULL,
+    private_properties TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    version INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX policy_definition_by_time ON policy_definition (created_at, id);
+
+-- selector: a JSON array of criteria, all of which an asset meets. reached: the id of the last asset up to which this version has been
+-- looked through; null when it has been looked through to the end.
+CREATE TABLE contract_definition (
+    id TEXT PRIMARY KEY,
+    access_policy TEXT NOT NULL,
+    contract_policy TEXT NOT NULL,
+    selector TEXT NOT NULL,
+    private_properties TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    reached TEXT
+) STRICT;
+
+CREATE INDEX contract_definition_by_time ON contract_definition (created_at, id);
+CREATE INDEX contract_definition_by_access ON contract_definition (access_policy);
+CREATE INDEX contract_definition_by_contract ON contract_definition (contract_policy);
+
+-- sealed: the value under the key of secrets, which is not in this database.
+CREATE TABLE secret (
+    id TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+
+-- digest: SHA-256 of the secret part of the key. roles: a line for each. vehicle: the consent ledger's own number of it.
+CREATE TABLE api_key (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    roles TEXT NOT NULL,
+    vehicle INTEGER,
+    created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+) STRICT;
+
+CREATE INDEX api_key_by_time ON api_key (created_at, id);
+
+-- A request that may be repeated: what was answered to it. status is 0 while it is being worked on.
+CREATE TABLE idempotency (
+    caller TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    media TEXT NOT NULL,
+    body TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (caller, key)
+) STRICT;
+
+CREATE INDEX idempotency_by_time ON idempotency (created_at);
+
+-- Who has said what about something that waits for people. version: of the process when it was said.
+CREATE TABLE approval (
+    process_id TEXT NOT NULL,
+    step TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    role TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (process_id, version, caller)
+) STRICT;
+
+-- Who is asked before an offer binds us, as JSON; empty: the settings decide.
+ALTER TABLE offer ADD COLUMN approval TEXT NOT NULL DEFAULT '';
+-- The contract definition that an offer was made of; empty: it was published as it is.
+ALTER TABLE offer ADD COLUMN definition TEXT NOT NULL DEFAULT '';
+CREATE INDEX offer_by_definition ON offer (definition) WHERE definition <> '';
+-- Lists of processes and agreements by what they are about.
+CREATE INDEX process_by_update ON process (kind, updated_at, id);
+CREATE INDEX agreement_by_time ON agreement (created_at, id);
+CREATE INDEX agreement_by_dataset ON agreement (dataset);
