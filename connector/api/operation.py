@@ -15,7 +15,7 @@ from aiohttp import web
 from connector.access.caller import Caller, Resource, Verb, scope
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 CALLER: Final = web.RequestKey("carnet.caller", Caller)
 
 
@@ -35,7 +35,8 @@ class Operation:
     ``path`` is aiohttp's, with ``{names}``. ``name`` is unique and stable: it becomes ``operationId``. ``body`` and ``answer``
     are the types that the handler decodes and encodes (msgspec); None: no body. ``media`` is the type of the answer. ``status``
     is that of success, ``errors`` are what else it may answer beside 400, 401, 403, 413, 429, 500 and 503, which every
-    operation may. ``told``: a success is a line of the contract log, with who did it.
+    operation may. ``told``: a success is a line of the contract log, with who did it. ``open``: it answers without knowing who
+    asks, and says nothing that only our own may know (health).
     """
 
     method: Method
@@ -52,6 +53,7 @@ class Operation:
     query: tuple[Query, ...] = ()
     media: str = "application/json"
     told: bool = False
+    open: bool = False
 
     @property
     def scope(self) -> str:

@@ -15,6 +15,7 @@ import msgspec
 import orjson
 
 from catalog.canonical import canonical_bytes
+from connector.access.acting import carried
 from connector.flow import leaves
 from connector.flow.logs import Witnessing
 from connector.flow.owed import owed
@@ -140,9 +141,10 @@ class Context:
         return await self.journal.leaves(made) if made else []
 
     async def commit(self, statements: Sequence[Statement], told: Iterable[Draft] = (), *, wakes: bool = False) -> None:
-        """``ControlStore.commit``, with what the contract log is told of it: all of that or nothing."""
-        told_too = await self.leaves(told)
-        await self.store.commit([*statements, *told_too] if told_too else statements, wakes=wakes)
+        """``ControlStore.commit``, with what the contract log is told of it, and of who does it: all of that or nothing."""
+        with carried() as act:
+            told_too = await self.leaves(chain(told, act))
+            await self.store.commit([*statements, *told_too] if told_too else statements, wakes=wakes)
         if told_too:
             self.journal.queued()
 

@@ -1,4 +1,5 @@
-"""Errors become answers in this one place: the protocol's error bodies for peers, problem documents (RFC 9457) for our own users.
+"""Errors become answers in this one place: the protocol's error bodies for peers, problem documents (RFC 9457) for our own users,
+and the list of errors that clients of the management interface read.
 
 What is not an expected error becomes a bare 500 with an incident number; the text stays in the log.
 """
@@ -14,7 +15,16 @@ from aiohttp import web
 
 from catalog.errors import DocumentError
 from connector.flow.offers import PublicationRefused
-from connector.protocol.errors import BadMessage, CarnetError, InvariantBroken, NotAuthenticated, TooMany, Unavailable
+from connector.protocol.errors import (
+    BadMessage,
+    CarnetError,
+    Invalid,
+    InvariantBroken,
+    NotAuthenticated,
+    TooMany,
+    Unavailable,
+    Violation,
+)
 from connector.protocol.messages import error_document
 from connector.store.engine import LostRace, StoreMisuse, StoreUnavailable
 from connector.telemetry import logger
@@ -79,7 +89,36 @@ def problem_answer(error: Exception) -> web.Response:
     body |= {"status": known.status, "code": known.code, "detail": known.reason}
     if isinstance(known, PublicationRefused):
         body["findings"] = [asdict(finding) for finding in known.findings]
-    return _response(known, orjson.dumps(body), "application/problem+json")
+    if isinstance(known, Invalid):
+        body["violations"] = [_listed(each, "ValidationFailure") for each in known.violations]
+    return _response(known, orjson.dumps(body, default=str), "application/problem+json")
+
+
+_TYPES: Final = {
+    400: "InvalidRequest",
+    401: "AuthenticationFailed",
+    403: "NotAuthorized",
+    404: "ObjectNotFound",
+    409: "ObjectConflict",
+    502: "BadGateway",
+}
+
+
+def listed_answer(error: Exception) -> web.Response:
+    """The answer to a client of the management interface: a list, each entry with message, type, path and invalidValue."""
+    known = expected(error)
+    if isinstance(known, Invalid) and known.violations:
+        body = [_listed(each, "ValidationFailure") for each in known.violations]
+    elif isinstance(known, PublicationRefused):
+        body = [_listed(Violation(each.sentence, each.path), "ValidationFailure") for each in known.findings]
+    else:
+        kind = _TYPES.get(known.status, "InvalidRequest" if known.status < 500 else "InternalServerError")
+        body = [_listed(Violation(known.reason, ""), kind)]
+    return _response(known, orjson.dumps(body, default=str), "application/json")
+
+
+def _listed(wrong: Violation, kind: str) -> dict[str, Any]:
+    return {"message": wrong.message, "type": kind, "path": wrong.path or None, "invalidValue": wrong.value}
 
 
 def _response(error: CarnetError, body: bytes, content_type: str) -> web.Response:

@@ -39,6 +39,7 @@ LeafType = Literal[
     "termination",
     "subject",
     "witness",
+    "management",
 ]
 
 OWN_ID: Final = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -110,6 +111,11 @@ TYPES: Final[Mapping[LeafType, Mapping[str, Form]]] = MappingProxyType(
         "termination": {"kind": _names("negotiation transfer"), "by": _names("us them"), "code": NAME, "role": _ROLES},
         "subject": {"change": _names("erased"), "key": DIGEST, "kind": _names("party vehicle")},
         "witness": {"event": _names("seen cosigned split-view accepted"), "size": COUNT},
+        "management": {
+            "change": _names("made changed deleted approved rejected decided"),
+            "resource": NAME,
+            "operation": NAME,
+        },
     }
 )
 """The members of each type beside those that every leaf may have. None of them must be there."""

@@ -6,6 +6,9 @@
     │   ├── IllegalTransition  its message is not allowed in this state              400, remembered
     │   └── NotNow             our own unanswered message goes first: send again     409, not remembered
     ├── CallerError        our own user or program asked for something impossible    400
+    │   ├── Invalid            members of its document are not what they have to be      400
+    │   ├── Outdated           it has changed since the caller saw it (If-Match)         412
+    │   └── Reused             another request was sent under this key                   422
     ├── PolicyDenied       a policy said no, and why                                 403 (400 towards a peer)
     ├── NotAuthenticated   nobody we know                                            401
     ├── NotFound           no such thing, or not the caller's                        404
@@ -15,10 +18,13 @@
     └── InvariantBroken    we are wrong: a bug                                       500
 
 Every error has a stable ``code`` (kebab-case) and a ``reason``, a sentence that says what to do. They are raised deep and
-mapped once, in ``connector/http/problems.py``. This module imports nothing.
+mapped once, in ``connector/http/problems.py``. This module imports nothing of ours.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class CarnetError(Exception):
@@ -56,6 +62,34 @@ class CallerError(CarnetError):
     """The request of our own user or program cannot be carried out as it stands."""
 
     status = 400
+
+
+class Violation(NamedTuple):
+    """What is wrong with one member of a document: a sentence, where it stands, and what stood there if that can be repeated."""
+
+    message: str
+    path: str
+    value: object = None
+
+
+class Invalid(CallerError):
+    """Members of a document are not what they have to be; each of ``violations`` is one of them."""
+
+    def __init__(self, code: str, violations: Sequence[Violation]) -> None:
+        super().__init__(code, "; ".join(each.message for each in violations) or "the document cannot be taken")
+        self.violations = tuple(violations)
+
+
+class Outdated(CallerError):
+    """RFC 9110, 13.1.1: the thing is not any more as the caller has seen it. Read it again."""
+
+    status = 412
+
+
+class Reused(CallerError):
+    """A key of idempotency names another request."""
+
+    status = 422
 
 
 class PolicyDenied(CarnetError):
