@@ -196,7 +196,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     application = protocol.application(who.routes)
     if settings.development.hooks:
         application.router.add_routes(Hooks(context, who.entrances[0].identity).routes())
-    await _site(stack, application, listening, tls)
+    await _site(stack, application, listening, tls.get("protocol"))
     await _serve_local(settings, stack, running, kept.access)
     return running
 

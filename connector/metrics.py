@@ -45,7 +45,7 @@ STATES = (
     "RESUMED",
     "COMPLETED",
 )
-SERVERS = ("protocol", "local", "signaling", "data")
+SERVERS = ("protocol", "local", "management", "signaling", "data")
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 QUOTAS = ("rate", "in_flight")
 ENGINES = ("sqlite", "postgres")

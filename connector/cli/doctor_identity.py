@@ -52,6 +52,8 @@ def key_ages(ring: KeyRing, now_ms: int) -> Iterator[Finding]:
 def certificates(settings: Settings, now_ms: int) -> Iterator[Finding]:
     """The files of TLS that the settings name: whether they can be used, and for how long."""
     listeners = [("protocol", settings.protocol.tls_certificate, settings.protocol.tls_key)]
+    if settings.management.host:
+        listeners.append(("management", settings.management.tls_certificate, settings.management.tls_key))
     if settings.data.managed:
         listeners.append(("data", settings.data.tls_certificate, settings.data.tls_key))
     for section, certificate, key in listeners:

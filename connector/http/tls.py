@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import ssl
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PrivateKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from connector.settings.management import ManagementSettings
 from connector.settings.model import DataSettings, ProtocolSettings, Settings
 from connector.settings.secret import SettingsError
 
@@ -95,20 +97,22 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def contexts(settings: Settings, now_ms: int) -> tuple[ssl.SSLContext, ssl.SSLContext | None]:
-    """For a connector's calls, and for its protocol listener where that speaks TLS itself. Raises SettingsError as both.
+def contexts(settings: Settings, now_ms: int) -> tuple[ssl.SSLContext, Mapping[str, ssl.SSLContext]]:
+    """For a connector's calls, and for each listener (its table of settings) that speaks TLS itself. Raises SettingsError as both.
 
     The files of a data plane that we start are tried too: here the refusal can be read.
     """
     trust = client_context(settings.client.ca_file)
     found: dict[str, ssl.SSLContext] = {}
-    listeners: list[tuple[str, ProtocolSettings | DataSettings]] = [("protocol", settings.protocol)]
+    listeners: list[tuple[str, ProtocolSettings | DataSettings | ManagementSettings]] = [("protocol", settings.protocol)]
+    if settings.management.host:
+        listeners.append(("management", settings.management))
     if settings.data.managed:
         listeners.append(("data", settings.data))
     for section, chosen in listeners:
         if chosen.tls_certificate is not None and chosen.tls_key is not None:
             found[section] = server_context(chosen.tls_certificate, chosen.tls_key, section=section, now_ms=now_ms)
-    return trust, found.get("protocol")
+    return trust, found
 
 
 def validity_of(certificate: Path, path: str) -> Validity:

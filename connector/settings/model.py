@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from connector.settings.contractlog import LogSettings
 from connector.settings.identity import IssuerSettings, KeysSettings, OAuthSettings
+from connector.settings.management import ManagementSettings
 from connector.settings.secret import Secret
 
 DEVELOPMENT_KEY = "i-know-this-is-not-for-production"
@@ -417,6 +418,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     store: StoreSettings = StoreSettings()
     protocol: ProtocolSettings = ProtocolSettings()
     local: LocalSettings = LocalSettings()
+    management: ManagementSettings = ManagementSettings()
     data: DataSettings = DataSettings()
     dispatch: DispatchSettings = DispatchSettings()
     quota: QuotaSettings = QuotaSettings()

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from connector.settings.management import ManagementSettings
 from connector.settings.model import DEVELOPMENT_KEY, DataSettings, DevelopmentSettings, ProtocolSettings, Settings
 from connector.settings.secret import Secret, SettingsError
 
@@ -26,6 +27,7 @@ def check(settings: Settings) -> None:
     if settings.data.managed:
         check_tls("data", settings.data.public_host, settings.data.public_url, settings.data)
     check_tls("protocol", settings.protocol.host, settings.protocol.public_url, settings.protocol)
+    _check_management(settings)
 
 
 def is_loopback(host: str) -> bool:
@@ -38,7 +40,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_tls(section: str, host: str, public_url: str, chosen: ProtocolSettings | DataSettings) -> None:
+def check_tls(section: str, host: str, public_url: str, chosen: ProtocolSettings | DataSettings | ManagementSettings) -> None:
     """A listener that others reach speaks TLS, or a proxy does for it; and what they are told to call is https.
 
     `host` is where it listens, `section` the table of settings that it stands in. Raises SettingsError `tls-missing` or
@@ -136,7 +138,8 @@ def _listeners(settings: Settings) -> Sequence[tuple[str, str]]:
         ("data.signaling_host", settings.data.signaling_host),
         ("data.public_host", settings.data.public_host),
     ]
-    return [*listeners, ("local.host", settings.local.host)] if settings.local.host else listeners
+    chosen = [("local.host", settings.local.host), ("management.host", settings.management.host)]
+    return [*listeners, *(each for each in chosen if each[1])]
 
 
 def _check_listeners(settings: Settings) -> None:
@@ -147,7 +150,10 @@ def _check_listeners(settings: Settings) -> None:
     for host_path, host, url_path, url in (
         ("protocol.host", settings.protocol.host, "protocol.public_url", settings.protocol.public_url),
         ("data.public_host", settings.data.public_host, "data.public_url", settings.data.public_url),
+        ("management.host", settings.management.host, "management.public_url", settings.management.public_url),
     ):
+        if not host:
+            continue
         if not url and not is_loopback(host):
             raise SettingsError(
                 "missing-setting",
@@ -222,3 +228,23 @@ def _check_issuers(settings: Settings) -> None:
         raise SettingsError(
             "conflicting-settings", "oauth.embedded", "is false and there are no [[issuers]]: nobody could call; set one of them"
         )
+
+
+def _check_management(settings: Settings) -> None:
+    management = settings.management
+    check_tls("management", management.host or "localhost", management.public_url, management)
+    if management.public_url and management.public_url == settings.protocol.public_url:
+        raise SettingsError(
+            "conflicting-settings",
+            "management.public_url",
+            "is that of the protocol listener; give it a name or port of its own, which peers need not reach",
+        )
+    if management.base_path == "/carnet" or management.base_path.startswith("/carnet/"):
+        raise SettingsError("conflicting-settings", "management.base_path", "cannot be below /carnet, where our own interface is")
+    seen: set[str] = {management.public_url}
+    for number, issuer in enumerate(management.issuers):
+        path = f"management.issuers[{number}]"
+        _refuse_clear(f"{path}.issuer", issuer.issuer)
+        if issuer.issuer in seen:
+            raise SettingsError("duplicate-issuer", f"{path}.issuer", "is listed twice or is ourselves; remove one")
+        seen.add(issuer.issuer)
