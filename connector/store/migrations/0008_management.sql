@@ -13,6 +13,8 @@ CREATE TABLE asset (
 ) STRICT;
 
 CREATE INDEX asset_by_time ON asset (created_at, id);
+-- What its data plane has found out about its data, as JSON; empty: it has no data, and is not offered.
+ALTER TABLE asset ADD COLUMN source TEXT NOT NULL DEFAULT '';
 
 -- policy: as its owner wrote it, in full ODRL (normalised JSON).
 CREATE TABLE policy_definition (
@@ -40,9 +42,31 @@ CREATE TABLE contract_definition (
     reached TEXT
 ) STRICT;
 
+-- Grows with every change of contract definitions and of policies: what is offered is made of one version of all of them.
+INSERT INTO ledger (name, version) VALUES ('definitions', 0);
+
 CREATE INDEX contract_definition_by_time ON contract_definition (created_at, id);
 CREATE INDEX contract_definition_by_access ON contract_definition (access_policy);
 CREATE INDEX contract_definition_by_contract ON contract_definition (contract_policy);
+
+-- What definitions can be asked for: every value of every document once, at its path (a JSON array of segments). resource: asset,
+-- policy or definition. first is 1 for the first value at a path, by which a list is sorted. head tells values apart, rank orders
+-- them, sought is what patterns look at (null: no text), folded the same without case. created_at: of the document.
+CREATE TABLE property (
+    resource TEXT NOT NULL,
+    id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    head TEXT NOT NULL,
+    rank TEXT NOT NULL,
+    sought TEXT,
+    folded TEXT,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX property_of ON property (resource, id, path);
+CREATE INDEX property_by_value ON property (resource, path, head, created_at, id);
+CREATE INDEX property_by_rank ON property (resource, path, rank, id);
 
 -- sealed: the value under the key of secrets, which is not in this database.
 CREATE TABLE secret (
@@ -94,12 +118,24 @@ CREATE TABLE approval (
     PRIMARY KEY (process_id, version, caller)
 ) STRICT;
 
+-- Since when a process waits for people (ms since the epoch); null: it does not. What waited before is found by its text.
+ALTER TABLE process ADD COLUMN waits_since INTEGER;
+UPDATE process SET waits_since = updated_at WHERE detail LIKE '%"pending":"decide-%' AND state NOT IN ('FINALIZED', 'COMPLETED', 'TERMINATED');
+CREATE INDEX process_waiting ON process (waits_since, id) WHERE waits_since IS NOT NULL;
+
 -- Who is asked before an offer binds us, as JSON; empty: the settings decide.
 ALTER TABLE offer ADD COLUMN approval TEXT NOT NULL DEFAULT '';
 -- The contract definition that an offer was made of; empty: it was published as it is.
 ALTER TABLE offer ADD COLUMN definition TEXT NOT NULL DEFAULT '';
+-- The access policy of a contract definition, in full ODRL: it decides who sees an offer beside the offer's own; empty: none.
+ALTER TABLE visibility ADD COLUMN access TEXT NOT NULL DEFAULT '';
 CREATE INDEX offer_by_definition ON offer (definition) WHERE definition <> '';
 -- Lists of processes and agreements by what they are about.
 CREATE INDEX process_by_update ON process (kind, updated_at, id);
 CREATE INDEX agreement_by_time ON agreement (created_at, id);
 CREATE INDEX agreement_by_dataset ON agreement (dataset);
+-- Transfers whose endpoint data reference somebody has put away.
+CREATE TABLE reference_dropped (
+    transfer TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT;

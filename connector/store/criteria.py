@@ -1,0 +1,148 @@
+"""Criteria as SQL: over columns, and over the table ``property`` with the leaves of documents. No I/O.
+
+What a criterion means is said in ``management/leaves.py``; here is the same for both engines. May import the engine's seam,
+and of the management interface its model, its errors and its leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from connector.management.invalid import Invalid
+from connector.management.leaves import folded, head_of, rank_of, text_of
+from connector.management.model import Criterion, Scalar
+from connector.store.engine import Value
+
+Dialect = Literal["sqlite", "postgresql"]
+Part = tuple[str, tuple[Value, ...]]
+"""SQL and its parameters."""
+
+_ORDER: Final = frozenset({"<", "<=", ">", ">="})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field that is an expression over columns. ``read`` makes of an operand the value that is compared (None: as it is)."""
+
+    sql: str
+    number: bool = False
+    params: tuple[Value, ...] = ()
+    read: Callable[[Scalar], Scalar] | None = None
+
+
+Fields = Mapping[str, Column]
+"""Columns by name; names of members stand behind dots."""
+
+
+def path_text(path: Sequence[str]) -> str:
+    """A path as the table ``property`` has it."""
+    return msgspec.json.encode(list(path)).decode()
+
+
+def column_named(fields: Fields, path: Sequence[str], place: str) -> Column:
+    """The column that a path names. Raises Invalid: an unknown field."""
+    name = ".".join(path)
+    column = fields.get(name)
+    if column is None:
+        raise Invalid(f"there is no field {name!r:.200}; there are {', '.join(sorted(fields))}", place, name)
+    return column
+
+
+def on_column(criterion: Criterion, column: Column, dialect: Dialect, place: str = "") -> Part:
+    """A criterion about a column. Raises Invalid where an operand does not fit; ``place`` is where the criterion stood."""
+    operator, right = criterion.operator, criterion.right
+    values = [_operand(each, column, criterion, place) for each in (right if isinstance(right, tuple) else (right,))]
+    if operator in ("like", "ilike"):
+        return _pattern(column, str(values[0]), dialect, folds=operator == "ilike")
+    slots = [_slot(each) for each in values]
+    params = (*column.params, *values)
+    if operator in ("in", "notin"):
+        word = "IN" if operator == "in" else "NOT IN"
+        return f"{column.sql} {word} ({', '.join(slots)})", params
+    if operator in _ORDER:
+        # The database's own collation may be another than that of code points.
+        collated = ' COLLATE "C"' if dialect == "postgresql" and not column.number else ""
+        return f"{column.sql}{collated} {operator} {slots[0]}", params
+    return f"{column.sql} {'<>' if operator == '!=' else '='} {slots[0]}", params
+
+
+def _operand(value: Scalar, column: Column, criterion: Criterion, place: str) -> str | int | float:
+    read = value if column.read is None else column.read(value)
+    if not column.number:
+        return text_of(read)
+    if criterion.operator in ("like", "ilike"):
+        raise Invalid(f"{criterion.left} is a number, and has no pattern", f"{place}.operator", criterion.operator)
+    try:
+        number = float(read)
+    except ValueError:
+        raise Invalid(f"{criterion.left} is a number", f"{place}.operandRight", value) from None
+    if isinstance(read, bool) or not abs(number) <= 2**53:
+        raise Invalid(f"{criterion.left} is a number", f"{place}.operandRight", value)
+    return int(number) if number.is_integer() else number
+
+
+def _slot(value: Value) -> str:
+    # PostgreSQL takes the type of a parameter from what it is compared with, which is a whole number.
+    return "CAST(? AS DOUBLE PRECISION)" if isinstance(value, float) else "?"
+
+
+def _pattern(column: Column, pattern: str, dialect: Dialect, *, folds: bool) -> Part:
+    """Of columns, which hold identifiers, only ASCII letters are folded, as both engines do."""
+    sql = column.sql
+    if folds:
+        sql = f'lower({sql} COLLATE "C")' if dialect == "postgresql" else f"lower({sql})"
+        pattern = "".join(char.lower() if char.isascii() else char for char in pattern)
+    return _like(sql, column.params, pattern, dialect)
+
+
+def _like(sql: str, params: tuple[Value, ...], pattern: str, dialect: Dialect) -> Part:
+    if dialect == "postgresql":
+        return f"{sql} LIKE ? ESCAPE ''", (*params, pattern)
+    # SQLite's LIKE folds case, its GLOB does not.
+    return f"{sql} GLOB ?", (*params, "".join(_GLOB.get(char, char) for char in pattern))
+
+
+_GLOB: Final = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+
+
+def on_leaf(criterion: Criterion, dialect: Dialect) -> Part:
+    """A criterion about one leaf ``v`` that has its path. Of ``!=`` and ``notIn`` this is what no leaf may be."""
+    operator, right = criterion.operator, criterion.right
+    values = right if isinstance(right, tuple) else (right,)
+    if operator in ("like", "ilike"):
+        pattern = text_of(values[0])
+        column = "v.folded" if operator == "ilike" else "v.sought"
+        return _like(column, (), folded(pattern) if operator == "ilike" else pattern, dialect)
+    if operator in _ORDER:
+        return _ranked(operator, rank_of(values[0]), dialect)
+    heads = tuple(sorted({head_of(text_of(each)) for each in values}))
+    if len(heads) == 1:
+        return "v.head = ?", heads
+    return f"v.head IN ({', '.join('?' * len(heads))})", heads
+
+
+def _ranked(operator: str, bound: str, dialect: Dialect) -> Part:
+    # A rank begins with a digit that says what it is a rank of; the next digit ends those.
+    collated = ' COLLATE "C"' if dialect == "postgresql" and bound[0] != "0" else ""
+    other = ("v.rank", ">=", bound[0]) if operator[0] == "<" else ("v.rank", "<", str(int(bound[0]) + 1))
+    return f"v.rank{collated} {operator} ? AND {other[0]}{collated} {other[1]} ?", (bound, other[2])
+
+
+def on_leaves(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect) -> Part:
+    """A criterion about the leaves at a path of the document ``d``."""
+    at = "SELECT 1 FROM property v WHERE v.resource = ? AND v.id = d.id AND v.path = ?"
+    keys = (resource, path_text(path))
+    sql, params = on_leaf(criterion, dialect)
+    if criterion.operator in ("!=", "notin"):
+        return f"EXISTS ({at}) AND NOT EXISTS ({at} AND {sql})", (*keys, *keys, *params)
+    return f"EXISTS ({at} AND {sql})", (*keys, *params)
+
+
+def all_of(parts: Sequence[Part]) -> Part:
+    """What holds if every part does, as it stands behind WHERE."""
+    sql = " AND ".join(f"({sql})" for sql, _ in parts) or "1 = 1"
+    return sql, tuple(value for _, params in parts for value in params)
