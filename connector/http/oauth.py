@@ -7,18 +7,18 @@ address. The address is that of the connection; what a header says about it is n
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 import orjson
 from aiohttp import web
 
 from connector.http import problems
+from connector.http.addresses import MAX_ADDRESSES, address_of, network_of
 from connector.identity.authority import Answer, Authority, later, refusal
 from connector.identity.grant import Refused
 from connector.identity.metadata import KEYS_PATH, SERVER_PATH, TOKEN_PATH, resource_path, server_document
@@ -27,7 +27,6 @@ from connector.settings.identity import OAuthSettings
 
 MAX_FORM_BYTES: Final = 32_768
 MAX_PARAMETERS: Final = 32
-MAX_ADDRESSES: Final = 4096
 DOCUMENT_AGE_S: Final = 60
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -51,18 +50,20 @@ def routes(
     ``issuer`` is our origin; without an ``authority`` no tokens are issued here. ``keys`` makes our JWK set, ``resources`` are
     the RFC 9728 documents by base path, ``did`` is the path of our DID document and what makes it. ``monotonic`` gives seconds.
     """
-    found = [web.get(resource_path(path), _published(partial(dict, document))) for path, document in resources.items()]
-    found.append(web.get(KEYS_PATH, _published(keys)))
+    found = [web.get(resource_path(path), published(partial(dict, document))) for path, document in resources.items()]
+    found.append(web.get(KEYS_PATH, published(keys)))
     if did is not None:
-        found.append(web.get(did[0], _published(did[1])))
+        found.append(web.get(did[0], published(did[1])))
     if authority is not None:
         endpoint = TokenEndpoint(authority, issuer, Addresses(settings, monotonic), request_timeout_s, forwarded_for)
-        found.append(web.get(SERVER_PATH, _published(lambda: server_document(issuer))))
+        found.append(web.get(SERVER_PATH, published(lambda: server_document(issuer))))
         found.append(web.post(TOKEN_PATH, endpoint.handle))
     return found
 
 
-def _published(document: Document) -> Callable[[web.Request], Awaitable[web.Response]]:
+def published(document: Document) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A handler that shows a document to everybody."""
+
     async def handle(_: web.Request) -> web.Response:
         try:
             body = orjson.dumps(document())
@@ -85,7 +86,7 @@ class Addresses:
 
     def admit(self, address: str) -> None:
         """Let one request in. Raises TooMany, saying when to come back."""
-        name, now = _network(address), self._monotonic()
+        name, now = network_of(address), self._monotonic()
         left, at = self._buckets.get(name, (float(self._burst), now))
         left = min(self._burst, left + (now - at) * self._per_s)
         self._buckets[name] = (left - 1 if left >= 1 else left, now)
@@ -96,22 +97,18 @@ class Addresses:
             raise TooMany("too-many-token-requests", f"at most {self._per_s} token requests a second; keep tokens until they end")
 
 
-def _network(address: str) -> str:
-    """Whose bucket it is: a single host has 2^64 addresses of IPv6."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is None:
-        return str(int(ip) >> 64)
-    return address
+class Issues(Protocol):
+    """What answers token requests: `connector.identity.authority` for peers, `connector.access.authority` for our own."""
+
+    async def token(self, form: Sequence[tuple[str, str]], dpop: Sequence[str], authorization: str | None, source: str) -> Answer:
+        """See `Authority.token`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
     """RFC 6749, 3.2: one POST of a form, answered with JSON that nobody keeps."""
 
-    authority: Authority
+    authority: Issues
     issuer: str
     addresses: Addresses
     request_timeout_s: float
@@ -119,7 +116,7 @@ class TokenEndpoint:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a token request."""
-        source = self._source(request)
+        source = address_of(request, forwarded_for=self.forwarded_for)
         try:
             self.addresses.admit(source)
             form = await self._form(request)
@@ -134,12 +131,6 @@ class TokenEndpoint:
             if isinstance(known, Unavailable):
                 return _json(refusal(later(known.code, known.reason), self.issuer))
             return _json(refusal(Refused("server_error", known.code, known.reason, status=known.status), self.issuer))
-
-    def _source(self, request: web.Request) -> str:
-        """The caller's address: the last one, which our proxy has appended (earlier ones are what callers say)."""
-        said = request.headers.getall("X-Forwarded-For", []) if self.forwarded_for else []
-        last = said[-1].rpartition(",")[2].strip() if said else ""
-        return last or request.remote or ""
 
     async def _form(self, request: web.Request) -> list[tuple[str, str]]:
         """The parameters of a request, in the order sent. Raises Refused."""

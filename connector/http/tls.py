@@ -98,7 +98,7 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def contexts(settings: Settings, now_ms: int) -> tuple[ssl.SSLContext, Mapping[str, ssl.SSLContext]]:
-    """For a connector's calls, and for each listener (its table of settings) that speaks TLS itself. Raises SettingsError as both.
+    """For a connector's calls, and for each listener, by its table of settings, that speaks TLS. Raises SettingsError as both.
 
     The files of a data plane that we start are tried too: here the refusal can be read.
     """

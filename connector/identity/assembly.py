@@ -53,7 +53,7 @@ OAUTH_AUTH: Final = {"protocol": "OAuth", "version": "2", "profile": ["client_cr
 class Recognition:
     """Everything of identity that the rest of the connector needs. ``renews``: whether a participant has a key that we can know,
     so that it can renew the token of a transfer. ``settle`` enters those that the settings name, and has to be called before
-    anybody is served; ``listing`` shows our keys as ``KeyRing.listing`` does."""
+    anybody is served; ``listing`` shows our keys as ``KeyRing.listing`` does, ``key_set`` those that sign tokens."""
 
     registry: Registry
     directory: Directory
@@ -72,6 +72,8 @@ class Recognition:
     snapshots: Snapshots
     assertions: Assertions
     renews: Callable[[str], bool]
+    fetcher: Fetcher
+    key_set: Callable[[], dict[str, Any]]
     close: Callable[[], Awaitable[None]]
 
 
@@ -121,6 +123,8 @@ async def recognition(
         snapshots=parts.snapshots(),
         assertions=parts.assertions(),
         renews=lambda peer: not pinned.speaks_to(peer) and (peer.startswith(did.METHOD) or peer not in spoken_for),
+        fetcher=parts.fetcher,
+        key_set=parts.key_set,
         close=close,
     )
 
@@ -248,7 +252,7 @@ class _Parts:
         return pages.routes(
             issuer=self.origin,
             authority=self.authority,
-            keys=self._key_set,
+            keys=self.key_set,
             resources=documents,
             did=None if path is None else (path, self._did_document),
             settings=settings.oauth,
@@ -257,7 +261,8 @@ class _Parts:
             forwarded_for=settings.protocol.forwarded_for,
         )
 
-    def _key_set(self) -> dict[str, Any]:
+    def key_set(self) -> dict[str, Any]:
+        """Our keys that sign tokens and assertions, as a JWK set."""
         return {"keys": [dict(jwk) for use, jwk in self.keys.published(self.now_ms()) if use is Use.OAUTH]}
 
     def _own_keys(self) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from aiohttp.streams import StreamReader
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from multidict import CIMultiDict
 
-from connector.http.oauth import DOCUMENT_AGE_S, FORM, MAX_ADDRESSES, MAX_FORM_BYTES, Addresses, TokenEndpoint, routes
+from connector.http.addresses import MAX_ADDRESSES
+from connector.http.oauth import DOCUMENT_AGE_S, FORM, MAX_FORM_BYTES, Addresses, TokenEndpoint, routes
 from connector.identity.keys import Use
 from connector.identity.metadata import resource_document, server_document
 from connector.protocol.errors import TooMany
