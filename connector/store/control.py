@@ -20,14 +20,15 @@ from connector.store.shelf import Shelf
 from connector.store.writes import OUTGOING_COLUMNS, PROCESS_COLUMNS
 
 _decode_detail = msgspec.json.Decoder(Detail).decode
-_AGREEMENT = "id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at, delivery"
+AGREEMENT_COLUMNS = "id, counterparty, role, negotiation_id, dataset, document, state, created_at, updated_at, delivery"
 _DATASET = ", ".join(field.name for field in fields(Published))
 
 WAKE_CHANNEL: Final = "carnet_outbox"
 WAKE: Final = Statement("SELECT pg_notify(?, ?)", (WAKE_CHANNEL, ""), None)
 
 
-def _process(row: Row) -> Process:
+def process_of(row: Row) -> Process:
+    """A process from its ``PROCESS_COLUMNS``."""
     fields: list[Any] = list(row)
     return Process(
         id=fields[0],
@@ -76,7 +77,7 @@ class ControlStore:
     async def process(self, process_id: str) -> Process | None:
         """A process by our own id."""
         rows = await self.engine.fetch(f"SELECT {PROCESS_COLUMNS} FROM process WHERE id = ?", (process_id,))
-        return _process(rows[0]) if rows else None
+        return process_of(rows[0]) if rows else None
 
     async def process_for(
         self, process_id: str, counterparty: str, message_id: str | None
@@ -92,7 +93,7 @@ class ControlStore:
             return None, None
         row: Any = rows[0]
         judged = None if row[16] is None else Judged(counterparty, message_id or "", *row[16:])
-        return _process(row[:16]), judged
+        return process_of(row[:16]), judged
 
     async def process_of_peer(self, kind: Kind, role: Role, counterparty: str, peer_pid: str) -> Process | None:
         """The process that the counterparty began under its own id."""
@@ -101,7 +102,7 @@ class ControlStore:
             "AND origin = 'peer'",
             (kind.value, role.value, counterparty, peer_pid),
         )
-        return _process(rows[0]) if rows else None
+        return process_of(rows[0]) if rows else None
 
     async def judged(self, counterparty: str, message_id: str) -> Judged | None:
         """What was answered to a message before."""
@@ -122,7 +123,7 @@ class ControlStore:
             "AND (? = '' OR state = ?) ORDER BY created_at, id LIMIT ?",
             (kind.value, *after, state or "", state or "", limit),
         )
-        return [_process(row) for row in rows]
+        return [process_of(row) for row in rows]
 
     async def open_with(self, counterparty: str, *, after: tuple[int, str] = (0, ""), limit: int = 100) -> list[Process]:
         """A page of the processes with a counterparty that are not over and that no termination of ours is about to end."""
@@ -132,7 +133,7 @@ class ControlStore:
             "ORDER BY created_at, id LIMIT ?",
             (counterparty, *after, limit),
         )
-        return [_process(row) for row in rows]
+        return [process_of(row) for row in rows]
 
     async def refusals_of(self, process_id: str) -> int:
         """How many refused messages of this process are remembered."""
@@ -153,25 +154,28 @@ class ControlStore:
     async def agreement(self, agreement_id: str, counterparty: str, role: Role) -> Agreement | None:
         """The agreement of this id between us in this role and the counterparty."""
         rows = await self.engine.fetch(
-            f"SELECT {_AGREEMENT} FROM agreement WHERE counterparty = ? AND role = ? AND id = ?",
+            f"SELECT {AGREEMENT_COLUMNS} FROM agreement WHERE counterparty = ? AND role = ? AND id = ?",
             (counterparty, role.value, agreement_id),
         )
         return Agreement(*cast("Any", rows[0])) if rows else None
 
     async def agreements_by_id(self, agreement_id: str) -> list[Agreement]:
         """All agreements of this id: one, unless two counterparties chose the same."""
-        rows = await self.engine.fetch(f"SELECT {_AGREEMENT} FROM agreement WHERE id = ? ORDER BY counterparty", (agreement_id,))
+        rows = await self.engine.fetch(
+            f"SELECT {AGREEMENT_COLUMNS} FROM agreement WHERE id = ? ORDER BY counterparty", (agreement_id,)
+        )
         return [Agreement(*cast("Any", row)) for row in rows]
 
     async def agreement_of(self, negotiation_id: str) -> Agreement | None:
         """The agreement that a negotiation brought."""
-        rows = await self.engine.fetch(f"SELECT {_AGREEMENT} FROM agreement WHERE negotiation_id = ?", (negotiation_id,))
+        rows = await self.engine.fetch(f"SELECT {AGREEMENT_COLUMNS} FROM agreement WHERE negotiation_id = ?", (negotiation_id,))
         return Agreement(*cast("Any", rows[0])) if rows else None
 
     async def agreements(self, *, after: tuple[int, str] = (0, ""), limit: int = 100) -> list[Agreement]:
         """A page of agreements in order of their making."""
         rows = await self.engine.fetch(
-            f"SELECT {_AGREEMENT} FROM agreement WHERE (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?", (*after, limit)
+            f"SELECT {AGREEMENT_COLUMNS} FROM agreement WHERE (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?",
+            (*after, limit),
         )
         return [Agreement(*cast("Any", row)) for row in rows]
 

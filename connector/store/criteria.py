@@ -26,12 +26,18 @@ _ORDER: Final = frozenset({"<", "<=", ">", ">="})
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field that is an expression over columns. ``read`` makes of an operand the value that is compared (None: as it is)."""
+    """A field that is an expression over columns.
+
+    ``read`` makes of an operand the value that is compared (None: as it is). ``narrow``: few rows have a value, and an index
+    finds them. ``ordered``: its values have an order.
+    """
 
     sql: str
     number: bool = False
     params: tuple[Value, ...] = ()
     read: Callable[[Scalar], Scalar] | None = None
+    narrow: bool = False
+    ordered: bool = True
 
 
 Fields = Mapping[str, Column]
@@ -64,6 +70,8 @@ def on_column(criterion: Criterion, column: Column, dialect: Dialect, place: str
         word = "IN" if operator == "in" else "NOT IN"
         return f"{column.sql} {word} ({', '.join(slots)})", params
     if operator in _ORDER:
+        if not column.ordered:
+            raise Invalid(f"{criterion.left} has no order", f"{place}.operator", operator)
         # The database's own collation may be another than that of code points.
         collated = ' COLLATE "C"' if dialect == "postgresql" and not column.number else ""
         return f"{column.sql}{collated} {operator} {slots[0]}", params
