@@ -72,7 +72,7 @@ def _resolver(*, shared: bool) -> Any:
 
 
 def _load(url: str, _options: dict[str, Any] | None = None) -> dict[str, Any]:
-    if url not in contexts.URLS:
+    if url not in contexts.OWNERS_URLS:
         raise _unknown(url)
     return {
         "contentType": "application/ld+json",
@@ -94,10 +94,10 @@ def _check_contexts(context: Any, *, trusted: bool) -> bool:
     parts = context if isinstance(context, list) else [context]
     if len(parts) > MAX_CONTEXTS:
         raise DocumentError("context-inline", f"A @context has at most {MAX_CONTEXTS} parts.", "/@context")
-    inline = False
+    inline, known = False, contexts.OWNERS_URLS if trusted else contexts.URLS
     for part in parts:
         if isinstance(part, str):
-            if part not in contexts.URLS:
+            if part not in known:
                 raise _unknown(part)
             continue
         inline = True

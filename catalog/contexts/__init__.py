@@ -2,7 +2,7 @@
 
 Each context is our own table of terms, equivalent in expansion to the published one of the same URL, and kept as
 JSON bytes: every reader gets a copy of its own, because JSON-LD processors are known to change what they are given.
-Imports nothing of the project.
+Imports its own tables, and through them names of `policies`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any, Final
 
 import orjson
 
-from catalog.contexts import dsp, edc, peer
+from catalog.contexts import dsp, edc, odrl, peer
 
 DSP: Final = dsp.URL
 ODRL_PROFILE: Final = dsp.ODRL_URL
 EDC_DSPACE: Final = edc.DSPACE_URL
 EDC_MANAGEMENT: Final = edc.MANAGEMENT_URL
 PEER: Final = peer.URL
+ODRL: Final = odrl.URL
 
 _FROZEN: Final[Mapping[str, bytes]] = MappingProxyType(
     {
@@ -31,11 +32,17 @@ _FROZEN: Final[Mapping[str, bytes]] = MappingProxyType(
     }
 )
 
+_OWNERS: Final[Mapping[str, bytes]] = MappingProxyType(
+    dict.fromkeys((odrl.URL, odrl.SECURE_URL), orjson.dumps({"@context": odrl.CONTEXT}))
+)
+
 URLS: Final = frozenset(_FROZEN)
 """The context URLs that documents may name."""
+OWNERS_URLS: Final = URLS | frozenset(_OWNERS)
+"""Those that documents of the operator may name."""
 
 
 def load(url: str) -> dict[str, Any]:
-    """Return a fresh copy of the context document of `url`; KeyError when it is not in `URLS`."""
-    document: dict[str, Any] = orjson.loads(_FROZEN[url])
+    """Return a fresh copy of the context document of `url`; KeyError when it is not in `OWNERS_URLS`."""
+    document: dict[str, Any] = orjson.loads(_FROZEN[url] if url in _FROZEN else _OWNERS[url])
     return document
