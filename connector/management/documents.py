@@ -122,7 +122,8 @@ def _quick(document: dict[str, Any], *, in_vocabulary: bool) -> Flat | None:
 def _iri(name: str, *, in_vocabulary: bool) -> str | None:
     if ":" not in name:
         return None if not name or (not in_vocabulary and name in _MANAGEMENT_NAMES) else EDC + name
-    return name if "://" in name else None
+    prefix, _, rest = name.partition(":")
+    return name if rest.startswith("//") or prefix not in _PREFIXES else _PREFIXES[prefix] + rest
 
 
 def _policy_is_plain(value: Any, *, in_vocabulary: bool) -> bool:

@@ -76,10 +76,8 @@ def prefixed(policy: Document) -> Document:
     """A policy in DSP's form with prefixed names, which mean the same under any context that has ``odrl``."""
     if "@context" in policy:
         return policy
-    members = {name: each for name, each in policy.items() if name not in _RULES and name != "timestamp"}
+    members = {name: each for name, each in policy.items() if name not in _RULES}
     rules = {f"odrl:{name}": _prefixed_value(name, policy.get(name, [])) for name in _RULES}
-    if "timestamp" in policy:
-        rules["https://w3id.org/dspace/2025/1/timestamp"] = policy["timestamp"]
     return {**_prefixed_members(members), **rules}
 
 

@@ -24,12 +24,10 @@ from connector.protocol.states import Role
 from connector.store.queries import PROTOCOL
 from connector.store.queries import Reference as Entry
 from connector.store.rows import Agreement
+from policies.names import DSPACE
 
 SINK: Final = "CarnetFile"
 """The type of a data destination that lets our own data plane fetch: its ``path`` is a file name, or folder/name."""
-_CREDENTIALS: Final = frozenset(
-    {"authCode", "header:authorization", "header:proxy-authorization", "header:cookie", "header:x-api-key"}
-)
 _METADATA: Final = f"{EDC}dataplaneMetadata"
 _PULL_DESTINATIONS: Final = frozenset({"HttpProxy", "HttpData"})
 """What older clients name as the destination of a pull, where it says nothing."""
@@ -181,23 +179,19 @@ def created(thing_id: str, created_at: int) -> Document:
 
 
 def asset_shown(asset: Asset) -> Document:
-    """An asset, with its data address but for what is a credential."""
+    """An asset. What opens its source is not in its data address any more."""
     private = {name: each for name, each in asset.private_properties.items() if name != _METADATA}
-    address = {short(name): each for name, each in (asset.data_address or {}).items()}
-    shown = {name: plain(each) for name, each in address.items() if name.casefold() not in _HIDDEN}
+    address = {name.removeprefix(EDC): plain(each) for name, each in (asset.data_address or {}).items()}
     metadata = asset.private_properties.get(_METADATA)
     return {
         "@type": "CatalogAsset" if asset.properties.get(f"{EDC}isCatalog") is True else "Asset",
         "@id": asset.id,
         "properties": {"id": asset.id, **_members(asset.properties)},
         **({"privateProperties": _members(private)} if private else {}),
-        **({"dataAddress": {"@type": "DataAddress", **shown}} if asset.data_address else {}),
+        **({"dataAddress": {"@type": "DataAddress", **address}} if asset.data_address else {}),
         **({"dataplaneMetadata": {"@type": "DataplaneMetadata", **metadata}} if isinstance(metadata, dict) else {}),
         "createdAt": asset.created_at,
     }
-
-
-_HIDDEN: Final = frozenset(name.casefold() for name in _CREDENTIALS)
 
 
 def policy_shown(definition: PolicyDefinition) -> Document:
@@ -284,6 +278,8 @@ def agreement_shown(row: Agreement, us: str) -> Document:
     """An agreement. The time of its signing is in seconds."""
     provider = us if row.role == Role.PROVIDER.value else row.counterparty
     consumer = row.counterparty if provider == us else us
+    # The contexts of these answers have no name for the time of an agreement.
+    policy = {f"{DSPACE}timestamp" if name == "timestamp" else name: each for name, each in orjson.loads(row.document).items()}
     return {
         "@type": "ContractAgreement",
         "@id": row.id,
@@ -292,7 +288,7 @@ def agreement_shown(row: Agreement, us: str) -> Document:
         "providerId": provider,
         "consumerId": consumer,
         "contractSigningDate": row.created_at // 1000,
-        "policy": orjson.loads(row.document),
+        "policy": policy,
     }
 
 

@@ -19,7 +19,8 @@ class V4:
         if not document and form in OPTIONAL:
             return {}
         check(document, form)
-        return await flat(document)
+        # When it was made is for us to say, and a word that the context does not have everywhere.
+        return await flat({name: value for name, value in document.items() if name != "createdAt"})
 
     def shown(self, document: Document) -> Document:
         """See Dialect."""
