@@ -18,7 +18,9 @@ import orjson
 
 from connector.flow.context import Context
 from connector.flow.halted import CODE, halted
+from connector.flow.shelf import kept_from
 from connector.flow.user_requests import on_record
+from connector.identity.interface import Principal
 from connector.identity.participants import Admission
 from connector.protocol.messages import Document
 from connector.protocol.record import Effect, KeepGround, Process, Remark
@@ -49,6 +51,7 @@ REASONS_MOST: Final = 20
 _PERMITTED: Final = Remark("decided", "permitted", "permitted")
 _TAKEN: Final = "another contract overlaps in territory, use, period and data, and one of the two is exclusive"
 _ELSEWHERE: Final = "ask for another territory, use or period"
+_NOT_MADE: Final = "this offer is not made to you; read the catalogue again"
 _LOST: Final = "an agreement has no place for what the offer says here"
 _WITHIN: Final = "say it within the permissions, prohibitions and obligations"
 
@@ -85,6 +88,8 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     why = await halted(context, process.counterparty)
     if why is not None:
         return Verdict(agreement, CODE, (why,))
+    if await kept_from(context, Principal(process.counterparty, claims), _offer_id(process), process.subject):
+        return Verdict(agreement, "policy-denied", (_NOT_MADE,))
     try:
         offered, policy = dsp.read(process.detail.offer or {}), dsp.read(agreement)
     except PolicyInvalid as invalid:
@@ -110,6 +115,10 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     if not decision.permitted:
         return Verdict(agreement, "policy-denied", reasons_of(decision, process.counterparty, claims))
     return Verdict(agreement, effects=(_entered(grounds, exclusive=exclusive), _PERMITTED))
+
+
+def _offer_id(process: Process) -> str:
+    return str((process.detail.offer or {}).get("@id", ""))
 
 
 def _lost(process: Process, agreement: Document) -> list[Document]:

@@ -49,7 +49,8 @@ class TemplateAnswers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner says of a dataset: a record (JSON-LD), or a template and its answers, or neither and then a title."""
+    """What an owner says of a dataset: a record (JSON-LD), or a template and its answers, or neither and then a title, with
+    ``properties`` (whole IRIs) that stand in the catalogue as they are."""
 
     title: str = ""
     media_type: str | None = None
@@ -57,6 +58,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None = None
     answers: TemplateAnswers | None = None
     open_to: OpenTo = "admitted"
+    properties: Document = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,14 @@ def describe(us: Us, dataset_id: str, file: str, wanted: Wanted, able: Capabilit
 
 def _titled(us: Us, dataset_id: str, wanted: Wanted, able: Capabilities) -> Described:
     distribution: Document = {"@type": "Distribution", "format": PULL, "accessService": us.service()}
-    document: Document = {"@id": dataset_id, "@type": "Dataset", "distribution": [distribution]}
+    document: Document = {"@id": dataset_id, "@type": "Dataset", "distribution": [distribution], **wanted.properties}
     if wanted.title:
-        document["http://purl.org/dc/terms/title"] = wanted.title
+        document.setdefault("http://purl.org/dc/terms/title", wanted.title)
     if wanted.media_type:
         distribution["http://www.w3.org/ns/dcat#mediaType"] = wanted.media_type
-    return Described(document, document, replace(able, formats=frozenset({PULL})), {}, _words([dataset_id, wanted.title]))
+    spoken = (text for text in wanted.properties.values() if isinstance(text, str))
+    words = _words([dataset_id, wanted.title, *spoken])
+    return Described(document, document, replace(able, formats=frozenset({PULL})), {}, words)
 
 
 def _record(dataset_id: str, given: Document) -> Dataset:

@@ -124,8 +124,13 @@ def examine(
         if not formless and not unkept:
             proposals.append(Proposal(policy, dsp.write(policy, in_dataset=True), orjson.dumps(document).decode()))
     _refuse(refused)
-    _refuse({"exclusivity-conflict": list(_among(proposals))})
+    apart(proposals)
     return proposals
+
+
+def apart(proposals: Sequence[Proposal]) -> None:
+    """Raises PublicationRefused if two offers of one dataset meet where one of them is exclusive."""
+    _refuse({"exclusivity-conflict": list(_among(proposals))})
 
 
 def refuse_releases(releases: Sequence[Document]) -> None:

@@ -14,11 +14,11 @@ import orjson
 from connector.flow import filters
 from connector.flow.context import Context
 from connector.flow.described import Us, with_offers
-from connector.flow.sight import decide, open_to
+from connector.flow.sight import access_policy, decide, open_to
 from connector.identity.interface import Principal
 from connector.protocol.errors import NotFound
 from connector.protocol.messages import DSP_CONTEXT, Document
-from connector.store.rows import Offered, Visible
+from connector.store.rows import Offered, Visibility, Visible
 from policies import dsp
 from policies.decision import Decision, Reason
 from policies.errors import PolicyInvalid
@@ -95,11 +95,13 @@ async def why_not(context: Context, principal: Principal, dataset_id: str) -> li
         raise NotFound("dataset-unknown", f"no dataset {dataset_id:.80} is on offer")
     offers = await context.store.shelf.offers(dataset_id)
     decides = {each.digest: each for each in await context.store.shelf.visibilities([each.visibility for each in offers])}
-    return [_looked(context, principal, each, decides[each.visibility].open_to) for each in offers if each.visibility in decides]
+    return [_looked(context, principal, each, decides[each.visibility]) for each in offers if each.visibility in decides]
 
 
-def _looked(context: Context, principal: Principal, offer: Offered, to: Visible) -> Looked:
-    decision = _judged(context, principal, offer)
+def _looked(context: Context, principal: Principal, offer: Offered, decides: Visibility) -> Looked:
+    decision, to = _judged(context, principal, offer), decides.open_to
+    if decision.permitted and decides.access:
+        decision = judged_access(context, principal, decides.access, offer.dataset)
     reached = open_to(principal, to)
     if not reached:
         said = "nobody has vouched for the participant, and the dataset is not open to all"
@@ -118,6 +120,21 @@ def _judged(context: Context, principal: Principal, offer: Offered) -> Decision:
     except PolicyInvalid as invalid:
         return Decision("deny", (Reason(invalid.code, invalid.path, invalid.reason),))
     return decide(policy, principal, offer.dataset, context.now_ms(), context.declared)
+
+
+async def kept_from(context: Context, principal: Principal, offer_id: str, dataset_id: str) -> bool:
+    """Whether the access policy of an offer keeps it from a caller, whatever its terms would permit."""
+    access = await context.store.shelf.access(offer_id, dataset_id)
+    return bool(access) and not judged_access(context, principal, access, dataset_id).permitted
+
+
+def judged_access(context: Context, principal: Principal, access: str, dataset_id: str) -> Decision:
+    """Whether an access policy lets a caller have anything to do with an offer, and why."""
+    try:
+        policy = access_policy(access)
+    except PolicyInvalid as invalid:
+        return Decision("deny", (Reason(invalid.code, invalid.path, invalid.reason),))
+    return decide(policy, principal, dataset_id, context.now_ms(), context.declared)
 
 
 async def _seen(context: Context, principal: Principal) -> frozenset[str]:

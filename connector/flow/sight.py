@@ -2,7 +2,8 @@
 
 What decides is kept apart from the offers (``Visibility``), so that ten thousand datasets under one policy are one decision. A
 decision holds until the next moment that the policy names; the memory holds so many decisions and no more, and the caller who has
-been away the longest is forgotten first. Everything here can be decided again from the store.
+been away the longest is forgotten first. Everything here can be decided again from the store. Where an offer has an access policy
+beside its own, both have to permit it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 import orjson
@@ -19,7 +21,7 @@ import orjson
 from connector.identity.interface import Principal
 from connector.store.rows import Visibility, Visible
 from connector.store.shelf import Shelf
-from policies import dsp
+from policies import dsp, odrl
 from policies.decision import Decision
 from policies.errors import PolicyInvalid
 from policies.evaluate import evaluate
@@ -50,9 +52,9 @@ class Looked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A policy as it is judged: None for one that cannot be read. ``moments``: when the answer may change, in order."""
+    """The policies that have to permit it: None if one cannot be read. ``moments``: when the answer may change, in order."""
 
-    policy: Policy | None
+    policies: tuple[Policy, ...] | None
     open_to: Visible
     moments: tuple[int, ...]
     longest_ms: int
@@ -68,12 +70,14 @@ class _View:
     looked: dict[str, Looked]
 
 
-def visibility(document: Mapping[str, object], to: Visible) -> Visibility:
-    """What decides who sees an offer: its normal form without id, and without a target, which is its dataset."""
+def visibility(document: Mapping[str, object], to: Visible, access: str = "") -> Visibility:
+    """What decides who sees an offer: its normal form without id, and without a target, which is its dataset; and the text of an
+    access policy (full ODRL) if there is one."""
     rest = {name: value for name, value in document.items() if name not in ("@id", "@type", "target")}
     text = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
-    digest = hashlib.sha256(f"{to}\n{text}".encode()).hexdigest()
-    return Visibility(digest, text, to)
+    both = f"{text}\n{access}" if access else text
+    digest = hashlib.sha256(f"{to}\n{both}".encode()).hexdigest()
+    return Visibility(digest, text, to, access)
 
 
 def open_to(principal: Principal, to: Visible) -> bool:
@@ -85,6 +89,11 @@ def decide(policy: Policy, principal: Principal, dataset_id: str, now_ms: int, d
     """Whether a policy lets a caller see the offer, and why."""
     request = Request(Scope.CATALOGUE, READ, dataset_id, principal.participant_id, principal.claims)
     return evaluate(policy, request, World(now_ms, enforced=declared))
+
+
+def access_policy(text: str) -> Policy:
+    """The access policy of an offer. Raises PolicyInvalid."""
+    return odrl.read(orjson.loads(text))
 
 
 @dataclass(slots=True)
@@ -161,26 +170,27 @@ def _caller(principal: Principal, declared: frozenset[str]) -> bytes:
 
 
 def _decided(known: _Known, principal: Principal, now_ms: int, declared: frozenset[str]) -> Looked:
-    if known.policy is None or not open_to(principal, known.open_to):
+    if known.policies is None or not open_to(principal, known.open_to):
         return Looked(False, now_ms + HOLDS_MOST_MS)
     until = min((moment for moment in known.moments if moment > now_ms), default=now_ms + known.longest_ms)
-    shows = decide(known.policy, principal, "", now_ms, declared).permitted
+    shows = all(decide(each, principal, "", now_ms, declared).permitted for each in known.policies)
     return Looked(shows, min(until, now_ms + known.longest_ms))
 
 
 def _read(found: Visibility) -> _Known:
     try:
-        policy = dsp.read({"@id": _UID, "@type": "Offer", **orjson.loads(found.policy)})
+        own = dsp.read({"@id": _UID, "@type": "Offer", **orjson.loads(found.policy)})
+        policies = (access_policy(found.access), own) if found.access else (own,)
     except PolicyInvalid:
         return _Known(None, found.open_to, (), HOLDS_MOST_MS)
     moments, plain = set[int](), True
-    for moment in _timed(policy):
+    for moment in chain.from_iterable(map(_timed, policies)):
         if moment is None:
             plain = False
         else:
             # What holds up to a moment ends after it, what holds from a moment begins with it.
             moments |= {moment, moment + 1}
-    return _Known(policy, found.open_to, tuple(sorted(moments)), HOLDS_MOST_MS if plain else TIMED_MOST_MS)
+    return _Known(policies, found.open_to, tuple(sorted(moments)), HOLDS_MOST_MS if plain else TIMED_MOST_MS)
 
 
 def _timed(policy: Policy) -> Iterator[int | None]:

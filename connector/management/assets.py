@@ -1,12 +1,29 @@
 """Assets of the owner: created, changed, looked up, listed, deleted.
 
-An asset's id is the id of its dataset. May import flow, store and the data plane's seam.
+An asset's id is the id of its dataset. Its data are registered with the data plane before anything is kept, so that what cannot
+be delivered is refused at once; what comes in between is put back. May import flow, store and this package.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from connector.management import addresses, sources
+from connector.management.addresses import DataAddress
 from connector.management.model import Asset, QuerySpec
+from connector.management.offering import ALL, check_properties, offer, taken_off
+from connector.management.rules import RACES_MOST, busy
 from connector.management.service import Management
+from connector.protocol.errors import CallerError, CarnetError, Conflict, NotFound, Outdated
+from connector.store.definitions import delete_asset, delete_secret, insert_asset, update_asset
+from connector.store.engine import LostRace, Statement
+from connector.store.projection import keep_source, unchanged
+from connector.telemetry import logger
+
+ID_MOST_CHARS: Final = 512
+log = logger("management")
 
 
 async def create(m: Management, asset: Asset) -> Asset:
@@ -16,33 +33,168 @@ async def create(m: Management, asset: Asset) -> Asset:
     PublicationRefused where terms of a contract definition that selects it cannot be kept with these data, Unavailable without
     data plane. Nothing is kept then.
     """
-    raise NotImplementedError
+    address = None if asset.data_address is None else addresses.read(asset.data_address)
+    asset = replace(
+        asset,
+        id=asset.id or m.context.new_id(),
+        data_address=None if address is None else address.document(),
+        created_at=m.context.now_ms(),
+        version=1,
+    )
+    check_id(asset.id)
+    check_properties(asset.properties)
+    async with m.lock(asset.id):
+        await _check_free(m, asset.id)
+        source = await sources.register(m, asset.id, address)
+        try:
+            await _commit(m, asset, source, address, lambda: insert_asset(asset), lambda: _check_free(m, asset.id))
+        except BaseException:
+            if source:
+                await sources.forget(m, asset.id)
+            raise
+    return asset
 
 
 async def update(m: Management, asset: Asset, version: int | None = None) -> Asset:
-    """Replace an asset; without a data address the known one stays. ``version``: only if that is the stored one.
+    """Replace an asset; without a data address the known one stays, and what opens its source where that is the same.
 
-    Raises NotFound, Conflict `version-other`, and what ``create`` raises.
+    ``version``: only if that is the stored one. Raises NotFound, Outdated, and what ``create`` raises.
     """
-    raise NotImplementedError
+    check_properties(asset.properties)
+    async with m.lock(asset.id):
+        stored = await find(m, asset.id)
+        if version is not None and version != stored.version:
+            raise outdated("asset")
+        known = await _known_address(m, stored)
+        address = _addressed(asset, known)
+        changed = replace(
+            asset,
+            data_address=None if address is None else address.document(),
+            created_at=stored.created_at,
+            version=stored.version,
+        )
+        source = await sources.register(m, asset.id, address)
+        try:
+            await _commit(
+                m, changed, source, address, lambda: update_asset(changed, m.context.now_ms()), lambda: _check_same(m, stored)
+            )
+        except BaseException:
+            await _put_back(m, asset.id, known)
+            raise
+    return replace(changed, version=stored.version + 1)
 
 
 async def find(m: Management, asset_id: str) -> Asset:
     """An asset by id. Raises NotFound."""
-    raise NotImplementedError
+    found = await m.store.asset(asset_id)
+    if found is None:
+        raise NotFound("asset-unknown", f"there is no asset {asset_id:.80}")
+    return found
 
 
 async def query(m: Management, spec: QuerySpec) -> list[Asset]:
     """A page of assets. Raises CallerError for a field that no asset can have."""
-    raise NotImplementedError
+    return await m.store.assets(spec)
 
 
 async def count(m: Management, spec: QuerySpec) -> int:
     """How many assets meet the criteria, whatever the page. Raises as ``query``."""
-    raise NotImplementedError
+    return await m.store.count_assets(spec)
 
 
 async def delete(m: Management, asset_id: str) -> None:
     """Take an asset off the catalogue and forget it and its data. Raises NotFound, Conflict `asset-agreed` where an agreement is
     about it."""
-    raise NotImplementedError
+    async with m.lock(asset_id):
+        await find(m, asset_id)
+        made = await taken_off(m, asset_id)
+        name = sources.credential_id(asset_id)
+        sealed = [delete_secret(name)] if await m.store.secret(name) else []
+        try:
+            await m.context.commit([*delete_asset(asset_id), *made.statements, *sealed], made.told)
+        except LostRace:
+            await find(m, asset_id)
+            said = f"an agreement is about the asset {asset_id:.80}; it stays for as long as that is kept"
+            raise Conflict("asset-agreed", said) from None
+        await sources.forget(m, asset_id)
+
+
+async def renew(m: Management, asset_id: str) -> None:
+    """Register an asset's data again, because what opens them has changed. Raises as ``create`` does."""
+    async with m.lock(asset_id):
+        stored = await m.store.asset(asset_id)
+        if stored is not None:
+            await sources.register(m, asset_id, await _known_address(m, stored))
+
+
+def check_id(given: str) -> None:
+    """Raises CallerError for an id that is too long to stand in a path, or that no database keeps."""
+    if len(given) > ID_MOST_CHARS or "\0" in given:
+        raise CallerError("id-invalid", f"an id has at most {ID_MOST_CHARS} characters, and no U+0000 among them")
+
+
+def outdated(what: str) -> Outdated:
+    """It was changed meanwhile."""
+    return Outdated("outdated", f"the {what} was changed meanwhile; read it again and decide anew")
+
+
+async def _commit(
+    m: Management,
+    asset: Asset,
+    source: str,
+    address: DataAddress | None,
+    writes: Callable[[], list[Statement]],
+    check: Callable[[], Awaitable[None]],
+) -> None:
+    """Keep an asset with everything that is offered of it. ``check`` raises where it cannot be kept at all."""
+    for _ in range(RACES_MOST):
+        rules = await m.rules()
+        made = await offer(m, rules, asset, sources.found(source), ALL)
+        kept = [*writes(), keep_source(asset.id, source), *await sources.keep_sealed(m, asset.id, address)]
+        try:
+            await m.context.commit([unchanged(rules.version), *kept, *made.statements], made.told)
+        except LostRace:
+            await check()
+        else:
+            return
+    raise busy()
+
+
+async def _check_free(m: Management, asset_id: str) -> None:
+    if await m.store.asset(asset_id) is not None:
+        raise Conflict("asset-exists", f"there is an asset {asset_id:.80} already")
+    if await m.projection.published_directly(asset_id):
+        raise Conflict("asset-exists", f"a dataset {asset_id:.80} is published by itself; withdraw it, or choose another id")
+
+
+async def _check_same(m: Management, stored: Asset) -> None:
+    now = await find(m, stored.id)
+    if (now.version, now.created_at) != (stored.version, stored.created_at):
+        raise outdated("asset")
+
+
+async def _known_address(m: Management, stored: Asset) -> DataAddress | None:
+    if stored.data_address is None:
+        return None
+    return replace(addresses.read(stored.data_address), sealed=await sources.sealed(m, stored.id))
+
+
+def _addressed(asset: Asset, known: DataAddress | None) -> DataAddress | None:
+    """The address of a changed asset. What is sealed comes with it again only for the source that it was written for."""
+    if asset.data_address is None:
+        return known
+    address = addresses.read(asset.data_address)
+    if known is not None and not address.sealed and address.secret is None and address.opens_as(known):
+        return replace(address, sealed=known.sealed)
+    return address
+
+
+async def _put_back(m: Management, asset_id: str, known: DataAddress | None) -> None:
+    """The data as they were registered before a change that was not made."""
+    if known is None:
+        await sources.forget(m, asset_id)
+        return
+    try:
+        await sources.register(m, asset_id, known)
+    except CarnetError as error:
+        log.warning("the data of an asset are not registered any more; change it again", asset=asset_id, code=error.code)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from connector.management.addresses import TYPES
 from connector.management.service import Management
+from connector.protocol.messages import PULL
+from connector.store.engine import StoreUnavailable
+
+DATABASE: Final = "database"
+PLANE: Final = "data-plane"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +24,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether all parts are well."""
+    """Whether all parts are well. Fit for anybody: it names parts and says nothing of what they hold."""
 
     components: tuple[Component, ...]
 
@@ -41,14 +48,24 @@ class DataPlane:
 
 async def health(m: Management) -> Health:
     """Health and readiness: database and data plane."""
-    raise NotImplementedError
+    return Health((await _database(m), Component(PLANE, None if m.plane.ready else "it does not answer yet")))
 
 
-async def liveness(m: Management) -> Health:
+async def liveness(_: Management) -> Health:
     """That this process answers."""
-    raise NotImplementedError
+    return Health((Component("connector"),))
 
 
 async def planes(m: Management) -> list[DataPlane]:
-    """The data planes."""
-    raise NotImplementedError
+    """The data planes: one, here or elsewhere."""
+    ready = m.plane.ready
+    state, active = ("AVAILABLE", m.context.now_ms()) if ready else ("UNAVAILABLE", 0)
+    return [DataPlane(f"{m.context.participant_id}:data-plane", m.plane.base or "", state, TYPES, (PULL,), active)]
+
+
+async def _database(m: Management) -> Component:
+    try:
+        await m.store.engine.fetch("SELECT 1")
+    except StoreUnavailable:
+        return Component(DATABASE, "it does not answer")
+    return Component(DATABASE)

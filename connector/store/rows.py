@@ -135,7 +135,8 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class Offered:
     """An offer of a dataset at its place: ``document`` as it stands in the catalogue, ``odrl`` as its owner wrote it, and the
-    digest of what decides who sees it."""
+    digest of what decides who sees it. ``approval``: who is asked before it binds us (``protocol.record.Rule`` as JSON); empty:
+    the settings decide. ``definition``: id of the contract definition that it was made of; empty: of none."""
 
     id: str
     dataset: str
@@ -143,15 +144,19 @@ class Offered:
     document: str = ""
     odrl: str = ""
     visibility: str = ""
+    approval: str = ""
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Visibility:
     """What decides who sees an offer: its policy (DSP's form, without id and target), and to whom it is open at all.
 
-    ``nobody``: an offer of an earlier release that says something that we cannot keep.
+    ``nobody``: an offer of an earlier release that says something that we cannot keep. ``access``: a policy (full ODRL) that has
+    to permit it too, and that only its owner ever reads; empty: there is none.
     """
 
     digest: str
     policy: str
     open_to: Visible
+    access: str = ""

@@ -69,6 +69,14 @@ def publish_dataset(dataset: Published, offers: Sequence[Offered], visibilities:
     ]
 
 
+def still_published(dataset_id: str, published_at: int) -> Statement:
+    """Loses the race unless a dataset is on offer as it was published then."""
+    return Statement(
+        "UPDATE dataset SET published_at = published_at WHERE id = ? AND published_at = ? AND withdrawn_at IS NULL",
+        (dataset_id, published_at),
+    )
+
+
 def keep_visibilities(visibilities: Collection[Visibility]) -> list[Statement]:
     """Keep what decides who sees an offer; if any of it is new, whoever remembers all of it sees so by the version."""
     if not visibilities:
@@ -79,10 +87,10 @@ def keep_visibilities(visibilities: Collection[Visibility]) -> list[Statement]:
         "UPDATE ledger SET version = version + 1 WHERE name = 'visibility' AND "
         f"(SELECT count(*) FROM visibility WHERE digest IN {_slots(len(digests))}) < ?"
     )
-    insert = "INSERT INTO visibility (digest, policy, open_to) VALUES (?, ?, ?) ON CONFLICT (digest) DO NOTHING"
+    insert = "INSERT INTO visibility (digest, policy, open_to, access) VALUES (?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING"
     return [
         Statement(renew, (*digests, len(digests)), expect=None),
-        *(Statement(insert, (each.digest, each.policy, each.open_to), expect=None) for each in ordered),
+        *(Statement(insert, (each.digest, each.policy, each.open_to, each.access), expect=None) for each in ordered),
     ]
 
 
@@ -119,6 +127,27 @@ class Shelf:
         rows = await self._engine.fetch(f"SELECT {_OFFER} FROM offer WHERE id = ?", (offer_id,))
         return Offered(*cast("Any", rows[0])) if rows else None
 
+    async def approval(self, offer_id: str, dataset_id: str) -> str | None:
+        """The rule by which people are asked about an offer of a dataset, as JSON; empty: it has none; None: no such offer."""
+        rows = await self._engine.fetch("SELECT approval FROM offer WHERE id = ? AND dataset = ?", (offer_id, dataset_id))
+        return cast("str", rows[0][0]) if rows else None
+
+    async def access(self, offer_id: str, dataset_id: str) -> str:
+        """The access policy of an offer of a dataset (full ODRL as JSON); empty where there is none."""
+        sql = "SELECT v.access FROM offer o JOIN visibility v ON v.digest = o.visibility WHERE o.id = ? AND o.dataset = ?"
+        rows = await self._engine.fetch(sql, (offer_id, dataset_id))
+        return cast("str", rows[0][0]) if rows else ""
+
+    async def on_offer(self, *, after: tuple[str, str] = ("", ""), dataset: str = "", limit: int = 100) -> list[Offered]:
+        """A page of the offers of datasets that are on offer, in order of dataset and id; of one dataset, where it is named."""
+        columns = ", ".join(f"o.{name}" for name in _OFFER.split(", "))
+        rows = await self._engine.fetch(
+            f"SELECT {columns} FROM offer o JOIN dataset d ON d.id = o.dataset WHERE d.withdrawn_at IS NULL "
+            "AND (o.dataset, o.id) > (?, ?) AND (? = '' OR o.dataset = ?) ORDER BY o.dataset, o.id LIMIT ?",
+            (*after, dataset, dataset, limit),
+        )
+        return [Offered(*cast("Any", row)) for row in rows]
+
     async def version(self) -> int:
         """The version of all that decides who sees what; it grows when something is added."""
         rows = await self._engine.fetch("SELECT version FROM ledger WHERE name = 'visibility'")
@@ -136,7 +165,7 @@ class Shelf:
         """What decides who sees what, by digest."""
         found: list[Visibility] = []
         for part in _parts(digests):
-            sql = f"SELECT digest, policy, open_to FROM visibility WHERE digest IN {_slots(len(part))}"
+            sql = f"SELECT digest, policy, open_to, access FROM visibility WHERE digest IN {_slots(len(part))}"
             found += [Visibility(*cast("Any", row)) for row in await self._engine.fetch(sql, part)]
         return found
 
