@@ -13,14 +13,17 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
-
+from connector.access.keys import ApiKeys
+from connector.access.tokens import Externals, ManagementTokens
+from connector.api.access import AccessOperations
+from connector.api.diary import LogDiary
+from connector.api.idempotency import StoredRepeats
 from connector.aside import Aside
 from connector.calling import clients, close_all, plane_of
 from connector.clocks import Clock
@@ -29,6 +32,7 @@ from connector.dataplane.plan.declared import every
 from connector.delivery import HttpDelivery
 from connector.dispatch import Dispatcher
 from connector.flow import begin, key_changes, legacy, publish, showing, standing, timers
+from connector.flow.approvals import rule_of
 from connector.flow.automation import Automation
 from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
@@ -40,29 +44,36 @@ from connector.http.caller import Caller
 from connector.http.hooks import Hooks
 from connector.http.local import LocalServer
 from connector.http.local_keys import LocalKeys
+from connector.http.management import ManagementServer
 from connector.http.protocol import ProtocolServer
 from connector.http.quota import Quota
 from connector.http.signaling import SignalingServer
 from connector.http.tls import contexts
 from connector.identity.assembly import Recognition, recognition
 from connector.identity.assertions import Assertions
-from connector.log.access import LogAccess
+from connector.listening import bound, origin_of, serve_local, serve_management, site
 from connector.log.opening import ContractLog, open_log
 from connector.log.witnessed import WitnessedLog
+from connector.management.assembly import assemble
+from connector.management.opening import finishing, opened
+from connector.management.operations import operations
+from connector.management.service import Management
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
 from connector.protocol.states import Role
 from connector.settings import Settings
-from connector.settings.secret import read_token
+from connector.settings.management import ManagementSettings
+from connector.settings.model import ProtocolSettings
+from connector.store.access import AccessStore
 from connector.store.control import WAKE_CHANNEL, ControlStore
 from connector.store.migrate import migrate
 from connector.store.sqlite import SqliteEngine
 from connector.telemetry import logger
 
 DRAIN_S: Final = 10.0
-SHUTDOWN_S: Final = 5.0
 MIGRATIONS: Final = Path(__file__).parent / "store" / "migrations"
+Tls = Mapping[str, ssl.SSLContext]
 log = logger("app")
 
 if TYPE_CHECKING:
@@ -81,7 +92,8 @@ def new_id() -> str:
 
 @dataclass(slots=True)
 class Running:
-    """A connector that serves. ``protocol_url`` is the DSP base that peers see."""
+    """A connector that serves. ``protocol_url`` is the DSP base that peers see, ``management_url`` the origin that our own people
+    and programs see, where there is such a listener."""
 
     settings: Settings
     context: Context
@@ -92,6 +104,7 @@ class Running:
     reload_keys: Callable[[], Awaitable[None]]
     assertions: Assertions
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    management_url: str = ""
 
     @property
     def protocol_url(self) -> str:
@@ -159,8 +172,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     client, local_client = clients(settings, trust)
     stack.push_async_callback(close_all, client, local_client)
     plane = plane_of(settings, local_client)
-    listening, origin = _listen(settings)
-    stack.callback(listening.close)
+    listening, origin = _listen(stack, settings.protocol)
     who = await recognition(settings, origin, store, client, now_ms, new_id)
     stack.push_async_callback(who.close)
     kept = await _keep_log(settings, engine, who, stack, parts, metrics)
@@ -196,8 +208,10 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     application = protocol.application(who.routes)
     if settings.development.hooks:
         application.router.add_routes(Hooks(context, who.entrances[0].identity).routes())
-    await _site(stack, application, listening, tls.get("protocol"))
-    await _serve_local(settings, stack, running, kept.access)
+    await site(stack, application, listening, tls.get("protocol"))
+    services = await opened(context, plane, browser, settings.data_dir)
+    _own(stack, parts, finishing(services), "management")
+    await _serve_own(settings, stack, running, who, kept, tls, services)
     return running
 
 
@@ -261,21 +275,11 @@ def _own(stack: AsyncExitStack, parts: Parts, work: Coroutine[Any, Any, None], n
     stack.push_async_callback(end)
 
 
-def _listen(settings: Settings) -> tuple[socket.socket, str]:
-    """The protocol listener's socket, bound before anything is told of its address; and the origin that peers see."""
-    protocol = settings.protocol
-    family = socket.AF_INET6 if ":" in protocol.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((protocol.host, protocol.port))
-    except OSError:
-        listening.close()
-        raise
-    host = f"[{protocol.host}]" if ":" in protocol.host else protocol.host
-    scheme = "http" if protocol.tls_certificate is None else "https"
-    public = protocol.public_url or f"{scheme}://{host}:{listening.getsockname()[1]}"
-    return listening, public.rstrip("/")
+def _listen(stack: AsyncExitStack, chosen: ProtocolSettings | ManagementSettings) -> tuple[socket.socket, str]:
+    """A listener's socket, bound before anything is told of its address; and the origin that its callers see."""
+    listening = bound(chosen.host, chosen.port)
+    stack.callback(listening.close)
+    return listening, origin_of(listening, chosen.host, chosen.public_url, tls=chosen.tls_certificate is not None)
 
 
 def _context(
@@ -322,6 +326,7 @@ def _context(
         forget=dispatcher.forget,
         timer_set=clock.set,
         wake=dispatcher.wake,
+        asks=rule_of(negotiation),
         declared=every() | plane.declared,
         renews=who.renews,
         journal=kept.journal,
@@ -362,11 +367,8 @@ async def _hold_from_the_start(settings: Settings, context: Context) -> None:
 async def _serve_data_plane(settings: Settings, stack: AsyncExitStack, parts: Parts, running: Running) -> None:
     """The listener for reports, and our own data plane or the one that runs elsewhere."""
     signaling = SignalingServer(running.context, running.plane.token, running.assertions)
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # A fixed port is ours again at once after a kill, whatever connections of the last life still linger.
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", settings.data.control_port))
-    await _site(stack, signaling.application(), listening)
+    listening = bound("127.0.0.1", settings.data.control_port)
+    await site(stack, signaling.application(), listening)
     control_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     if not settings.data.managed:
         running.plane.base = f"http://{settings.data.signaling_host}:{settings.data.signaling_port}"
@@ -393,35 +395,42 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _serve_local(settings: Settings, stack: AsyncExitStack, running: Running, log_access: LogAccess) -> None:
-    """The owner's channel: a socket that only the owner can open, and loopback with a token where it is wanted."""
-    local, keys = settings.local, LocalKeys(running.reload_keys)
-    parts = (running.context, running.browser, running.plane, running.metrics, running.watch)
-    if local.socket is not None:
-        local.socket.unlink(missing_ok=True)
-        server = LocalServer(*parts, token=None, keys=keys, assertions=running.assertions, log=log_access)
-        runner = await _runner(stack, server.application())
-        await web.UnixSite(runner, str(local.socket)).start()
-        local.socket.chmod(0o600)
-    if local.host:
-        token = read_token(local.token_file, "local.token_file")
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((local.host, local.port))
-        server = LocalServer(*parts, token=token, keys=keys, assertions=running.assertions, log=log_access)
-        await _site(stack, server.application(), listening)
-
-
-async def _site(
-    stack: AsyncExitStack, application: web.Application, listening: socket.socket, tls: ssl.SSLContext | None = None
+async def _serve_own(
+    settings: Settings,
+    stack: AsyncExitStack,
+    running: Running,
+    who: Recognition,
+    kept: ContractLog,
+    tls: Tls,
+    services: Management,
 ) -> None:
-    runner = await _runner(stack, application)
-    await web.SockSite(runner, listening, backlog=1024, ssl_context=tls).start()
-
-
-async def _runner(stack: AsyncExitStack, application: web.Application) -> web.AppRunner:
-    # Packed bodies are refused by their header; unpacking them would let a small request become a large one.
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S, auto_decompress=False)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    return runner
+    """The owner's channel, and the listener for our own people and programs where it is wanted: the same operations."""
+    context, management = running.context, settings.management
+    keys = ApiKeys(AccessStore(context.store.engine), now_ms)
+    repeats, diary = StoredRepeats(keys.store, now_ms, kept.salt), LogDiary(context)
+    local = LocalServer(
+        *(context, running.browser, running.plane, running.metrics, running.watch, None),
+        keys=LocalKeys(running.reload_keys),
+        assertions=running.assertions,
+        log=kept.access,
+        repeats=repeats,
+        diary=diary,
+        more=AccessOperations(context, keys).operations(),
+    )
+    await serve_local(settings.local, stack, local)
+    if not management.host:
+        return
+    listening, origin = _listen(stack, management)
+    audience, leeway_s = origin + management.base_path, settings.oauth.leeway_s
+    externals = Externals(management.issuers, who.fetcher, audience, leeway_s)
+    made = ManagementTokens(
+        *(origin, audience, who.ring, keys, externals),
+        life_s=management.token_life_s,
+        leeway_s=leeway_s,
+        now_ms=now_ms,
+        new_id=new_id,
+    )
+    served = [*local.operations(), *operations(assemble(services, running.assertions), management.base_path)]
+    server = ManagementServer(management, settings.oauth, made, served, repeats, diary, running.metrics, who.key_set)
+    await serve_management(stack, server, keys, listening, tls.get("management"), now_ms())
+    running.management_url = origin

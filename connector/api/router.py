@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from connector.access.caller import SCOPES, Caller
 from connector.api.diary import Diary, NoDiary
@@ -65,7 +66,7 @@ def mount(
         app.router.add_route(each.method, each.path, desk.route(each))
 
 
-def supervisor(server: str, metrics: Metrics) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def supervisor(server: str, metrics: Metrics) -> Middleware:
     """The outermost middleware of a listener: correlation id, time, and an answer for whatever no route has answered."""
 
     @web.middleware
@@ -192,4 +193,5 @@ def _change(operation: Operation, request: web.Request) -> str:
 
 def operations_of(app: web.Application) -> list[Operation]:
     """Every operation that an application serves."""
-    return list(app.get(OPERATIONS, []))
+    found = app.get(OPERATIONS)
+    return [] if found is None else list(found)

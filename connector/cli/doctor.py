@@ -183,6 +183,8 @@ def _ports(settings: Settings) -> Iterator[Finding]:
     listeners = [("protocol.port", settings.protocol.host, settings.protocol.port)]
     if settings.local.host:
         listeners.append(("local.port", settings.local.host, settings.local.port))
+    if settings.management.host:
+        listeners.append(("management.port", settings.management.host, settings.management.port))
     if settings.data.managed:
         listeners.append(("data.signaling_port", settings.data.signaling_host, settings.data.signaling_port))
         listeners.append(("data.public_port", settings.data.public_host, settings.data.public_port))

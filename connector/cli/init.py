@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from connector.access.caller import Role
+from connector.access.keys import new_key
 from connector.cli.config import unusable
 from connector.cli.errors import Failed
 from connector.identity.keyfiles import make_keys
@@ -17,8 +19,9 @@ from connector.settings.document import template
 from connector.settings.model import DEVELOPMENT_KEY
 
 TOKEN_BYTES = 32
-_PORT = click.IntRange(1, 65_534)
-_PORTS_EACH = 2
+KEY_FILE = "operator.key"
+_PORT = click.IntRange(1, 65_533)
+_PORTS_EACH = 3
 
 
 @click.command(name="init")
@@ -28,7 +31,7 @@ _PORTS_EACH = 2
     "--loopback",
     type=_PORT,
     metavar="PORT",
-    help="For trying out: a connector of this machine alone, over plain http, on PORT and, for data, the port after it.",
+    help="For trying out: a connector of this machine alone, over plain http, on PORT and the next two (data, its own people).",
 )
 @click.option("--beside", type=_PORT, multiple=True, metavar="PORT", help="With --loopback: another such connector to talk to.")
 @click.option("--set", "chosen", multiple=True, metavar="KEY=VALUE", help="A setting with its TOML value: protocol.port=8301")
@@ -44,16 +47,19 @@ def command(
     if beside and loopback is None:
         raise click.UsageError("--beside goes with --loopback; peers elsewhere are found by their DID")
     if loopback is not None and any(abs(port - loopback) < _PORTS_EACH for port in beside):
-        raise click.UsageError(f"each takes two ports: beside {loopback} there can be {loopback + _PORTS_EACH}")
+        raise click.UsageError(f"each takes three ports: beside {loopback} there can be {loopback + _PORTS_EACH}")
     others = [place for port in beside for place in (f"localhost:{port}", f"127.0.0.1:{port + 1}")]
     settings, more = ({}, "") if loopback is None else on_loopback(loopback, loopback + 1, others)
+    settings |= {"management.host": '"127.0.0.1"', "management.port": "8181" if loopback is None else str(loopback + 2)}
     for each in chosen:
         key, equals, value = each.partition("=")
         if not equals:
             raise click.BadParameter(f"write {key}=VALUE, VALUE as in a TOML file", param_hint="--set")
         settings[key.strip()] = value.strip()
-    written = make_house(folder, participant_id or did_on_loopback(loopback or 0), settings, more)
+    key = new_key("first operator", [Role.OPERATOR], now_ms=_now_ms(), by="owner").text
+    written = make_house(folder, participant_id or did_on_loopback(loopback or 0), settings, more, {KEY_FILE: key + "\n"})
     click.echo(f"Wrote {', '.join(written)} to {folder}.")
+    click.echo(f"An operator's key for its management interface, which is also in {KEY_FILE}: {key}")
     if loopback is not None:
         click.echo(f"It is {did_on_loopback(loopback)}, for this machine alone: plain http, never for production.")
     click.echo(f"Next: read {folder / 'carnet.toml'}, then run: carnet doctor --config {folder / 'carnet.toml'}")
@@ -76,16 +82,20 @@ def on_loopback(port: int, data_port: int, allowed: Iterable[str]) -> tuple[dict
     return settings, f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\nhttp_dids = true\n'
 
 
-def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], more: str = "") -> list[str]:
+def make_house(
+    folder: Path, participant_id: str, settings: Mapping[str, str], more: str = "", beside: Mapping[str, str] | None = None
+) -> list[str]:
     """Write settings, tokens and keys of a new connector; gives the names of the files, and of the folder of keys.
 
-    `settings` maps `section.key` to a TOML value; `more` is put at the end of the settings file. Ends the command, and leaves
+    `settings` maps `section.key` to a TOML value; `more` is put at the end of the settings file; `beside` are other files, by
+    name. Ends the command, and leaves
     no file, when one exists already or the settings cannot be used.
     """
     written: list[Path] = []
     try:
         contents = {"carnet.toml": template(participant_id, settings) + more}
         contents |= {name: secrets.token_urlsafe(TOKEN_BYTES) + "\n" for name in ("local.token", "data.token")}
+        contents |= beside or {}
         existing = [name for name in contents if os.path.lexists(folder / name)]
         if existing:
             raise Failed("file-exists", f"{folder / existing[0]} exists already", "choose another folder or remove it")
@@ -94,7 +104,7 @@ def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], m
             write_private(folder / name, content)
             written.append(folder / name)
         made = load(folder / "carnet.toml", {})
-        make_keys(made.keys.dir, made.participant_id, time.time_ns() // 1_000_000)
+        make_keys(made.keys.dir, made.participant_id, _now_ms())
     except (OSError, SettingsError) as error:
         for path in written:
             path.unlink()
@@ -102,6 +112,10 @@ def make_house(folder: Path, participant_id: str, settings: Mapping[str, str], m
             raise unusable(error) from error
         raise Failed("file-failed", f"cannot write {folder}: {error.strerror}") from error
     return [*contents, os.path.relpath(made.keys.dir, folder)]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _make_folder(folder: Path) -> None:

@@ -38,11 +38,11 @@ def test_a_folder_that_is_there_is_not_taken(tmp_path: Path) -> None:
     assert "[file-failed]\nDo this: name a folder that does not exist yet" in ended.stderr
 
 
-@pytest.mark.parametrize("beside", ["15002", "15003", "15004"])
-def test_connectors_beside_each_other_have_two_ports_each(beside: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", ["15001", "15003", "15005"])
+def test_connectors_beside_each_other_have_three_ports_each(beside: str, tmp_path: Path) -> None:
     ended = CliRunner().invoke(cli, ["init", str(tmp_path / "a"), "--loopback", "15003", "--beside", beside])
     assert ended.exit_code == 2
-    assert "beside 15003 there can be 15005 [usage]" in ended.stderr
+    assert "beside 15003 there can be 15006 [usage]" in ended.stderr
     assert not (tmp_path / "a").exists()
 
 
