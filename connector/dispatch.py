@@ -21,13 +21,15 @@ from typing import Any, Protocol
 from connector.settings.model import DispatchSettings
 from connector.store import writes
 from connector.store.control import ControlStore
-from connector.store.engine import StoreUnavailable
+from connector.store.engine import Statement, StoreUnavailable
 from connector.store.rows import Outgoing
 from connector.telemetry import correlated, logger
 
 MAX_QUEUED_PER_PEER = 1024
 PUT_BACK_MS = 1000
 IDLE_S = 3600.0
+TOLD_RETRIES = 20
+"""So many retries of a message stand each in the timeline of its process, later ones every tenth."""
 log = logger("dispatch")
 
 
@@ -280,7 +282,8 @@ class Dispatcher:
             missing_since=retry.missing_since,
         )
         log.info("message will be sent again", message=message.message, attempts=attempts, why=retry.why[:200])
-        await self._postpone(later, min(due_at, max(message.deadline_at, self._now_ms())))
+        told = [writes.insert_retry(later, self._now_ms())] if _tells(later) else []
+        await self._postpone(later, min(due_at, max(message.deadline_at, self._now_ms())), told)
 
     async def _put_back(self, messages: Sequence[Outgoing]) -> None:
         """Too many for their peer here, or it has to wait: the database keeps them until then. One transaction for all."""
@@ -291,10 +294,10 @@ class Dispatcher:
         self._due_at(min(each.due_at for each in later))
         await self._store.commit([writes.postpone_outgoing(each) for each in later])
 
-    async def _postpone(self, message: Outgoing, due_at: int) -> None:
+    async def _postpone(self, message: Outgoing, due_at: int, told: Sequence[Statement] = ()) -> None:
         due_at = max(due_at, self._now_ms() + 1)
         self._due_at(due_at)
-        await self._store.commit([writes.postpone_outgoing(replace(message, due_at=due_at))])
+        await self._store.commit([writes.postpone_outgoing(replace(message, due_at=due_at)), *told])
 
     def _pause_ms(self, peer: Peer) -> int:
         """How long a peer is left alone. Longer than the longest pause it is only when the clock was set back: over then."""
@@ -306,3 +309,8 @@ class Dispatcher:
         settings = self._settings
         pause = min(settings.backoff_first_ms * 2 ** min(failures - 1, 30), settings.backoff_max_s * 1000)
         return self._now_ms() + int(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+
+
+def _tells(message: Outgoing) -> bool:
+    """Whether a retry is said in the timeline."""
+    return message.process_id != "" and (message.attempts <= TOLD_RETRIES or message.attempts % 10 == 0)

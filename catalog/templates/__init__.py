@@ -88,6 +88,15 @@ def fill(template: str, answers: Answers) -> Filled:
     return Filled(_record(read_record(dataset), answers), odrl.read(offer))
 
 
+def terms(template: str) -> dict[str, Any]:
+    """Return the offer of `template`, one of `TEMPLATES`, in full ODRL, with `{dataset}`, `{publisher}` and `{price}` where answers
+    go. Raises KeyError for another template."""
+    if template not in TEMPLATES:
+        raise KeyError(template)
+    offer: dict[str, Any] = _read(template)["@graph"][1]
+    return offer
+
+
 def column(name: str, meaning: str) -> Column:
     """Return the column `name` that holds `meaning`: a VSS path, with all that our table says of it, or a privacy class."""
     signal = vss.SIGNALS.get(meaning)

@@ -22,7 +22,7 @@ from connector.identity.participants import Admission, Claims, Participant
 from connector.identity.registry import Tell, with_profile
 from connector.identity.roster import Change, ProfileChange
 from connector.protocol import process as core
-from connector.protocol.errors import CallerError, Conflict, NotFound, Unavailable
+from connector.protocol.errors import CallerError, Conflict, NotFound, Outdated, Unavailable
 from connector.protocol.messages import Document
 from connector.protocol.record import Decision, Ended, Process
 from connector.protocol.states import Message, State
@@ -120,14 +120,17 @@ async def update(
     profile: ProfileChange | None = None,
     claims: Claims | None = None,
     vouched_by: str | None = None,
+    seen: int | None = None,
 ) -> Participant:
     """Another profile, or other claims in place of those it had.
 
     ``vouched_by`` says who has verified the claims, else whoever vouched before. Raises CallerError for claims of a participant
-    that nobody has vouched for.
+    that nobody has vouched for, and Outdated if its revision is not ``seen``, where one is given.
     """
 
     def changed(known: Participant, now: int) -> Participant:
+        if seen not in (None, known.revision):
+            raise Outdated("outdated", "the participant was changed meanwhile; read it again and decide anew")
         entry = known if profile is None else with_profile(known, profile.of(known.profile), now)
         if claims is None:
             return entry

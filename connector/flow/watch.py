@@ -1,4 +1,4 @@
-"""Who waits for a process to move: the owner's channel answers a long request as soon as something was committed.
+"""Who waits for a process to move: a long request is answered as soon as something was committed, and so are streams of events.
 
 In memory and of this worker only. A move made by another worker of the same database is not heard here, which is why whoever
 waits looks again after ``LOOK_AGAIN_S`` at the latest.
@@ -25,10 +25,17 @@ class Watch:
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._count = 0
         self._closed = False
+        self._anything = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connector stops."""
+        return self._closed
 
     def close(self) -> None:
         """The connector stops: nobody waits any more."""
         self._closed = True
+        self._anything.set()
         for waiting in self._waiting.values():
             for moved in waiting:
                 moved.set()
@@ -37,6 +44,13 @@ class Watch:
         """A process was committed in a new state, or took a message."""
         for moved in self._waiting.get(process.id, ()):
             moved.set()
+        self._anything.set()
+        self._anything = asyncio.Event()
+
+    @property
+    def anything(self) -> asyncio.Event:
+        """Is set when the next process moves, or the connector stops. To be taken before one looks, and waited for after that."""
+        return self._anything
 
     async def newer(self, load: Callable[[], Awaitable[Process]], version: int, timeout_s: float) -> Process:
         """The process once its version is not ``version`` any more, or as it is after ``timeout_s`` seconds.

@@ -1,11 +1,10 @@
-"""Bodies of the owner's channel: JSON that is asked for in a form, and JSON that is answered. Imports the error tree only."""
+"""Bodies of our own interfaces: JSON that is asked for in a form, and JSON that is answered. Imports the error tree only."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-import orjson
 from aiohttp import web
 
 from connector.protocol.errors import CallerError
@@ -26,5 +25,5 @@ async def read_body(request: web.Request, form: type[Any]) -> Any:
 
 
 def json_answer(value: Any, status: int = 200) -> web.Response:
-    """The value as JSON."""
-    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")
+    """The value as JSON: documents, structs and data classes, and lists of them."""
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type="application/json")

@@ -1,4 +1,4 @@
-"""The owner's channel, bundles: ``/carnet/v1/agreements/{id}/evidence``, the evidence of an agreement as a zip.
+"""Our own interface, bundles: ``/carnet/v1/agreements/{id}/evidence``, the evidence of an agreement as a zip.
 
 Made in a temporary file, so that a bundle is whole before its first byte leaves, and streamed from there.
 """
@@ -12,11 +12,12 @@ from typing import IO, Final
 
 from aiohttp import web
 
+from connector.api.operation import Operation
 from connector.evidence.bundling import bundle, write_bundle
 from connector.flow.context import Context
+from connector.http.local_agreements import BASE, WHOSE
 from connector.log.access import LogAccess
 
-BASE: Final = "/carnet/v1"
 IN_MEMORY_BYTES: Final = 4_194_304
 PIECE_BYTES: Final = 262_144
 
@@ -28,9 +29,15 @@ class LocalBundles:
     context: Context
     log: LogAccess | None = None
 
-    def routes(self) -> list[web.RouteDef]:
-        """All of them, to be added to the owner's channel."""
-        return [web.get(f"{BASE}/agreements/{{id}}/evidence", self._bundle)]
+    def operations(self) -> list[Operation]:
+        """All of them."""
+        return [
+            Operation(
+                "GET", f"{BASE}/{{id}}/evidence", "exportEvidence", "evidence", "read",
+                "The evidence of an agreement as a zip that can be verified without this connector.",
+                self._bundle, answer=bytes, errors=(404, 409), query=(WHOSE,), media="application/zip",
+            ),
+        ]  # fmt: skip
 
     async def _bundle(self, request: web.Request) -> web.StreamResponse:
         members = await bundle(self.context, self.log, request.match_info["id"], request.query.get("counterparty"))

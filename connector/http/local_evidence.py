@@ -1,4 +1,4 @@
-"""The owner's channel, evidence: ``/carnet/v1/receipts``, ``/duties`` and the statement of an agreement.
+"""Our own interface, evidence: ``/carnet/v1/receipts``, ``/duties`` and the statement of an agreement.
 
 No pseudonym or reference leaves here: of an open duty only their numbers are shown.
 """
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
-import orjson
 from aiohttp import web
 
+from connector.api.answers.evidence import DutyAnswer, ReceiptAnswer, StatementAnswer, duty_answer, receipt_answer
+from connector.api.operation import Operation, Query
+from connector.api.page import PAGED, after_of, limit_of, page
 from connector.flow import erasure, statements
 from connector.flow.context import Context
-from connector.flow.erasing import NAMES
 from connector.http.bodies import json_answer, read_body
-from connector.protocol.errors import CallerError
-from connector.protocol.messages import Document
-from connector.store.evidence import Duty, EvidenceStore, Receipt
+from connector.http.local_agreements import WHOSE
+from connector.store.evidence import EvidenceStore
 
 BASE: Final = "/carnet/v1"
-PAGE: Final = 100
+_UNDER: Final = Query("agreement", "Only receipts of deliveries under this agreement.")
+_LATE: Final = Query("overdue", "1: only what is late.")
 
 
 class HappenedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,19 +38,34 @@ class LocalEvidence:
 
     context: Context
 
-    def routes(self) -> list[web.RouteDef]:
-        """All of them, to be added to the owner's channel."""
+    def operations(self) -> list[Operation]:
+        """All of them."""
         return [
-            web.get(f"{BASE}/receipts", self._receipts),
-            web.get(f"{BASE}/agreements/{{id}}/statement", self._statement),
-            web.get(f"{BASE}/duties", self._duties),
-            web.post(f"{BASE}/duties/{{id}}/happened", self._happened),
-        ]
+            Operation(
+                "GET", f"{BASE}/receipts", "listReceipts", "receipts", "read",
+                "Receipts in order of their making: what was signed, by whom, and where both sides differ.",
+                self._receipts, answer=list[ReceiptAnswer], query=(*PAGED, _UNDER),
+            ),
+            Operation(
+                "GET", f"{BASE}/agreements/{{id}}/statement", "showStatement", "receipts", "read",
+                "What is owed under an agreement so far.",
+                self._statement, answer=StatementAnswer, errors=(404,), query=(WHOSE,),
+            ),
+            Operation(
+                "GET", f"{BASE}/duties", "listDuties", "receipts", "read", "What has to be erased, in order of its making.",
+                self._duties, answer=list[DutyAnswer], query=(*PAGED, _LATE),
+            ),
+            Operation(
+                "POST", f"{BASE}/duties/{{id}}/happened", "dutyHappened", "agreements", "write",
+                "The event that a duty to delete waits for has happened.",
+                self._happened, body=HappenedRequest, answer=DutyAnswer, errors=(404, 409), told=True,
+            ),
+        ]  # fmt: skip
 
     async def _receipts(self, request: web.Request) -> web.Response:
         store, agreement = EvidenceStore(self.context.store.engine), request.query.get("agreement", "")
-        rows = await store.receipts(after=_after(request), limit=PAGE, agreement=agreement)
-        return json_answer([receipt_shown(row) for row in rows])
+        rows = await store.receipts(after=after_of(request), limit=limit_of(request), agreement=agreement)
+        return page(request, rows, lambda row: f"{row.created_at}:{row.transfer}", [receipt_answer(row) for row in rows])
 
     async def _statement(self, request: web.Request) -> web.Response:
         counterparty = request.query.get("counterparty")
@@ -58,66 +74,10 @@ class LocalEvidence:
     async def _duties(self, request: web.Request) -> web.Response:
         now, store = self.context.now_ms(), EvidenceStore(self.context.store.engine)
         late = now if request.query.get("overdue") in ("1", "true") else None
-        rows = await store.duties(after=_after(request), limit=PAGE, overdue_at=late)
-        return json_answer([duty_shown(row, now) for row in rows])
+        rows = await store.duties(after=after_of(request), limit=limit_of(request), overdue_at=late)
+        return page(request, rows, lambda row: f"{row.created_at}:{row.id}", [duty_answer(row, now) for row in rows])
 
     async def _happened(self, request: web.Request) -> web.Response:
         said = await read_body(request, HappenedRequest)
         duty = await erasure.happened(self.context, said.counterparty, said.role, request.match_info["id"])
-        return json_answer(duty_shown(duty, self.context.now_ms()))
-
-
-def receipt_shown(row: Receipt) -> Document:
-    """A receipt as its owner sees it: what was signed, by whom, and where both differ."""
-    return {
-        "id": row.transfer,
-        "receipt": row.id,
-        "role": row.role,
-        "counterparty": row.counterparty,
-        "agreement": row.agreement,
-        "state": row.state,
-        "content": orjson.loads(row.content),
-        "differences": orjson.loads(row.findings),
-        "signed": row.signed,
-        "answer": row.answer or None,
-        "keyThumbprint": row.thumbprint or None,
-        "createdAt": row.created_at,
-        "updatedAt": row.updated_at,
-    }
-
-
-def duty_shown(row: Duty, now_ms: int) -> Document:
-    """A duty as its owner sees it; ``state`` is ``overdue`` where its deadline is over. Times are ms since the epoch."""
-    content = orjson.loads(row.content)
-    values = {name: _number(content.get(name)) for name in NAMES}
-    return {
-        "id": row.id,
-        "role": row.role,
-        "counterparty": row.counterparty,
-        "kind": row.kind,
-        "agreement": row.agreement,
-        "state": "overdue" if row.overdue(now_ms) else row.state,
-        "stage": row.state,
-        "happenedAt": content.get("happenedAt"),
-        "dueAt": row.due_at,
-        "toldAt": row.told_at,
-        "fulfilledAt": row.fulfilled_at,
-        "late": row.fulfilled_at is not None and row.due_at is not None and row.fulfilled_at > row.due_at,
-        "transfers": content.get("transfers", []),
-        **values,
-        "outcome": orjson.loads(row.outcome) if row.outcome else None,
-        "attestation": row.attestation or None,
-        "keyThumbprint": row.thumbprint or None,
-        "createdAt": row.created_at,
-    }
-
-
-def _number(value: object) -> int:
-    return len(value) if isinstance(value, list) else value if isinstance(value, int) else 0
-
-
-def _after(request: web.Request) -> tuple[int, str]:
-    created, _, last = request.query.get("after", "0:").partition(":")
-    if not (created.isascii() and created.isdigit() and len(created) < 18):
-        raise CallerError("after-invalid", "after is 'createdAt:id' of the last one seen")
-    return int(created), last
+        return json_answer(duty_answer(duty, self.context.now_ms()))

@@ -1,6 +1,6 @@
 """The owner's channel, keys: told that the key files have changed, the running connector reads them again.
 
-Whoever changes the files does so itself; no key ever passes through this channel. Imports nothing of the connector's inside.
+Whoever changes the files does so itself; no key ever passes through this channel. Imports operations only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
+
+from connector.api.operation import Operation
 
 Reload = Callable[[], Awaitable[None]]
 PATH: Final = "/carnet/v1/keys/reload"
@@ -23,9 +25,10 @@ class LocalKeys:
         # One after the other: a reading that began before a change must not end after the one that saw it.
         self._one = asyncio.Lock()
 
-    def routes(self) -> list[web.RouteDef]:
+    def operations(self) -> list[Operation]:
         """What the owner's channel serves of it."""
-        return [web.post(PATH, self._handle)]
+        about = "Read the key files again; where they cannot be used the old keys stay."
+        return [Operation("POST", PATH, "reloadKeys", "keys", "write", about, self._handle, status=204, told=True)]
 
     async def _handle(self, _: web.Request) -> web.Response:
         async with self._one:

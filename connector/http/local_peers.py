@@ -1,4 +1,4 @@
-"""The owner's channel, participants: ``/carnet/v1/peers``, one thin handler for each use case of ``connector/flow/standing.py``.
+"""Our own interface, participants: ``/carnet/v1/peers``, one thin handler for each use case of ``connector/flow/standing.py``.
 
 Keys are shown by their thumbprints; where whole entries are needed there is the export.
 """
@@ -12,19 +12,21 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from connector.api.answers.participants import ParticipantAnswer, participant_answer
+from connector.api.etags import expected_version, tagged
+from connector.api.operation import Operation, Query
+from connector.api.page import PAGED_BY_ID, limit_of, page
 from connector.flow import standing, witnessing
 from connector.flow.context import Context
 from connector.http.bodies import json_answer, read_body
-from connector.http.local_witness import witness_shown
-from connector.identity.gate import KeyRefused, public_key
 from connector.identity.participants import Admission, Claims, Participant, Profile, Text
-from connector.identity.roster import ProfileChange
-from connector.protocol.errors import CallerError, NotFound
-from connector.protocol.messages import Document
+from connector.identity.roster import Entry, ProfileChange
+from connector.protocol.errors import CallerError
 from connector.store.witness import WitnessStore
 
 BASE: Final = "/carnet/v1/peers"
-PAGE: Final = 100
+AT_ONCE: Final = 100
+_STATE: Final = Query("state", f"Only those that are one of: {', '.join(Admission)}.")
 _Reason = Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
@@ -66,28 +68,84 @@ class ImportRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     again: bool = False
 
 
+class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Entries as they are exported, all taken or none; ``again`` lets some come back that were expelled."""
+
+    participants: list[Entry]
+    again: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class LocalPeers:
     """Handlers for participants."""
 
     context: Context
 
-    def routes(self) -> list[web.RouteDef]:
-        """All of them, to be added to the owner's channel."""
+    def operations(self) -> list[Operation]:
+        """All of them."""
+        return [*self._entries(), *self._acts()]
+
+    def _entries(self) -> list[Operation]:
+        one = f"{BASE}/{{id}}"
         return [
-            web.get(BASE, self._list),
-            web.post(BASE, self._add),
-            web.get(f"{BASE}/{{id}}", self._show),
-            web.patch(f"{BASE}/{{id}}", self._update),
-            web.post(f"{BASE}/{{id}}/{{act}}", self._act),
-            web.get(f"{BASE}-export", self._export),
-            web.post(f"{BASE}-import", self._import),
-        ]
+            Operation(
+                "GET", BASE, "listParticipants", "participants", "read", "Participants of the registry in order of their ids.",
+                self._list, answer=list[ParticipantAnswer], query=(*PAGED_BY_ID, _STATE),
+            ),
+            Operation(
+                "POST", BASE, "addParticipant", "participants", "write",
+                "Write a participant down, as admitted if somebody vouches for it, else as unverified.",
+                self._add, body=AddRequest, answer=ParticipantAnswer, status=201, errors=(409,), told=True,
+            ),
+            Operation(
+                "GET", one, "showParticipant", "participants", "read", "One participant, and what is known of its log.",
+                self._show, answer=ParticipantAnswer, errors=(404,),
+            ),
+            Operation(
+                "PATCH", one, "changeParticipant", "participants", "write",
+                "Change members of the profile, or replace the claims.",
+                self._update, body=ChangeRequest, answer=ParticipantAnswer, errors=(404, 409, 412), told=True,
+            ),
+            Operation(
+                "GET", f"{BASE}-export", "exportParticipants", "participants", "read",
+                "Every entry whole, for another connector or for safe keeping.",
+                self._export, answer=list[Entry],
+            ),
+            Operation(
+                "POST", f"{BASE}-import", "importParticipants", "participants", "write",
+                "Make these entries what they say, all or none; gives those that are new or have changed.",
+                self._import, body=Roster, answer=list[ParticipantAnswer], errors=(409,), told=True,
+            ),
+        ]  # fmt: skip
+
+    def _acts(self) -> list[Operation]:
+        one = f"{BASE}/{{id}}"
+        return [
+            Operation(
+                "POST", f"{one}/admit", "admitParticipant", "participants", "write", "Vouch for a participant.",
+                self._admit, body=AdmitRequest, answer=ParticipantAnswer, errors=(404, 409), told=True,
+            ),
+            Operation(
+                "POST", f"{one}/suspend", "suspendParticipant", "participants", "write",
+                "Take nothing more of a participant and end what is open with it, until it is admitted again.",
+                self._suspend, body=ShutOutRequest, answer=ParticipantAnswer, errors=(404, 409), told=True,
+            ),
+            Operation(
+                "POST", f"{one}/expel", "expelParticipant", "participants", "write",
+                "As a suspension, but it comes back by an explicit word only.",
+                self._expel, body=ShutOutRequest, answer=ParticipantAnswer, errors=(404, 409), told=True,
+            ),
+            Operation(
+                "POST", f"{one}/accept-log", "acceptParticipantLog", "participants", "write",
+                "Accept the log of a participant as it is, although it contradicted itself.",
+                self._accept_log, body=ShutOutRequest, answer=ParticipantAnswer, errors=(404, 409), told=True,
+            ),
+        ]  # fmt: skip
 
     async def _list(self, request: web.Request) -> web.Response:
         after, state = request.query.get("after", ""), _state(request)
-        rows = await self.context.registry.store.participants(after=after, limit=PAGE, state=state)
-        return json_answer(await self._told(rows))
+        rows = await self.context.registry.store.participants(after=after, limit=limit_of(request), state=state)
+        return page(request, rows, lambda row: row.id, await self._told(rows))
 
     async def _add(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, AddRequest)
@@ -98,10 +156,10 @@ class LocalPeers:
             claims=wanted.claims,
             vouched_by=wanted.vouched_by,
         )
-        return json_answer(await self._one(await standing.add(self.context, participant)), 201)
+        return await self._one(await standing.add(self.context, participant), 201)
 
     async def _show(self, request: web.Request) -> web.Response:
-        return json_answer(await self._one(await standing.find(self.context, request.match_info["id"])))
+        return await self._one(await standing.find(self.context, request.match_info["id"]))
 
     async def _update(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, ChangeRequest)
@@ -113,25 +171,30 @@ class LocalPeers:
             profile=wanted.profile,
             claims=wanted.claims,
             vouched_by=wanted.vouched_by,
+            seen=expected_version(request),
         )
-        return json_answer(await self._one(changed))
+        return await self._one(changed)
 
-    async def _act(self, request: web.Request) -> web.Response:
-        participant_id, act = request.match_info["id"], request.match_info["act"]
-        if act == "admit":
-            word = await read_body(request, AdmitRequest)
-            admitted = await standing.admit(
-                self.context, participant_id, vouched_by=word.vouched_by, claims=word.claims, again=word.again
-            )
-            return json_answer(await self._one(admitted))
-        if act not in ("suspend", "expel", "accept-log"):
-            raise NotFound("act-unknown", "there is no such act; known: admit, suspend, expel, accept-log")
+    async def _admit(self, request: web.Request) -> web.Response:
+        word = await read_body(request, AdmitRequest)
+        participant_id = request.match_info["id"]
+        admitted = await standing.admit(
+            self.context, participant_id, vouched_by=word.vouched_by, claims=word.claims, again=word.again
+        )
+        return await self._one(admitted)
+
+    async def _suspend(self, request: web.Request) -> web.Response:
         why = await read_body(request, ShutOutRequest)
-        if act == "accept-log":
-            await witnessing.accept(self.context, participant_id, why.reason)
-            return json_answer(await self._one(await standing.find(self.context, participant_id)))
-        shut_out = standing.suspend if act == "suspend" else standing.expel
-        return json_answer(await self._one(await shut_out(self.context, participant_id, why.reason)))
+        return await self._one(await standing.suspend(self.context, request.match_info["id"], why.reason))
+
+    async def _expel(self, request: web.Request) -> web.Response:
+        why = await read_body(request, ShutOutRequest)
+        return await self._one(await standing.expel(self.context, request.match_info["id"], why.reason))
+
+    async def _accept_log(self, request: web.Request) -> web.Response:
+        why, participant_id = await read_body(request, ShutOutRequest), request.match_info["id"]
+        await witnessing.accept(self.context, participant_id, why.reason)
+        return await self._one(await standing.find(self.context, participant_id))
 
     async def _export(self, _: web.Request) -> web.Response:
         return json_answer(await standing.export(self.context))
@@ -141,48 +204,17 @@ class LocalPeers:
         changed = await standing.import_(self.context, wanted.participants, again=wanted.again)
         return json_answer(await self._told(changed))
 
-    async def _one(self, entry: Participant) -> Document:
-        return (await self._told([entry]))[0]
+    async def _one(self, entry: Participant, status: int = 200) -> web.Response:
+        return tagged(json_answer((await self._told([entry]))[0], status), entry.revision)
 
-    async def _told(self, entries: list[Participant]) -> list[Document]:
+    async def _told(self, entries: list[Participant]) -> list[ParticipantAnswer]:
         """Entries with what is known of their logs."""
-        store, found = WitnessStore(self.context.store.engine), []
-        for at in range(0, len(entries), PAGE):
-            page = entries[at : at + PAGE]
-            known = await store.rows([entry.id for entry in page])
-            found += [{**shown(entry), "log": witness_shown(known.get(entry.id))} for entry in page]
+        store, found = WitnessStore(self.context.store.engine), list[ParticipantAnswer]()
+        for at in range(0, len(entries), AT_ONCE):
+            some = entries[at : at + AT_ONCE]
+            known = await store.rows([entry.id for entry in some])
+            found += [participant_answer(entry, known.get(entry.id)) for entry in some]
         return found
-
-
-def shown(entry: Participant) -> Document:
-    """An entry as its owner sees it. Times are ms since the epoch."""
-    profile = entry.profile
-    return {
-        "id": entry.id,
-        "state": entry.state.value,
-        "addresses": profile.addresses,
-        "announced": profile.announced,
-        "keys": [_key_shown(jwk) for jwk in profile.keys],
-        "issuer": profile.issuer,
-        "tokens": profile.tokens,
-        "claims": msgspec.to_builtins(entry.claims),
-        "vouchedBy": entry.vouched_by,
-        "vouchedAt": entry.vouched_at,
-        "reason": entry.reason,
-        "recognised": None if entry.recognised is None else msgspec.to_builtins(entry.recognised),
-        "createdAt": entry.created_at,
-        "updatedAt": entry.updated_at,
-        "revision": entry.revision,
-    }
-
-
-def _key_shown(jwk: dict[str, Any]) -> Document:
-    try:
-        thumbprint = public_key(jwk).thumbprint
-    except KeyRefused as error:
-        # Only an entry that was not written by these use cases can have it; it verifies nothing.
-        return {"kid": jwk.get("kid"), "thumbprint": None, "refused": error.code}
-    return {"kid": jwk.get("kid"), "thumbprint": thumbprint}
 
 
 def _state(request: web.Request) -> Admission | None:

@@ -1,4 +1,4 @@
-"""The owner's channel, subjects: ``/carnet/v1/subjects/name``, ``.../export`` and ``.../erase``.
+"""Our own interface, subjects: ``/carnet/v1/subjects/name``, ``.../export`` and ``.../erase``.
 
 One thin handler for each use case of ``connector/flow/subjects.py``. Vehicles are named in bodies only.
 """
@@ -11,6 +11,8 @@ from typing import Annotated, Final
 import msgspec
 from aiohttp import web
 
+from connector.api.answers.consents import ErasedAnswer, SubjectExport, SubjectNamed
+from connector.api.operation import Operation
 from connector.flow import subjects
 from connector.flow.context import Context
 from connector.flow.plane import Plane
@@ -43,13 +45,24 @@ class LocalSubjects:
     context: Context
     plane: Plane
 
-    def routes(self) -> list[web.RouteDef]:
-        """All of them, to be added to the owner's channel."""
+    def operations(self) -> list[Operation]:
+        """All of them."""
         return [
-            web.post(f"{BASE}/name", self._name),
-            web.post(f"{BASE}/export", self._export),
-            web.post(f"{BASE}/erase", self._erase),
-        ]
+            Operation(
+                "POST", f"{BASE}/name", "nameSubject", "subjects", "read", "The pseudonym of a vehicle in the contract log.",
+                self._name, body=VehicleRequest, answer=SubjectNamed,
+            ),
+            Operation(
+                "POST", f"{BASE}/export", "exportSubject", "subjects", "read",
+                "All that ledger, deliveries and contract log say of a vehicle (GDPR, article 15).",
+                self._export, body=VehicleRequest, answer=SubjectExport,
+            ),
+            Operation(
+                "POST", f"{BASE}/erase", "eraseSubject", "subjects", "write",
+                "Withdraw what is in force for a vehicle, or end a participant, and erase its key in the log; and what is kept.",
+                self._erase, body=EraseRequest, answer=ErasedAnswer, errors=(404, 409), told=True,
+            ),
+        ]  # fmt: skip
 
     async def _name(self, request: web.Request) -> web.Response:
         return json_answer(await subjects.named(self.context, (await read_body(request, VehicleRequest)).vehicle))

@@ -1,4 +1,4 @@
-"""The owner's channel, terms: ``/carnet/v1/explain`` and ``/carnet/v1/simulate``, a thin handler for each use case."""
+"""Our own interface, terms: ``/carnet/v1/explain`` and ``/carnet/v1/simulate``, a thin handler for each use case."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from connector.api.answers.terms import ExplanationAnswer, SimulationAnswer
+from connector.api.operation import Operation
 from connector.flow import asking
 from connector.flow.context import Context
 from connector.http.bodies import json_answer, read_body
@@ -49,9 +51,20 @@ class LocalTerms:
 
     context: Context
 
-    def routes(self) -> list[web.RouteDef]:
-        """All of them, to be added to the owner's channel."""
-        return [web.post(f"{BASE}/explain", self._explain), web.post(f"{BASE}/simulate", self._simulate)]
+    def operations(self) -> list[Operation]:
+        """All of them."""
+        return [
+            Operation(
+                "POST", f"{BASE}/explain", "explainTerms", "terms", "read",
+                "What an offer of ours or an agreement says in sentences, and how each term is kept here.",
+                self._explain, body=ExplainRequest, answer=ExplanationAnswer, errors=(404,),
+            ),
+            Operation(
+                "POST", f"{BASE}/simulate", "simulateTerms", "terms", "read",
+                "What a participant would get of an offer, or of each offer of a dataset, that we published, and why.",
+                self._simulate, body=SimulateRequest, answer=list[SimulationAnswer], errors=(404,),
+            ),
+        ]  # fmt: skip
 
     async def _explain(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, ExplainRequest)

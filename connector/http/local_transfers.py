@@ -1,4 +1,4 @@
-"""The owner's channel, data of a transfer to us: how far they are, where they are, and what renews the token for them.
+"""Our own interface, data of a transfer to us: how far they are, where they are, and what renews the token for them.
 
 One thin handler for each use case.
 """
@@ -12,15 +12,19 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
+from connector.api.answers.processes import AssertionAnswer, ProgressAnswer
+from connector.api.operation import Operation
 from connector.flow import acts, renewals
 from connector.flow.context import Context
 from connector.flow.plane import Plane
 from connector.http.bodies import json_answer, read_body
 from connector.identity.assertions import Assertions
 from connector.protocol.errors import CallerError, NotFound, Unavailable
+from connector.protocol.messages import Document
+from connector.protocol.record import Process
+from connector.protocol.states import Kind
 
 BASE: Final = "/carnet/v1/transfers/{id}"
-_TOLD: Final = ("bytes", "total", "making")
 
 
 class AssertionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,33 +41,49 @@ class LocalTransfers:
     plane: Plane
     assertions: Assertions | None
 
-    def routes(self) -> list[web.RouteDef]:
-        """What the owner's channel serves of it."""
+    def operations(self) -> list[Operation]:
+        """All of them."""
         return [
-            web.get(f"{BASE}/progress", self._progress),
-            web.get(f"{BASE}/data-address", self._data_address),
-            web.post(f"{BASE}/assertion", self._assertion),
-        ]
+            Operation(
+                "GET", f"{BASE}/progress", "transferProgress", "transfers", "read", "How far the data of a transfer to us are.",
+                self._progress, answer=ProgressAnswer, errors=(404,),
+            ),
+            Operation(
+                "GET", f"{BASE}/data-address", "transferDataAddress", "edrs", "read",
+                "Where, and with which token, the data of a started transfer can be fetched.",
+                self._data_address, answer=Document, errors=(404,),
+            ),
+            Operation(
+                "POST", f"{BASE}/assertion", "transferAssertion", "edrs", "write",
+                "For who fetches by itself: what renews the token of the data address at its `refreshEndpoint`.",
+                self._assertion, body=AssertionRequest, answer=AssertionAnswer, errors=(404, 409),
+            ),
+        ]  # fmt: skip
 
     async def _progress(self, request: web.Request) -> web.Response:
-        """``bytes`` of ``total`` that came, and whether the provider is still ``making`` the file; null where it is not known."""
-        process = await acts.load(self.context, request.match_info["id"])
+        process = await self._load(request)
         try:
             found = await self.plane.ask("GET", f"/carnet/flows/{quote(process.id, safe='')}")
         except CallerError:
             found = {}  # the data plane has not begun, or is not the one that gets the data
-        return json_answer({name: found.get(name) for name in _TOLD})
+        return json_answer(ProgressAnswer(found.get("bytes"), found.get("total"), found.get("making")))
 
     async def _data_address(self, request: web.Request) -> web.Response:
-        process = await acts.load(self.context, request.match_info["id"])
+        process = await self._load(request)
         if process.state.on_wire != "STARTED" or process.detail.data_address is None:
             raise NotFound("data-address-none", f"the transfer is {process.state.on_wire}; a started one has a data address")
         return json_answer(process.detail.data_address)
 
     async def _assertion(self, request: web.Request) -> web.Response:
-        """For who fetches by itself: what renews the token of the data address at its ``refreshEndpoint``."""
         if self.assertions is None:
             raise Unavailable("signing-key-missing", "there is no key to sign with")
         wanted = await read_body(request, AssertionRequest)
         made = await renewals.assertion(self.context, self.assertions, request.match_info["id"], wanted.token)
-        return json_answer({"assertion": made})
+        return json_answer(AssertionAnswer(made))
+
+    async def _load(self, request: web.Request) -> Process:
+        """The transfer. Raises NotFound."""
+        process = await acts.load(self.context, request.match_info["id"])
+        if process.kind is not Kind.TRANSFER:
+            raise NotFound("process-unknown", f"there is no transfer {process.id:.80} here")
+        return process

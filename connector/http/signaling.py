@@ -10,12 +10,12 @@ import msgspec
 import orjson
 from aiohttp import web
 
+from connector.api.guard import check_token
 from connector.flow import acts, answers, erasing, renewals, told_leaves
 from connector.flow.context import Context
 from connector.flow.data_requests import decide_request
 from connector.http import problems
 from connector.http.bodies import read_body
-from connector.http.local import check_token
 from connector.identity.assertions import Assertions
 from connector.protocol.errors import CallerError, Conflict, NotAuthenticated, NotFound
 from connector.settings.secret import Secret

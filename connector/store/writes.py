@@ -34,10 +34,10 @@ def _slots(columns: int) -> str:
     return "(" + ", ".join("?" * columns) + ")"
 
 
-_INSERT_PROCESS = f"INSERT INTO process ({PROCESS_COLUMNS}, origin) VALUES {_slots(17)}"
+_INSERT_PROCESS = f"INSERT INTO process ({PROCESS_COLUMNS}, origin, waits_since) VALUES {_slots(18)}"
 _UPDATE_PROCESS = (
     "UPDATE process SET state = ?, awaiting = ?, awaiting_id = ?, version = version + 1, peer_pid = ?, detail = ?, "
-    "last_digest = ?, updated_at = ? WHERE id = ? AND version = ?"
+    "last_digest = ?, updated_at = ?, waits_since = ? WHERE id = ? AND version = ?"
 )
 _INSERT_OUTGOING = f"INSERT INTO outbox ({OUTGOING_COLUMNS}, owner, lease_until) VALUES {_slots(19)}"
 
@@ -63,8 +63,15 @@ def insert_process(process: Process) -> Statement:
         process.created_at,
         process.updated_at,
         origin,
+        _waits_since(process),
     )
     return Statement(_INSERT_PROCESS, values)
+
+
+def _waits_since(process: Process) -> int | None:
+    """Since when it waits for people; what an earlier release has kept does not say so."""
+    waits = process.detail.pending is not None and not process.state.final
+    return (process.detail.waits_since or process.updated_at) if waits else None
 
 
 def update_process(process: Process) -> Statement:
@@ -79,6 +86,7 @@ def update_process(process: Process) -> Statement:
             _encode(process.detail).decode(),
             process.last_digest,
             process.updated_at,
+            _waits_since(process),
             process.id,
             process.version,
         ),
@@ -185,6 +193,17 @@ def insert_event(happening: Happening) -> Statement:
     return Statement(
         "INSERT INTO event (process_id, at, what, message, message_id, state, awaiting, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         _happening(happening),
+    )
+
+
+def insert_retry(message: Outgoing, now_ms: int) -> Statement:
+    """Add to the timeline of its process that a message was not answered as it should be, and will be sent again."""
+    known = "coalesce((SELECT state FROM process WHERE id = ?), ''), (SELECT awaiting FROM process WHERE id = ?)"
+    note = f"attempt {message.attempts}: {message.last_error or ''}"
+    return Statement(
+        "INSERT INTO event (process_id, at, what, message, message_id, state, awaiting, note) "
+        f"VALUES (?, ?, 'will be sent again', ?, ?, {known}, ?)",
+        (message.process_id, now_ms, message.message, message.id, message.process_id, message.process_id, note),
     )
 
 

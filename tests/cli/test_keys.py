@@ -267,9 +267,8 @@ async def test_one_reading_follows_the_other() -> None:
         await gate.wait()
         order.append("ends")
 
-    (route,) = LocalKeys(read).routes()
-    assert isinstance(route, web.RouteDef)
-    handler: Callable[[Any], Any] = route.handler
+    (operation,) = LocalKeys(read).operations()
+    handler: Callable[[Any], Any] = operation.handle
     both = [asyncio.ensure_future(handler(ANY)) for _ in range(2)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)

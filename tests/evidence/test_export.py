@@ -21,6 +21,7 @@ from connector.http import problems
 from connector.http.local_bundles import LocalBundles
 from tests.evidence.forging import Forge
 from tests.evidence.recorded import Contract, concluded
+from tests.routed import routed
 
 CONFIG = """participant_id = "did:web:provider"
 data_dir = "{folder}"
@@ -46,7 +47,7 @@ def serving(folder: Path) -> Iterator[Contract]:
         contract = await concluded(folder)
         made.append(contract)
         application = web.Application(middlewares=[_told])
-        application.add_routes(LocalBundles(contract.provider.house.context, contract.provider.log).routes())
+        application.add_routes(routed(LocalBundles(contract.provider.house.context, contract.provider.log).operations()))
         runner = web.AppRunner(application)
         await runner.setup()
         await web.UnixSite(runner, str(folder / "carnet.sock")).start()

@@ -1,15 +1,21 @@
-"""Answers about what is on offer: our own datasets and offers, templates to make them of, and the state of the connector."""
+"""Answers about what is on offer: our own datasets and offers, templates to make them of, and the state of the connector.
+
+What a template asks stands here beside the type that takes the answers; a test holds that they are the same.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
+from catalog.templates import TEMPLATES, terms
+from connector.flow.approvals import read_rule
 from connector.flow.offers import Finding
 from connector.protocol.messages import Document
+from connector.protocol.record import Rule
 from connector.store.rows import Offered
 
 
@@ -65,17 +71,20 @@ class PublishedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfferAnswer(msgspec.Struct, frozen=True):
-    """An offer of ours: as peers see it (``document``), and as it was written (``odrl``)."""
+    """An offer of ours: as peers see it (``document``), and as it was written (``odrl``). ``approval``: who is asked before it
+    binds us; null: the settings decide."""
 
     id: str
     dataset: str
     document: Document
     odrl: Any
+    approval: Rule | None
 
 
 def offer_answer(row: Offered) -> OfferAnswer:
     """An offer as its owner sees it."""
-    return OfferAnswer(row.id, row.dataset, orjson.loads(row.document or "{}"), orjson.loads(row.odrl) if row.odrl else None)
+    odrl = orjson.loads(row.odrl) if row.odrl else None
+    return OfferAnswer(row.id, row.dataset, orjson.loads(row.document or "{}"), odrl, read_rule(row.approval))
 
 
 class QuestionAnswer(msgspec.Struct, frozen=True):
@@ -87,10 +96,38 @@ class QuestionAnswer(msgspec.Struct, frozen=True):
 
 
 class TemplateAnswer(msgspec.Struct, frozen=True):
-    """A template: record and offer are made of it once its questions are answered. ``titles`` by language."""
+    """A template: record and offer are made of it once its questions are answered. ``terms`` is its offer in full ODRL, with
+    ``{dataset}``, ``{publisher}`` and ``{price}`` where answers go."""
 
     id: str
     about: str
     questions: list[QuestionAnswer]
     terms: Document
-    """Its offer in full ODRL, with ``{dataset}``, ``{publisher}`` and ``{price}`` where answers go."""
+
+
+ABOUT: Final = {
+    "payd": "Mileage for insurance by distance. Its terms on consent and requests need a data plane that enforces them.",
+    "city": "Traffic by place and hour: free for public bodies that plan mobility, paid by the year for others.",
+    "research": "Trips for scientific research, deleted after three years.",
+    "repairer": "Fault codes for repair, open to every repairer alike (Data Act, article 5: no gatekeepers).",
+}
+QUESTIONS: Final = (
+    QuestionAnswer("columns", True, "For each column of the file the VSS path that it holds, or its privacy class."),
+    QuestionAnswer("price", True, "An amount in euro, such as 3.00."),
+    QuestionAnswer("place", True, "The IRI of an EU country, place or NUTS region."),
+    QuestionAnswer("publisher", True, "Who offers it, by name."),
+    QuestionAnswer("contact", True, "Whom to ask, by name."),
+    QuestionAnswer("email", True, "Where to ask."),
+    QuestionAnswer("title", False, "Of the dataset, if not given beside the answers."),
+    QuestionAnswer("homepage", False, "Of the publisher."),
+    QuestionAnswer("language", False, "Of title and description: a language tag; en if not given."),
+    QuestionAnswer("description", False, "In place of the template's own."),
+    QuestionAnswer("from_ms", False, "When the data begin (ms since the epoch)."),
+    QuestionAnswer("until_ms", False, "When the data end (ms since the epoch)."),
+    QuestionAnswer("quality", False, "What was measured of the data, as the catalogue's quality report has it."),
+)
+
+
+def template_answers() -> list[TemplateAnswer]:
+    """Every template. An answer is given as a member of ``answers`` when a dataset is published."""
+    return [TemplateAnswer(name, ABOUT[name], list(QUESTIONS), terms(name)) for name in TEMPLATES]

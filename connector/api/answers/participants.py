@@ -16,7 +16,7 @@ from connector.identity.participants import Admission, Claims, Participant, Reco
 from connector.store.witness import Witness
 
 
-class KeyAnswer(msgspec.Struct, frozen=True):
+class PinnedKey(msgspec.Struct, frozen=True):
     """A pinned key; ``refused`` where it cannot be used."""
 
     kid: str | None
@@ -57,13 +57,13 @@ class WitnessAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ParticipantAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A participant as its owner sees it. ``claims`` are what ``vouchedBy`` has verified; ``revision`` grows with every change."""
+    """A participant. ``claims`` are what ``vouchedBy`` has verified; ``revision`` grows with every change."""
 
     id: str
     state: Admission
     addresses: tuple[str, ...]
     announced: tuple[str, ...]
-    keys: list[KeyAnswer]
+    keys: list[PinnedKey]
     issuer: str | None
     tokens: str
     claims: Claims
@@ -106,13 +106,13 @@ def participant_answer(entry: Participant, witness: Witness | None) -> Participa
     )
 
 
-def _key(jwk: dict[str, Any]) -> KeyAnswer:
+def _key(jwk: dict[str, Any]) -> PinnedKey:
     try:
         thumbprint = public_key(jwk).thumbprint
     except KeyRefused as error:
         # Only an entry that was not written by these use cases can have it; it verifies nothing.
-        return KeyAnswer(jwk.get("kid"), None, error.code)
-    return KeyAnswer(jwk.get("kid"), thumbprint)
+        return PinnedKey(jwk.get("kid"), None, error.code)
+    return PinnedKey(jwk.get("kid"), thumbprint)
 
 
 def witness_answer(row: Witness | None) -> WitnessAnswer:

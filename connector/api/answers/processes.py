@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from connector.protocol.messages import Document
-from connector.protocol.record import Ended, Process
+from connector.protocol.record import Detail, Ended, Given, Process, Rule
 from connector.store.rows import Happening, Outgoing
 
-_HIDDEN = frozenset({"data_address", "first_digest"})
-"""Not shown: the data address carries a token and has an endpoint of its own."""
+HIDDEN: Final = frozenset({"data_address", "first_digest"})
+"""Members of a process's detail that are not shown. The data address carries a token and has an endpoint of its own."""
 
 
 class ProcessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A negotiation or transfer as its owner sees it. ``state`` as on the wire; ``awaiting``: which message of ours is in flight.
 
     ``subject`` is the dataset of a negotiation, the agreement of a transfer. ``correlationId`` is shared with the counterparty.
-    ``pending``: what a person has to decide, until ``decide_by``; ``redline``: what the offer says otherwise than what was there
-    before. ``received``: what came of a transfer's data.
+    ``pending``: what a person has to decide, from ``waits_since`` until ``decide_by``; ``asks``: who; ``approvals``: who has said
+    yes; ``proposed_by``: the caller of ours who made our last proposal; ``redline``: what the offer says otherwise than what was
+    there before. ``ensuing``: the format of the transfer that begins by itself when it is finalized. ``received``: what came of a
+    transfer's data.
     """
 
     id: str
@@ -40,6 +42,11 @@ class ProcessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     agreement: Document | None = None
     pending: str | None = None
     decide_by: int | None = None
+    waits_since: int | None = None
+    asks: Rule | None = None
+    approvals: list[Given] = []
+    proposed_by: str = ""
+    ensuing: str | None = None
     redline: list[Document] = []
     format: str | None = None
     dataset: str | None = None
@@ -51,12 +58,14 @@ class ProcessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     refusal: Ended | None = None
 
 
+_SHOWN: Final = tuple(name for name in ProcessAnswer.__struct_fields__ if name in set(Detail.__struct_fields__) - {"offer_from"})
+
+
 def process_answer(process: Process) -> ProcessAnswer:
     """A process as its owner sees it."""
     provider_pid, consumer_pid = process.pids
     detail = process.detail
-    given: dict[str, Any] = {name: getattr(detail, name) for name in detail.__struct_fields__ if name not in _HIDDEN}
-    given["offer_from"] = detail.offer_from and detail.offer_from.value
+    given: dict[str, Any] = {name: getattr(detail, name) for name in _SHOWN}
     return ProcessAnswer(
         id=process.id,
         kind=process.kind.value,
@@ -71,6 +80,7 @@ def process_answer(process: Process) -> ProcessAnswer:
         created_at=process.created_at,
         updated_at=process.updated_at,
         version=process.version,
+        offer_from=detail.offer_from and detail.offer_from.value,
         **given,
     )
 

@@ -26,6 +26,7 @@ from connector.http.local_consents import LocalConsents
 from connector.protocol.errors import CarnetError
 from connector.settings.secret import Secret
 from tests.dataplane.consent.ledgers import INSURER, TEXT, VIN, ledger_in, row, write_csv
+from tests.routed import routed
 
 Type = Callable[..., Awaitable[str]]
 ABOUT = ("--category", "mileage", "--purpose", "vdx:Insurance", "--recipient", INSURER)
@@ -55,7 +56,7 @@ async def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         async with GuardedClient(EgressPolicy(allow=frozenset({parse_target(base).authority}), https_only=False)) as http:
             plane = Plane(http, Secret("token"))
             plane.came(base)
-            async with served(LocalConsents(plane).routes()) as front:
+            async with served(routed(LocalConsents(plane).operations())) as front:
                 where = str(front.make_url("")).rstrip("/")
 
                 def once(_: object, work: Callable[[LocalClient], Awaitable[Any]]) -> Any:

@@ -21,6 +21,7 @@ from connector.http.local_consents import LocalConsents
 from connector.protocol.errors import CarnetError
 from connector.settings.secret import Secret
 from tests.dataplane.consent.ledgers import INSURER, TEXT, VIN, ledger_in, row, write_csv
+from tests.routed import routed
 
 ENTRY = {
     "vehicle": VIN,
@@ -77,7 +78,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         async with GuardedClient(policy) as http:
             plane = Plane(http, Secret("token"))
             plane.came(base)
-            async with TestClient(served(LocalConsents(plane).routes())) as client:
+            async with TestClient(served(routed(LocalConsents(plane).operations()))) as client:
                 yield Desk(client, ledger, tmp_path)
 
 
@@ -142,7 +143,7 @@ async def test_what_is_refused_is_refused_without_naming_a_vehicle(
 async def test_a_ledger_that_is_away_is_said_so() -> None:
     async with (
         GuardedClient(EgressPolicy(allow=frozenset(), https_only=False)) as http,
-        TestClient(served(LocalConsents(Plane(http, Secret("token"))).routes())) as client,
+        TestClient(served(routed(LocalConsents(Plane(http, Secret("token"))).operations()))) as client,
         client.get("/carnet/v1/consents") as answer,
     ):
         assert (answer.status, (await answer.json())["code"]) == (503, "data-plane-away")
