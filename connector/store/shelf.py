@@ -148,6 +148,10 @@ class Shelf:
         )
         return [Offered(*cast("Any", row)) for row in rows]
 
+    async def of_asset(self, dataset_id: str) -> bool:
+        """Whether a dataset is that of an asset, and so offered by contract definitions alone."""
+        return bool(await self._engine.fetch("SELECT 1 FROM asset WHERE id = ?", (dataset_id,)))
+
     async def version(self) -> int:
         """The version of all that decides who sees what; it grows when something is added."""
         rows = await self._engine.fetch("SELECT version FROM ledger WHERE name = 'visibility'")

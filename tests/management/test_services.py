@@ -201,6 +201,15 @@ async def test_ids_are_taken_once(m: Management) -> None:
     assert (await assets.create(m, Asset("", {}, data_address=http()))).id.startswith("urn:uuid:")
 
 
+async def test_the_dataset_of_an_asset_is_changed_through_it_alone(m: Management) -> None:
+    await asset(m, "a")
+    await definition(m, "d")
+    for attempt in (publish.publish(m.context, "a", source="x.csv", offers=[]), publish.withdraw(m.context, "a")):
+        with pytest.raises(Conflict, match="dataset-of-asset"):
+            await attempt
+    assert await on_offer(m) == {"a": ["d"]}
+
+
 async def test_what_is_used_stays(m: Management) -> None:
     await asset(m, "a")
     await definition(m, "d")
