@@ -57,7 +57,6 @@ from connector.log.witnessed import WitnessedLog
 from connector.management.assembly import assemble
 from connector.management.opening import finishing, opened
 from connector.management.operations import operations
-from connector.management.service import Management
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError
 from connector.protocol.record import Process
@@ -209,9 +208,7 @@ async def _start(settings: Settings, stack: AsyncExitStack, parts: Parts) -> Run
     if settings.development.hooks:
         application.router.add_routes(Hooks(context, who.entrances[0].identity).routes())
     await site(stack, application, listening, tls.get("protocol"))
-    services = await opened(context, plane, browser, settings.data_dir)
-    _own(stack, parts, finishing(services), "management")
-    await _serve_own(settings, stack, running, who, kept, tls, services)
+    await _serve_own(settings, stack, parts, running, who, kept, tls)
     return running
 
 
@@ -398,14 +395,16 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
 async def _serve_own(
     settings: Settings,
     stack: AsyncExitStack,
+    parts: Parts,
     running: Running,
     who: Recognition,
     kept: ContractLog,
     tls: Tls,
-    services: Management,
 ) -> None:
     """The owner's channel, and the listener for our own people and programs where it is wanted: the same operations."""
     context, management = running.context, settings.management
+    services = await opened(context, running.plane, running.browser, settings.data_dir)
+    _own(stack, parts, finishing(services), "management")
     keys = ApiKeys(AccessStore(context.store.engine), now_ms)
     repeats, diary = StoredRepeats(keys.store, now_ms, kept.salt), LogDiary(context)
     local = LocalServer(

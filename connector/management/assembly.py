@@ -1,24 +1,19 @@
-"""Puts the management interface together, for ``app.py``: its services, its lists, and the references that it hands out."""
+"""Puts together what the operations of the management interface need. Called by ``app.py`` alone."""
 
 from __future__ import annotations
 
-from connector.flow.browse import Browser
-from connector.flow.context import Context
-from connector.flow.plane import Plane
 from connector.flow.references import References
 from connector.identity.assertions import Assertions
 from connector.management.business import Business
-from connector.management.sealing import SecretBox
 from connector.management.service import Management
-from connector.store.definitions import DefinitionStore
 from connector.store.queries import QueryStore
 
 
-def assemble(context: Context, plane: Plane, browser: Browser, assertions: Assertions, box: SecretBox) -> Business:
-    """What ``operations`` needs. Tokens are renewed with the client that catalogues are read with."""
-    engine = context.store.engine
+def assemble(m: Management, assertions: Assertions) -> Business:
+    """The use cases over the services. Tokens are renewed with the client that catalogues are read with."""
+    context = m.context
     return Business(
-        m=Management(context, plane, browser, DefinitionStore(engine), box),
-        references=References(context, assertions, browser.caller.client),
-        queries=QueryStore(engine, context.participant_id),
+        m=m,
+        references=References(context, assertions, m.browser.caller.client),
+        queries=QueryStore(context.store.engine, context.participant_id),
     )
