@@ -7,6 +7,8 @@ from typing import Any, Final
 from connector.api.access import AccessOperations
 from connector.api.operation import Operation
 from connector.http.local import LocalServer
+from connector.management.business import Business
+from connector.management.operations import operations
 
 NOBODY: Final[Any] = None
 
@@ -14,4 +16,5 @@ NOBODY: Final[Any] = None
 def served() -> list[Operation]:
     """Every operation."""
     more = AccessOperations(NOBODY, NOBODY).operations()
-    return LocalServer(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, None, more=more).operations()
+    own = LocalServer(NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, None, more=more).operations()
+    return [*own, *operations(Business(NOBODY, NOBODY, NOBODY), "/management")]

@@ -22,6 +22,8 @@ from tests.access.matrix import LETTERS, MATRIX
 from tests.access.served import served
 
 REACHED: Final = 299
+# They change nothing that lasts: a proof for one request, and an act that has no meaning here.
+WITHOUT_EFFECT: Final = {"transferAssertion", "v3-transfers-deprovision"}
 OPERATIONS: Final = {each.name: each for each in served()}
 
 
@@ -64,6 +66,11 @@ async def hall(tmp_path: Path, operations: Sequence[Operation]) -> AsyncIterator
 
 def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
     assert OPERATIONS.keys() == MATRIX.keys()
+
+
+def test_every_write_is_told_to_the_contract_log() -> None:
+    untold = {each.name for each in OPERATIONS.values() if each.verb == "write" and not each.told}
+    assert untold == WITHOUT_EFFECT
 
 
 @pytest.mark.parametrize("role", Role)
