@@ -1,12 +1,12 @@
 """What the commands share that talk to a running connector: options, one call, and how an answer is shown.
 
-They go through the owner's channel that the settings name and open no database.
+They go through the owner's channel that the settings name, or to a management listener, and open no database.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,9 +17,10 @@ from connector.cli.config import config_option, read_settings
 from connector.cli.errors import Failed, Interrupted, failed
 from connector.cli.plain import plain, plain_json
 from connector.cli.progress import Bar, beating
-from connector.cli.remedies import REMEDIES
+from connector.cli.reaching import place
 from connector.client.local import Document, LocalClient, Refused, once
 from connector.protocol.errors import CarnetError
+from connector.remedies import REMEDIES
 
 Result = TypeVar("Result")
 FINAL = frozenset({"FINALIZED", "COMPLETED", "TERMINATED"})
@@ -49,12 +50,12 @@ def call(
 
     ``bar`` shows that it takes time. ``goes_on`` says, and with what remedy, what the connector does on when we are interrupted.
     """
-    settings = read_settings(config)
     try:
+        client = client_of(config)
         if bar is None:
-            return once(settings, work)
+            return once(client, work)
         with bar:
-            return once(settings, lambda client: beating(bar, work(client)))
+            return once(client, lambda opened: beating(bar, work(opened)))
     except Refused as error:
         if not error.findings:
             raise failed(error) from error
@@ -63,6 +64,14 @@ def call(
         raise failed(error) from error
     except KeyboardInterrupt:
         raise Interrupted("interrupted", *goes_on()) from None
+
+
+def client_of(config: Path) -> LocalClient:
+    """The client for the connector that is meant, elsewhere or of these settings. Ends the command if that cannot be told."""
+    there = place()
+    if there is None:
+        return LocalClient.of(read_settings(config))
+    return LocalClient(url=there.url, token=there.key, ca_file=there.ca_file)
 
 
 def show(document: Any, lines: Iterable[str], *, as_json: bool) -> None:
@@ -137,6 +146,7 @@ def about(process: Document) -> list[str]:
     if process.get("pending"):
         until = f", until {moment(process['decide_by'])}" if process.get("decide_by") else ""
         lines.append(f"  waits for a person: {process['pending']}{until}")
+        lines += asked(process)
     if process.get("ended") or process.get("refusal"):
         lines.append(f"  {why(process)}")
     if process.get("agreement"):
@@ -144,6 +154,16 @@ def about(process: Document) -> list[str]:
     if process.get("received"):
         lines += [f"  {key} {value}" for key, value in process["received"].items()]
     return [*lines, f"  correlation id {process['correlationId']}"]
+
+
+def asked(process: Document) -> Iterator[str]:
+    """Who is asked about what waits, and who has said yes."""
+    rule = process.get("asks")
+    if rule:
+        people = "one person" if rule["eyes"] == 1 else f"{rule['eyes']} people"
+        yield f"    asked: {people} with the role {' or '.join(rule['roles'])}"
+    for given in process.get("approvals", []):
+        yield f"    approved by {given['caller']} as {given['role']}, {moment(given['at'])}"
 
 
 def moment(at_ms: int) -> str:

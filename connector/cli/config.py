@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from connector.cli.errors import Failed, parted
-from connector.cli.remedies import REMEDIES
+from connector.cli.errors import Failed
+from connector.remedies import REMEDIES, parted
 from connector.settings import Settings, SettingsError, load
 
 DEFAULT = "carnet.toml"

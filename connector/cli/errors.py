@@ -3,9 +3,9 @@
     Error: no connector answers on /srv/carnet/local.sock [connector-away]
     Do this: start it with `carnet serve`
 
-With `--json` the same is one JSON object on standard error, {"code", "detail", "remedy"}. The exit code is 1, of a command that
-was called wrongly 2, of one that was interrupted 130. The codes stand in `connector.cli.remedies`. Every command imports this:
-it may import click, what makes text plain, and the connector's error tree, which imports nothing.
+With `--json` the same is one JSON object on standard error, {"code", "detail", "remedy"}. The codes stand in
+`connector.remedies`, the exit codes in `EXITS`. Every command imports this: it may import click, what makes text plain, and the
+connector's error tree, which imports nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +19,22 @@ from typing import Any, Final
 import click
 
 from connector.cli.plain import plain, plain_json, plain_lines
-from connector.cli.remedies import BY_STATUS, REMEDIES
 from connector.protocol.errors import CarnetError
+from connector.remedies import BY_STATUS, REMEDIES, by_status, parted
 
 Document = dict[str, Any]
 INTERRUPTED: Final = 130
+EXITS: Final = {
+    0: "done",
+    1: "refused, or failed: the code on standard error says why",
+    2: "called wrongly",
+    3: "no connector answers",
+    4: "waited in vain: it goes on in the connector",
+    INTERRUPTED: "interrupted: what the connector has begun goes on there",
+}
+"""How commands end; never changes between releases."""
+_EXIT_OF: Final = {"channel-none": 3, "connector-away": 3, "connector-silent": 3, "peer-silent": 4, "still-waiting": 4}
+"""Codes with an exit code of their own."""
 _CODED: Final = re.compile(r"(?P<sentence>.*) \[(?P<code>[a-z][a-z0-9_-]*)\]", re.S)
 _USAGE: Final[tuple[tuple[type[click.UsageError], str], ...]] = (
     (click.NoSuchOption, "option-unknown"),
@@ -31,13 +42,6 @@ _USAGE: Final[tuple[tuple[type[click.UsageError], str], ...]] = (
     (click.MissingParameter, "argument-missing"),
     (click.BadParameter, "argument-invalid"),
 )
-_ASKS: Final = re.compile(
-    r"(?:add|ask|begin|check|choose|correct|create|finish|free|give|have|install|keep|leave|let|look|make|name|pin|publish|put|read"
-    r"|remove|request|restart|restore|run|say|see|send|set|sign|slow|split|start|take|try|use|wait|write)\b"
-)
-"""With one of these begins what a reason says is to be done, after its last semicolon."""
-_OTHERS_WORDS: Final = frozenset({"peer-refused", "token-refused"})
-"""Reasons that end with what somebody else has written: nothing in them may pass for our advice."""
 
 
 class Failed(click.ClickException):
@@ -99,17 +103,7 @@ def problem_lines(problems: Iterable[Document]) -> Iterable[str]:
 def failed(error: CarnetError, about: str = "") -> Failed:
     """An error of the connector's own tree, or its refusal, as the end of a command. ``about``: what it is about, if not said."""
     sentence, remedy = parted(error.code, error.reason)
-    status = error.status if error.status in BY_STATUS else error.status // 100 * 100
-    return Failed(error.code, f"{about}{sentence}", remedy or BY_STATUS.get(status, BY_STATUS[500]))
-
-
-def parted(code: str, reason: str) -> tuple[str, str]:
-    """A reason as sentence and remedy: what the reason asks for after its last semicolon, else what its code has; "" for nothing
-    known."""
-    sentence, _, rest = reason.rpartition("; ")
-    if sentence and code not in _OTHERS_WORDS and _ASKS.match(rest):
-        return sentence, rest
-    return reason, REMEDIES.get(code, "")
+    return Failed(error.code, f"{about}{sentence}", remedy or by_status(error.status))
 
 
 def stopped(code: str, reason: str) -> Failed:
@@ -138,7 +132,7 @@ def ended(work: Callable[[], Any], words: Sequence[str]) -> int:
             click.echo(plain_json(end.document()), err=True)
         else:
             end.show()
-        return end.exit_code
+        return _EXIT_OF.get(end.code, end.exit_code)
     return done if isinstance(done, int) else 0
 
 
@@ -169,7 +163,11 @@ def _misused(error: click.UsageError, words: Sequence[str]) -> Failed:
     # Of an option without its value, click does not say of which command it was.
     program = error.ctx.command_path if error.ctx is not None else f"carnet {words[0]}"
     said = " ".join(error.format_message().split()).rstrip(".")
-    sentence = said.replace(". Did you mean", "; did you mean").replace(". (Did you mean", " (did you mean")
+    sentence = (
+        said.replace(". Did you mean", "; did you mean")
+        .replace(". (Did you mean", " (did you mean")
+        .replace(". Choose from", "; choose from")
+    )
     return _Misused(code, sentence, f"see {program} --help", usage)
 
 

@@ -10,10 +10,13 @@ import click
 
 from connector.cli.channel import FINAL, States, about, call, channel_options, finish, show, wait_option
 from connector.cli.config import read_settings
+from connector.cli.here import fetch_here
+from connector.cli.reaching import elsewhere
 from connector.cli.receiving import received
 from connector.client.local import Document, LocalClient, Refused
 
 MAX_NAME = 100
+_here = click.Path(path_type=Path, dir_okay=False)
 ASKED: Final = {
     "from": "Not before this moment: 2026-11-01T00:00:00Z.",
     "to": "Before this moment.",
@@ -39,6 +42,8 @@ def _ask_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--to", "sink", metavar="[FOLDER/]NAME", help="File name below data.sink_dir; dataset and time if left out.")
 @click.option("--into", metavar="NAME.duckdb:TABLE", help="Put the rows into a table of a DuckDB file below data.sink_dir.")
 @_ask_options
+@click.option("--here", type=_here, metavar="FILE", help="Fetch to FILE, where this runs; goes on where it broke off.")
+@click.option("--allow", multiple=True, metavar="HOST:PORT", help="With --here: where data are that are not on public https.")
 @click.option("--no-fetch", is_flag=True, help="Fetch nothing; print address and token once the transfer has started.")
 @click.option("--counterparty", help="The provider, should two have chosen the same agreement id.")
 @click.option("--address", help="One of its addresses in [[peers]]; the first one if left out.")
@@ -49,6 +54,8 @@ def command(
     agreement: str,
     sink: str | None,
     into: str | None,
+    here: Path | None,
+    allow: tuple[str, ...],
     no_fetch: bool,
     counterparty: str | None,
     address: str | None,
@@ -62,6 +69,20 @@ def command(
     ask = {name: value for name in ASKED if (value := given[f"ask_{name}"])}
     if no_fetch and (ask or into):
         raise click.UsageError("--no-fetch asks for nothing: give these as query parameters to the address that it prints")
+    if here is not None:
+        if no_fetch or into or sink or address or not wait_s:
+            raise click.UsageError("--here takes the data to this machine: leave out where else they go, and --no-wait")
+        found, told = fetch_here(
+            config,
+            lambda client: chosen(client, agreement, counterparty),
+            here,
+            ask,
+            allow=allow,
+            counterparty=counterparty,
+            wait_s=wait_s,
+        )
+        show(found, told, as_json=as_json)
+        return
     states = States()
     goal = "STARTED" if no_fetch else "COMPLETED"
 
@@ -79,11 +100,16 @@ def command(
         process, data_address = call(config, transfer, goes_on=states.goes_on)
     finally:
         states.end()
-    file = None if process.get("sink") is None else read_settings(config).data.sink_dir / process["sink"]
+    file = None if process.get("sink") is None else _landed(config, process["sink"])
     show(
         {**process, "file": file and str(file), "dataAddress": data_address}, _lines(process, file, data_address), as_json=as_json
     )
     finish(process, good=not wait_s or process["state"] == goal)
+
+
+def _landed(config: Path, name: str) -> Path:
+    """Where a file of that name is: of a connector elsewhere only that it is below its ``data.sink_dir``."""
+    return Path(name) if elsewhere() else read_settings(config).data.sink_dir / name
 
 
 def _lines(process: Document, file: Path | None, data_address: Document | None) -> list[str]:

@@ -1,1 +1,55 @@
-"""Clients of a connector for programs of its owner."""
+"""The Python client: ``Carnet``, what it gives and what it raises. ``connector.client.sync`` has its face without a loop."""
+
+from connector.client.carnet import Carnet
+from connector.client.deals import Landed
+from connector.client.downloads import Downloaded
+from connector.client.frames import PackageMissing
+from connector.client.refusals import Away, Declined, Document, Refused, Waited
+from connector.client.results import (
+    Agreement,
+    Dataset,
+    Duty,
+    Event,
+    Explanation,
+    Happening,
+    Letter,
+    Offer,
+    Peer,
+    Process,
+    Published,
+    Receipt,
+    Review,
+    Simulation,
+    Statement,
+    Status,
+    Waiting,
+)
+
+__all__ = [
+    "Agreement",
+    "Away",
+    "Carnet",
+    "Dataset",
+    "Declined",
+    "Document",
+    "Downloaded",
+    "Duty",
+    "Event",
+    "Explanation",
+    "Happening",
+    "Landed",
+    "Letter",
+    "Offer",
+    "PackageMissing",
+    "Peer",
+    "Process",
+    "Published",
+    "Receipt",
+    "Refused",
+    "Review",
+    "Simulation",
+    "Statement",
+    "Status",
+    "Waited",
+    "Waiting",
+]

@@ -1,7 +1,7 @@
-"""Client of the owner's channel: the Unix socket of a connector, or loopback with the token of its token file.
+"""Client of a connector in its own JSON documents, on the owner's channel or, with a key, on the management listener.
 
-The command line and the demo speak to running connectors through it and through nothing else. Answers are the channel's own
-JSON documents. May import the errors of the protocol, settings and aiohttp; nothing of the connector's inside.
+The command line and the demo speak to running connectors through it and through nothing else; `connector.client.Carnet` puts
+types on it. May import settings and this package; nothing of the connector's inside.
 """
 
 from __future__ import annotations
@@ -11,53 +11,26 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import IO, Any, Final, Self, TypeVar
-from urllib.parse import quote
 
-import aiohttp
-import orjson
-from yarl import URL
-
-from connector.client.persons import CALL_TIMEOUT_S, PUBLISH_TIMEOUT_S, PersonCalls
-from connector.protocol.errors import CarnetError, Unavailable
+from connector.client.access import AccessCalls
+from connector.client.calls import CALL_TIMEOUT_S, given, safe
+from connector.client.persons import PUBLISH_TIMEOUT_S, PersonCalls
+from connector.client.refusals import Away, Document, Refused
 from connector.settings import Settings
 from connector.settings.secret import read_token
 
-Document = dict[str, Any]
+__all__ = ["Away", "Document", "LocalClient", "Refused", "once"]
 Result = TypeVar("Result")
 WAIT_S: Final = 20
-HTTP_OK: Final = 200
-PIECE_BYTES: Final = 262_144
 HELLO_LOOK_S: Final = 0.1
-_BASE: Final = "/carnet/v1"
 
 
-class Refused(CarnetError):
-    """The connector said no: its own code, sentence and HTTP status; and all that it found, where it found several things."""
-
-    def __init__(self, status: int, code: str, detail: str, findings: list[Document] | None = None) -> None:
-        super().__init__(code, detail)
-        self.status = status
-        self.findings = findings or []
-
-
-class Away(Unavailable):
-    """No connector answers there."""
-
-
-class LocalClient(PersonCalls):
+class LocalClient(PersonCalls, AccessCalls):
     """One connector, as its owner talks to it; an async context manager.
 
     Every call raises Refused with the connector's own code, or Away when nobody answers in time.
     """
-
-    def __init__(self, *, socket: str | None = None, url: str = "http://localhost", token: str | None = None) -> None:
-        self._where = socket or url
-        self._socket = socket
-        self._url = url
-        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        self._opened: aiohttp.ClientSession | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -70,15 +43,6 @@ class LocalClient(PersonCalls):
         token = read_token(local.token_file, "local.token_file")
         return cls(url=f"http://{local.host}:{local.port}", token=token.reveal())
 
-    async def __aenter__(self) -> Self:
-        connector = aiohttp.UnixConnector(self._socket) if self._socket else aiohttp.TCPConnector()
-        self._opened = aiohttp.ClientSession(connector=connector, headers=self._headers)
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._opened is not None:
-            await self._opened.close()
-
     # -- state, catalogue, peers --------------------------------------------------------------------------------------
 
     async def status(self) -> Document:
@@ -89,15 +53,18 @@ class LocalClient(PersonCalls):
         """Offer a file; ``more`` holds title, offers, media_type, open_to; with ``table`` (what is known of it, or ``{}``) the
         rows of a file or folder, shaped by the contract; with ``dry_run`` nothing is published. Gives the dataset, what was found
         in its source, and its releases."""
-        given = {key: value for key, value in more.items() if value or (key == "table" and value is not None)}
-        return dict(await self._call("POST", "/datasets", {"id": dataset, "file": file, **given}, timeout_s=PUBLISH_TIMEOUT_S))
+        once = more.pop("once", None)
+        said = {key: value for key, value in more.items() if value or (key == "table" and value is not None)}
+        body = {"id": dataset, "file": file, **said}
+        return dict(await self._call("POST", "/datasets", body, timeout_s=PUBLISH_TIMEOUT_S, once=once))
+
+    async def withdraw(self, dataset: str) -> None:
+        """Offer a dataset no more."""
+        await self._call("DELETE", f"/datasets/{safe(dataset)}")
 
     async def datasets(self) -> list[Document]:
         """Everything that this connector offers."""
-        found: list[Document] = []
-        while page := await self._call("GET", f"/datasets?after={_safe(found[-1]['@id']) if found else ''}"):
-            found += page
-        return found
+        return [row async for row in self.each_named("/datasets", name="@id")]
 
     async def catalog(self, counterparty: str, address: str | None = None) -> list[Document]:
         """Everything that a peer offers us."""
@@ -114,7 +81,7 @@ class LocalClient(PersonCalls):
         The answer is a message of its own that nothing announces, so the channel is asked ten times a second.
         """
         before = await self.capabilities(counterparty)
-        await self._call("POST", f"/peers/{_safe(counterparty)}/hello")
+        await self._call("POST", f"/peers/{safe(counterparty)}/hello")
         try:
             async with asyncio.timeout(timeout_s):
                 while (now := await self.capabilities(counterparty)) in (None, before):  # noqa: ASYNC110  # see above
@@ -126,7 +93,7 @@ class LocalClient(PersonCalls):
     async def capabilities(self, counterparty: str) -> Document | None:
         """What a peer last said of itself; None if it never did."""
         try:
-            return dict(await self._call("GET", f"/peers/{_safe(counterparty)}/capabilities"))
+            return dict(await self._call("GET", f"/peers/{safe(counterparty)}/capabilities"))
         except Refused as error:
             if error.code == "capabilities-unknown":
                 return None
@@ -143,23 +110,25 @@ class LocalClient(PersonCalls):
 
         ``case`` holds participant, claims, purpose (an IRI), at and agreed (ms since the epoch), language.
         """
-        return list(await self._call("POST", "/simulate", {"what": what, **_given(case)}))
+        return list(await self._call("POST", "/simulate", {"what": what, **given(case)}))
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
     async def negotiate(self, counterparty: str, dataset: str, offer: Document, **more: Any) -> Document:
-        """Begin a negotiation; ``more`` holds role and address."""
-        body = {"counterparty": counterparty, "dataset": dataset, "offer": offer, **_given(more)}
-        return dict(await self._call("POST", "/negotiations", body))
+        """Begin a negotiation; ``more`` holds role and address. Of several with the same ``once`` one is begun."""
+        once = more.pop("once", None)
+        body = {"counterparty": counterparty, "dataset": dataset, "offer": offer, **given(more)}
+        return dict(await self._call("POST", "/negotiations", body, once=once))
 
     async def transfer(self, agreement: str, **more: Any) -> Document:
-        """Begin a transfer; ``more`` holds counterparty, sink, format and address."""
-        return dict(await self._call("POST", "/transfers", {"agreement": agreement, **_given(more)}))
+        """Begin a transfer; ``more`` holds counterparty, sink, format, address. Of several with one ``once`` one is begun."""
+        once = more.pop("once", None)
+        return dict(await self._call("POST", "/transfers", {"agreement": agreement, **given(more)}, once=once))
 
     async def process(self, process_id: str, *, wait_s: int = 0, version: int = 0) -> Document:
         """A negotiation or transfer, once it has another version or ``wait_s`` seconds have passed."""
         query = f"?wait_s={wait_s}&version={version}" if wait_s else ""
-        return dict(await self._call("GET", f"/processes/{_safe(process_id)}{query}", timeout_s=CALL_TIMEOUT_S + wait_s))
+        return dict(await self._call("GET", f"/processes/{safe(process_id)}{query}", timeout_s=CALL_TIMEOUT_S + wait_s))
 
     async def wait(
         self,
@@ -184,76 +153,73 @@ class LocalClient(PersonCalls):
 
     async def processes(self, kind: str, state: str | None = None) -> list[Document]:
         """All processes of a kind (negotiation or transfer), the oldest first."""
-        found: list[Document] = []
-        chosen = f"&state={_safe(state)}" if state else ""
-        while True:
-            page = await self._call("GET", f"/{kind}s?after={_after(found)}{chosen}")
-            if not page:
-                return found
-            found += page
+        return [row async for row in self.each(f"/{kind}s", standing(state))]
 
     async def timeline(self, process_id: str) -> list[Document]:
         """What happened in a process, in order."""
-        return list(await self._call("GET", f"/processes/{_safe(process_id)}/timeline"))
+        return list(await self._call("GET", f"/processes/{safe(process_id)}/timeline"))
 
     async def act(self, process_id: str, name: str, **content: Any) -> Document:
         """Approve, reject, accept, agree, verify, finalize, offer, start, suspend, resume, complete or terminate."""
-        return dict(await self._call("POST", f"/processes/{_safe(process_id)}/{_safe(name)}", _given(content)))
+        return dict(await self._call("POST", f"/processes/{safe(process_id)}/{safe(name)}", given(content)))
+
+    async def approvals(self, after: str = "") -> list[Document]:
+        """A page of what waits for people, the newest first; ``after`` is ``since:id`` of the last one seen."""
+        return list(await self._call("GET", "/approvals" + (f"?after={safe(after)}" if after else "")))
+
+    async def review(self, process_id: str, language: str = "en") -> Document:
+        """What somebody sees who decides: redline, risk, explanation."""
+        return dict(await self._call("GET", f"/approvals/{safe(process_id)}?language={safe(language)}"))
+
+    async def decide(self, process_id: str, verdict: str, **said: Any) -> Document:
+        """Say yes (``approve``), no (``reject``, with a reason), or answer with other terms (``counter``, with an offer)."""
+        return dict(await self._call("POST", f"/approvals/{safe(process_id)}/{safe(verdict)}", given(said)))
 
     async def assertion(self, process_id: str, token: str) -> str:
         """What renews the token of a transfer's data address at its ``refreshEndpoint``; good once, for a minute."""
-        return str((await self._call("POST", f"/transfers/{_safe(process_id)}/assertion", {"token": token}))["assertion"])
+        return str((await self._call("POST", f"/transfers/{safe(process_id)}/assertion", {"token": token}))["assertion"])
 
     async def data_address(self, process_id: str) -> Document:
         """Where and with which token a started transfer's data can be fetched."""
-        return dict(await self._call("GET", f"/transfers/{_safe(process_id)}/data-address"))
+        return dict(await self._call("GET", f"/transfers/{safe(process_id)}/data-address"))
 
     async def progress(self, process_id: str) -> Document:
         """How far the data of a transfer to us are: ``bytes`` of ``total``, each None where it is not known, and whether the
         provider is still ``making`` the file."""
-        return dict(await self._call("GET", f"/transfers/{_safe(process_id)}/progress"))
+        return dict(await self._call("GET", f"/transfers/{safe(process_id)}/progress"))
 
     # -- agreements and letters ---------------------------------------------------------------------------------------
 
     async def agreements(self) -> list[Document]:
         """Every agreement, in order of their making."""
-        found: list[Document] = []
-        while page := await self._call("GET", f"/agreements?after={_after(found)}"):
-            found += page
-        return found
+        return [row async for row in self.each("/agreements")]
 
     async def agreement(self, agreement_id: str) -> Document:
         """One agreement with its exact document."""
-        return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}"))
+        return dict(await self._call("GET", f"/agreements/{safe(agreement_id)}"))
 
     async def signatures(self, agreement_id: str, counterparty: str | None = None) -> Document:
         """Who has signed an agreement, and the signed document."""
-        whose = "" if counterparty is None else f"?counterparty={_safe(counterparty)}"
-        return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}/signatures{whose}"))
+        whose = "" if counterparty is None else f"?counterparty={safe(counterparty)}"
+        return dict(await self._call("GET", f"/agreements/{safe(agreement_id)}/signatures{whose}"))
 
     async def receipts(self, agreement: str = "") -> list[Document]:
         """Every receipt, or those of one agreement, in order of their making."""
-        found: list[Document] = []
-        while page := await self._call("GET", f"/receipts?after={_after(found)}&agreement={_safe(agreement)}"):
-            found += page
-        return found
+        return [row async for row in self.each("/receipts", f"&agreement={safe(agreement)}")]
 
     async def statement(self, agreement_id: str, counterparty: str | None = None) -> Document:
         """What is owed under an agreement so far."""
-        whose = "" if counterparty is None else f"?counterparty={_safe(counterparty)}"
-        return dict(await self._call("GET", f"/agreements/{_safe(agreement_id)}/statement{whose}"))
+        whose = "" if counterparty is None else f"?counterparty={safe(counterparty)}"
+        return dict(await self._call("GET", f"/agreements/{safe(agreement_id)}/statement{whose}"))
 
     async def duties(self, *, overdue: bool = False) -> list[Document]:
         """What has to be erased, in order of its making; with ``overdue`` only what is late."""
-        found: list[Document] = []
-        while page := await self._call("GET", f"/duties?after={_after(found)}{'&overdue=1' if overdue else ''}"):
-            found += page
-        return found
+        return [row async for row in self.each("/duties", "&overdue=1" if overdue else "")]
 
     async def happened(self, duty_id: str, counterparty: str, role: str = "consumer") -> Document:
         """The event that a duty to delete waits for has happened."""
         body = {"counterparty": counterparty, "role": role}
-        return dict(await self._call("POST", f"/duties/{_safe(duty_id)}/happened", body))
+        return dict(await self._call("POST", f"/duties/{safe(duty_id)}/happened", body))
 
     async def dead_letters(self) -> list[Document]:
         """Messages that were given up."""
@@ -261,50 +227,46 @@ class LocalClient(PersonCalls):
 
     async def retry(self, letter_id: str) -> None:
         """Send a dead letter again."""
-        await self._call("POST", f"/dead-letters/{_safe(letter_id)}/retry")
+        await self._call("POST", f"/dead-letters/{safe(letter_id)}/retry")
 
     async def give_up(self, letter_id: str) -> None:
         """Forget a dead letter."""
-        await self._call("DELETE", f"/dead-letters/{_safe(letter_id)}")
+        await self._call("DELETE", f"/dead-letters/{safe(letter_id)}")
 
     # -- participants -------------------------------------------------------------------------------------------------
 
     async def peers(self, state: str | None = None) -> list[Document]:
         """Every participant of the registry, or those that stand at ``state``."""
-        found: list[Document] = []
-        chosen = f"&state={_safe(state)}" if state else ""
-        while page := await self._call("GET", f"/peers?after={_safe(found[-1]['id']) if found else ''}{chosen}"):
-            found += page
-        return found
+        return [row async for row in self.each_named("/peers", standing(state))]
 
     async def peer(self, participant: str) -> Document:
         """One participant."""
-        return dict(await self._call("GET", f"/peers/{_safe(participant)}"))
+        return dict(await self._call("GET", f"/peers/{safe(participant)}"))
 
     async def add_peer(self, participant: str, **more: Any) -> Document:
         """Write a participant down; ``more`` holds profile, claims, vouched_by."""
-        return dict(await self._call("POST", "/peers", {"id": participant, **_given(more)}))
+        return dict(await self._call("POST", "/peers", {"id": participant, **given(more)}))
 
     async def update_peer(self, participant: str, **more: Any) -> Document:
         """Change members of the profile, or replace the claims; ``more`` as for ``add_peer``."""
-        return dict(await self._call("PATCH", f"/peers/{_safe(participant)}", _given(more)))
+        return dict(await self._call("PATCH", f"/peers/{safe(participant)}", given(more)))
 
     async def admit_peer(self, participant: str, vouched_by: str, **more: Any) -> Document:
         """Vouch for a participant; ``more`` holds claims and again."""
-        body = {"vouched_by": vouched_by, **_given(more)}
-        return dict(await self._call("POST", f"/peers/{_safe(participant)}/admit", body))
+        body = {"vouched_by": vouched_by, **given(more)}
+        return dict(await self._call("POST", f"/peers/{safe(participant)}/admit", body))
 
     async def suspend_peer(self, participant: str, reason: str) -> Document:
         """Take nothing more of a participant, and end what is open with it."""
-        return dict(await self._call("POST", f"/peers/{_safe(participant)}/suspend", {"reason": reason}))
+        return dict(await self._call("POST", f"/peers/{safe(participant)}/suspend", {"reason": reason}))
 
     async def expel_peer(self, participant: str, reason: str) -> Document:
         """As ``suspend_peer``, but it comes back by an explicit word only."""
-        return dict(await self._call("POST", f"/peers/{_safe(participant)}/expel", {"reason": reason}))
+        return dict(await self._call("POST", f"/peers/{safe(participant)}/expel", {"reason": reason}))
 
     async def accept_log(self, participant: str, reason: str) -> Document:
         """Accept the log of a participant as it is, although it contradicted itself."""
-        return dict(await self._call("POST", f"/peers/{_safe(participant)}/accept-log", {"reason": reason}))
+        return dict(await self._call("POST", f"/peers/{safe(participant)}/accept-log", {"reason": reason}))
 
     async def export_peers(self) -> list[Document]:
         """Every entry whole, for another connector or for safe keeping."""
@@ -319,53 +281,28 @@ class LocalClient(PersonCalls):
         """Have the connector read its key files again."""
         await self._call("POST", "/keys/reload")
 
-    @property
-    def _session(self) -> aiohttp.ClientSession:
-        if self._opened is None:
-            raise RuntimeError("enter the client first: async with LocalClient(...)")
-        return self._opened
-
     async def evidence(self, agreement_id: str, into: IO[bytes], counterparty: str | None = None) -> int:
         """Write the evidence of an agreement, a zip, into a file; how many bytes that were."""
-        whose = "" if counterparty is None else f"?counterparty={_safe(counterparty)}"
-        target = URL(f"{self._url}{_BASE}/agreements/{_safe(agreement_id)}/evidence{whose}", encoded=True)
-        try:
-            async with asyncio.timeout(PUBLISH_TIMEOUT_S), self._session.get(target) as answer:
-                if answer.status != HTTP_OK:
-                    _understood(answer.status, await answer.read())
-                    raise Refused(answer.status, "answer-invalid", "what answers there sends no bundle")
-                size = 0
-                async for piece in answer.content.iter_chunked(PIECE_BYTES):
-                    size += await asyncio.to_thread(into.write, piece)
-                return size
-        except TimeoutError as error:
-            raise Away("connector-silent", f"the connector on {self._where} did not answer in time") from error
-        except aiohttp.ClientError as error:
-            raise Away("connector-away", f"the connector on {self._where} does not answer, or broke off") from error
-
-    async def _call(self, method: str, path: str, body: Document | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        target = URL(f"{self._url}{_BASE}{path}", encoded=True)
-        data = None if body is None else orjson.dumps(body)
-        try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._session.request(method, target, data=data) as answer,
-            ):
-                raw = await answer.read()
-                return _understood(answer.status, raw)
-        except TimeoutError as error:
-            raise Away("connector-silent", f"the connector on {self._where} did not answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Away("connector-away", f"no connector answers on {self._where}; start it with `carnet serve`") from error
+        whose = "" if counterparty is None else f"?counterparty={safe(counterparty)}"
+        size = 0
+        async with self.streamed(f"/agreements/{safe(agreement_id)}/evidence{whose}", timeout_s=PUBLISH_TIMEOUT_S) as pieces:
+            async for piece in pieces:
+                size += await asyncio.to_thread(into.write, piece)
+        return size
 
 
-def once(settings: Settings, work: Callable[[LocalClient], Awaitable[Result]]) -> Result:
-    """``work`` with a client of the connector of these settings, for callers without a running loop.
+def standing(state: str | None) -> str:
+    """The part of a query that narrows a list to what stands at ``state``."""
+    return f"&state={safe(state)}" if state else ""
+
+
+def once(settings: Settings | LocalClient, work: Callable[[LocalClient], Awaitable[Result]]) -> Result:
+    """``work`` with a client, or that of the connector of these settings, for callers without a running loop.
 
     Ctrl-C cancels the work and raises KeyboardInterrupt.
     """
 
-    chosen = LocalClient.of(settings)
+    chosen = settings if isinstance(settings, LocalClient) else LocalClient.of(settings)
 
     async def run() -> Result:
         with _interruptible():
@@ -399,28 +336,3 @@ def _interruptible() -> Iterator[None]:
         raise
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-
-
-def _understood(status: int, raw: bytes) -> Any:
-    try:
-        document = orjson.loads(raw) if raw else None
-    except orjson.JSONDecodeError as error:
-        raise Refused(status, "answer-invalid", f"what answers there (HTTP {status}) is no connector") from error
-    if status < 400:
-        return document
-    problem = document if isinstance(document, dict) else {}
-    found = problem.get("findings")
-    findings = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-    raise Refused(status, str(problem.get("code", "http")), str(problem.get("detail", f"HTTP {status}")), findings)
-
-
-def _safe(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _after(found: list[Document]) -> str:
-    return _safe(f"{found[-1]['createdAt']}:{found[-1]['id']}" if found else "0:")
-
-
-def _given(values: Document) -> Document:
-    return {key: value for key, value in values.items() if value is not None}

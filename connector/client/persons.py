@@ -1,24 +1,20 @@
 """Calls of the owner's channel about vehicles and their persons: consents, requests of users, references, and what is erased.
 
-Vehicles are named in bodies only. May import nothing of the connector.
+Vehicles are named in bodies only. May import the calls of this package.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, Final
 
-Document = dict[str, Any]
-CALL_TIMEOUT_S: Final = 60.0
+from connector.client.calls import Calls
+from connector.client.refusals import Document
+
 PUBLISH_TIMEOUT_S: Final = 900.0
 
 
-class PersonCalls(ABC):
+class PersonCalls(Calls):
     """The part of the client that is about persons."""
-
-    @abstractmethod
-    async def _call(self, method: str, path: str, body: Document | None = None, *, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        """The answer of the channel. Raises Away or Refused."""
 
     async def consents(self) -> Document:
         """How many vehicles agree to what, and the number of the ledger."""

@@ -22,7 +22,7 @@ from connector.settings.secret import Secret, SettingsError, check_token, read_t
 _MAX_FILE_BYTES = 1_048_576
 _PREFIX = "CARNET_"
 # Names with our prefix that are addressed to the scripts and the tests around the connector.
-_NOT_SETTINGS = frozenset({"CARNET_CONFIG", "CARNET_FULL", "CARNET_REQUIRE_ALL"})
+_NOT_SETTINGS = frozenset({"CARNET_CA_FILE", "CARNET_CONFIG", "CARNET_FULL", "CARNET_KEY", "CARNET_REQUIRE_ALL", "CARNET_URL"})
 # A key in place of its file, for each use; settings are shown to people, keys to nobody.
 _KEYS = frozenset(f"CARNET_KEY_{use}" for use in ("OAUTH", "AGREEMENT", "LOG", "SUBJECTS", "PSEUDONYMS"))
 _NOT_SETTINGS_PREFIX = "CARNET_TEST_"

@@ -377,7 +377,7 @@ def test_who_waits_in_vain_is_told(two: Two, wider: Path) -> None:
         "the negotiation is still REQUESTED [still-waiting]\nDo this: look again with: carnet processes show urn:uuid:"
         in result.stderr
     )
-    assert result.exit_code == 1
+    assert result.exit_code == 4
 
 
 def test_peers_greet_each_other(two: Two) -> None:
@@ -436,7 +436,7 @@ def test_terms_must_be_an_offer(two: Two, tmp_path: Path, content: str) -> None:
 def test_a_stopped_connector_is_named(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     house, _ = make_houses(tmp_path / "stopped")
     result = CliRunner().invoke(cli, [*arguments, "--config", str(house.config)])
-    assert (result.exit_code, "[connector-away]" in result.stderr) == (1, True)
+    assert (result.exit_code, "[connector-away]" in result.stderr) == (3, True)
     assert not (house.folder / "control.db").exists()
 
 
@@ -444,4 +444,4 @@ def test_settings_without_a_channel_say_so(tmp_path: Path) -> None:
     house, _ = make_houses(tmp_path / "closed")
     house.config.write_text(house.config.read_text().replace('# socket = "carnet.sock"', 'socket = ""'))
     result = CliRunner().invoke(cli, ["browse", "--config", str(house.config)])
-    assert (result.exit_code, "[channel-none]" in result.stderr) == (1, True)
+    assert (result.exit_code, "[channel-none]" in result.stderr) == (3, True)

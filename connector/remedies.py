@@ -1,10 +1,19 @@
-"""What to do about an error, by its code: literal tables. Imports nothing.
+"""What to do about an error, by its code: literal tables that command line and Python client share. Imports nothing of ours.
 
 A code never changes between releases. The first part are the codes that the command line gives itself; a test holds that it gives
 no other. The second are codes of the connector that a person meets and whose sentences do not say what to do.
 """
 
+import re
 from typing import Final
+
+_ASKS: Final = re.compile(
+    r"(?:add|ask|begin|check|choose|correct|create|finish|free|give|have|install|keep|leave|let|look|make|name|pin|publish|put|read"
+    r"|remove|request|restart|restore|run|say|see|send|set|sign|slow|split|start|take|try|use|wait|write)\b"
+)
+"""With one of these begins what a reason says is to be done, after its last semicolon."""
+_OTHERS_WORDS: Final = frozenset({"peer-refused", "token-refused"})
+"""Reasons that end with what somebody else has written: nothing in them may pass for our advice."""
 
 REMEDIES: Final[dict[str, str]] = {
     # -- of the command line --
@@ -21,6 +30,8 @@ REMEDIES: Final[dict[str, str]] = {
     "folder-exposed": "make it the owner's alone: chmod 700 FOLDER",
     "internal": "run it again; if it comes again, report the sentence above",
     "interrupted": "look at what has begun with: carnet processes list",
+    "key-missing": "put a key into CARNET_KEY, or name a file that has one with --key-file",
+    "shell-unknown": "name bash, zsh or fish",
     "key-from-environment": "put a new key into that variable, then restart the connector",
     "keys-not-reloaded": "restart the connector",
     "listen-failed": "correct the address in the settings, or stop what uses it; `carnet doctor` names it",
@@ -57,6 +68,19 @@ REMEDIES: Final[dict[str, str]] = {
     "connector-away": "start it with: carnet serve",
     "connector-silent": "try again; if it stays silent, see its log and `carnet doctor`",
     "channel-none": "set local.socket, or local.host and local.port, in the settings",
+    "address-open": "give an https address",
+    "authorities-invalid": "name a file with PEM certificates",
+    "approval-given": "let somebody else who is asked decide",
+    "approval-needed": "approve it: carnet approve ID",
+    "approval-own": "let somebody else who is asked approve it",
+    "approval-role": "let somebody decide who has one of these roles",
+    "credential-form": "give a key as it was shown when it was made",
+    "credential-missing": "put a key into CARNET_KEY, or name a file that has one with --key-file",
+    "key-expired": "ask who runs the connector for another key",
+    "key-form": "give a key as it was shown when it was made",
+    "key-revoked": "ask who runs the connector for another key",
+    "key-unknown": "give a key as it was shown when it was made, and the address of the connector that made it",
+    "scope-missing": "ask who runs the connector for a key with one of these roles",
     "agreements-in-force": "wait until they have ended, or erase all the same with --force",
     "answer-invalid": "see which program has the address of the settings' [local] section",
     "agreement-unknown": "look its id up: carnet contracts list",
@@ -92,3 +116,17 @@ BY_STATUS: Final[dict[int, str]] = {
     503: "try again in a moment; `carnet doctor` says what is not in order",
 }
 """For a code that has none: by the HTTP status of the refusal, or its hundreds."""
+
+
+def parted(code: str, reason: str) -> tuple[str, str]:
+    """A reason as sentence and remedy: what the reason asks for after its last semicolon, else what its code has; "" for nothing
+    known."""
+    sentence, _, rest = reason.rpartition("; ")
+    if sentence and code not in _OTHERS_WORDS and _ASKS.match(rest):
+        return sentence, rest
+    return reason, REMEDIES.get(code, "")
+
+
+def by_status(status: int) -> str:
+    """What to do about a refusal of which only the HTTP status is known."""
+    return BY_STATUS.get(status) or BY_STATUS.get(status // 100 * 100) or BY_STATUS[500]

@@ -1,0 +1,378 @@
+"""Data of a contract, fetched to where the program runs: begun, resumed where it broke off, verified, put in place.
+
+The connector asks for the transfer and renews its token; the bytes come straight from the provider, through the guarded client.
+What is there so far stands beside the file as ``NAME.part`` and ``NAME.part.json``, files of the owner's alone, so that a program
+that was killed goes on where it was. May import this package and the guarded client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+import orjson
+from yarl import URL
+
+from connector.client.deals import declined, still_going
+from connector.client.local import LocalClient
+from connector.client.refusals import Declined, Document, Refused
+from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
+from connector.http.client import Download as Incoming
+
+Progress = Callable[[int, int | None], None]
+"""Is told how many bytes are there, and of how many, None where that is not known."""
+MAX_BYTES: Final = 1 << 40
+MAX_REFUSAL_BYTES: Final = 65_536
+MAX_STATE_BYTES: Final = 65_536
+MAX_REASON_CHARS: Final = 500
+ATTEMPTS: Final = 5
+"""So often it is tried again without a byte of progress."""
+MAX_RENEWALS: Final = 3
+"""So often a token is renewed without a byte of progress."""
+BACKOFF_S: Final = 0.5
+RETRY_MAX_S: Final = 30.0
+IDLE_S: Final = 60.0
+_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+_DIGEST: Final = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):")
+_PASSING: Final = frozenset({"flow_suspended", "busy"})
+"""Codes of refusals that may be over when it is asked again."""
+_GONE: Final = frozenset({"COMPLETED", "TERMINATED", "SUSPENDED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A file that came whole: where it is, its size, its SHA-256 (hex), the transfer that brought it, and, of a table, what the
+    provider says of its rows. ``media``: what the provider calls it."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    transfer: str
+    media: str = ""
+    rows: int | None = None
+    suppressed: int | None = None
+
+
+class _Kept(msgspec.Struct, kw_only=True):
+    """What a later attempt has to know. ``etag``, ``total`` and ``digest`` are of the file that the part is of."""
+
+    agreement: str
+    ask: dict[str, str]
+    transfer: str
+    address: Document = {}
+    etag: str | None = None
+    total: int | None = None
+    digest: str | None = None
+    media: str = ""
+    rows: int | None = None
+    suppressed: int | None = None
+
+
+class _Broken(Exception):
+    """This attempt brought no end; another may, after ``wait_s`` seconds. ``counts``: it is one of those that are numbered."""
+
+    def __init__(self, why: str, wait_s: float = BACKOFF_S, *, counts: bool = True) -> None:
+        super().__init__(why)
+        self.wait_s = wait_s
+        self.counts = counts
+
+
+class _Expired(_Broken):
+    """The provider takes the token no more."""
+
+
+@dataclass(slots=True)
+class Downloading:
+    """One download of one contract into one file. ``ask`` narrows what the contract gives."""
+
+    client: LocalClient
+    web: GuardedClient
+    agreement: str
+    path: Path
+    ask: Mapping[str, str]
+    progress: Progress = lambda _, __: None
+    counterparty: str | None = None
+    within_s: float = 600.0
+    _hash: Any = field(default_factory=hashlib.sha256, init=False)
+
+    @property
+    def _part(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.part")
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.part.json")
+
+    async def run(self) -> Downloaded:
+        """The file, in place. Raises FileExistsError; Declined with the provider's reason, after which nothing of it is left;
+        Refused; Away; Waited when the transfer has not started within ``within_s`` seconds."""
+        if await asyncio.to_thread(self.path.exists):
+            raise FileExistsError(f"{self.path} is there already")
+        kept = await self._resumed() or await self._begun()
+        try:
+            await self._whole(kept)
+        except Declined:
+            await asyncio.to_thread(self._forget)
+            with suppress(Refused):
+                await self.client.act(kept.transfer, "terminate", reason=["nothing came of it"])
+            raise
+        sha256, size = await asyncio.to_thread(self._verified, kept)
+        await asyncio.to_thread(self._place)
+        # Where the provider was quicker, there is nothing left to end.
+        with suppress(Refused):
+            await self.client.act(kept.transfer, "complete")
+        return Downloaded(self.path, size, sha256, kept.transfer, kept.media, kept.rows, kept.suppressed)
+
+    # -- beginning ----------------------------------------------------------------------------------------------------
+
+    async def _resumed(self) -> _Kept | None:
+        """What an earlier run has left of the same, if its transfer still runs."""
+        kept = await asyncio.to_thread(self._read)
+        if kept is None or (kept.agreement, kept.ask) != (self.agreement, dict(self.ask)):
+            await asyncio.to_thread(self._forget)
+            return None
+        with suppress(Refused):
+            if (await self.client.process(kept.transfer))["state"] == "STARTED":
+                return kept
+        await asyncio.to_thread(self._forget)
+        return None
+
+    async def _begun(self) -> _Kept:
+        begun = await self.client.transfer(self.agreement, counterparty=self.counterparty)
+        process = await self.client.wait(
+            begun["id"], lambda now: now["state"] in _GONE | {"STARTED"} or bool(now.get("pending")), self.within_s
+        )
+        if process["state"] != "STARTED":
+            still_going(process, self.within_s)
+            raise declined(process)
+        address = await self.client.data_address(begun["id"])
+        kept = _Kept(agreement=self.agreement, ask=dict(self.ask), transfer=str(begun["id"]), address=address)
+        await asyncio.to_thread(self._keep, kept)
+        return kept
+
+    # -- attempts -----------------------------------------------------------------------------------------------------
+
+    async def _whole(self, kept: _Kept) -> None:
+        """Attempts until all of it is there. Raises Declined."""
+        with await asyncio.to_thread(self._open) as part:
+            fruitless = renewed = 0
+            while True:
+                before = part.tell()
+                try:
+                    await self._attempt(kept, part)
+                except _Expired as why:
+                    renewed = renewed + 1 if part.tell() == before else 1
+                    if renewed > MAX_RENEWALS:
+                        raise Declined("token-refused", str(why)) from None
+                    await self._renew(kept)
+                    continue
+                except _Broken as why:
+                    fruitless = 0 if part.tell() > before or not why.counts else fruitless + 1
+                    if fruitless >= ATTEMPTS:
+                        raise Declined("provider-unreachable", f"given up; the last attempt: {why}") from None
+                    await asyncio.sleep(why.wait_s * (1 << max(0, fruitless - 1)))
+                    continue
+                except EgressRefused as error:
+                    raise Declined(error.code, error.reason) from None
+                return
+
+    async def _attempt(self, kept: _Kept, part: IO[bytes]) -> None:
+        """One request. Returns when all of it is there; raises _Broken or Declined."""
+        if kept.total is not None and part.tell() == kept.total:
+            return
+        headers = {"Authorization": _authorization(kept.address)}
+        if part.tell() and kept.etag:
+            headers |= {"Range": f"bytes={part.tell()}-", "If-Range": kept.etag}
+        url = URL(str(kept.address.get("endpoint")), encoded=True)
+        target = str(url.update_query(self.ask)) if self.ask else str(url)
+        try:
+            async with self.web.stream("GET", target, headers=headers, max_bytes=MAX_BYTES, idle_timeout_s=IDLE_S) as incoming:
+                await self._accept(kept, part, incoming)
+                async for piece in incoming.chunks():
+                    await asyncio.to_thread(self._append, part, piece)
+                    self.progress(part.tell(), kept.total)
+        except PeerUnreachable as error:
+            if not error.retry:
+                raise Declined(error.code, error.reason) from None
+            raise _Broken(error.reason) from None
+        if kept.total is not None and part.tell() != kept.total:
+            raise _Broken(f"{part.tell()} of {kept.total} bytes came")
+
+    async def _accept(self, kept: _Kept, part: IO[bytes], incoming: Incoming) -> None:
+        """Judge the head of the answer, before any byte of it is stored."""
+        status, headers = incoming.status, incoming.headers
+        if status == 206:
+            found = _RANGE.fullmatch(headers.get("Content-Range", ""))
+            if found and int(found[1]) == part.tell() and headers.get("ETag") == kept.etag:
+                return
+        if status in (206, 416):
+            kept.etag = None
+            await asyncio.to_thread(self._restart, part)
+            raise _Broken("the provider's file is another one now")
+        if status == 202:
+            asked = headers.get("Retry-After", "")
+            wait_s = min(float(asked), RETRY_MAX_S) if re.fullmatch(r"\d{1,4}", asked) else 1.0
+            raise _Broken("the provider is still making the file", wait_s, counts=False)
+        if status != 200:
+            raise await _refusal(incoming)
+        await asyncio.to_thread(self._restart, part)
+        length = headers.get("Content-Length", "")
+        kept.etag = headers.get("ETag")
+        kept.total = int(length) if re.fullmatch(r"\d{1,18}", length) else None
+        kept.digest = _digest(headers.get("Repr-Digest", ""))
+        kept.media = headers.get("Content-Type", "")[:200]
+        kept.rows, kept.suppressed = (_number(headers.get(name)) for name in ("Carnet-Rows", "Carnet-Suppressed"))
+        await asyncio.to_thread(self._keep, kept)
+
+    async def _renew(self, kept: _Kept) -> None:
+        """Another token in place of one that the provider takes no more: our connector vouches for us. Raises Declined."""
+        known = _properties(kept.address)
+        if not all(known.get(name) for name in ("authorization", "refreshToken", "refreshEndpoint")):
+            kept.address = await self.client.data_address(kept.transfer)
+            return
+        assertion = await self.client.assertion(kept.transfer, _bare(known["authorization"]))
+        form = urlencode({"grant_type": "refresh_token", "refresh_token": known["refreshToken"]}).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {assertion}"}
+        try:
+            answer = await self.web.request("POST", known["refreshEndpoint"], headers=headers, body=form)
+        except (PeerUnreachable, EgressRefused) as error:
+            raise Declined(error.code, error.reason) from None
+        fresh = _tokens(answer)
+        kept.address = {**kept.address, "endpointProperties": [*_without(kept.address, fresh), *_listed(fresh)]}
+        # Kept before it is used: the provider then takes the old one no more.
+        await asyncio.to_thread(self._keep, kept)
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> IO[bytes]:
+        """The part, with the hash of what is in it, for appending."""
+        descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        part = os.fdopen(descriptor, "r+b")
+        self._hash = hashlib.sha256()
+        while piece := part.read(1 << 20):
+            self._hash.update(piece)
+        return part
+
+    def _append(self, part: IO[bytes], piece: bytes) -> None:
+        part.write(piece)
+        self._hash.update(piece)
+
+    def _restart(self, part: IO[bytes]) -> None:
+        part.seek(0)
+        part.truncate()
+        self._hash = hashlib.sha256()
+
+    def _verified(self, kept: _Kept) -> tuple[str, int]:
+        """SHA-256 and size of what came. Raises Declined, and removes it, where it is not what was announced."""
+        found = self._hash.hexdigest()
+        if kept.digest is not None and found != kept.digest:
+            self._forget()
+            raise Declined("digest-mismatch", "the bytes that came are not those that the provider announced")
+        return found, self._part.stat().st_size
+
+    def _place(self) -> None:
+        """Give it its name, which nobody has taken meanwhile. Raises FileExistsError."""
+        os.link(self._part, self.path)
+        self._forget()
+
+    def _forget(self) -> None:
+        for path in (self._part, self._note):
+            path.unlink(missing_ok=True)
+
+    def _keep(self, kept: _Kept) -> None:
+        fresh = self._note.with_name(f"{self._note.name}.new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(msgspec.json.encode(kept))
+        fresh.replace(self._note)
+
+    def _read(self) -> _Kept | None:
+        try:
+            with self._note.open("rb") as opened:
+                return msgspec.json.decode(opened.read(MAX_STATE_BYTES), type=_Kept)
+        except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+            return None
+
+
+async def _refusal(incoming: Incoming) -> Exception:
+    """Why the provider gives nothing: by its own code and words, where it has any."""
+    body = bytearray()
+    with suppress(PeerUnreachable):
+        async for piece in incoming.chunks():
+            body += piece
+            if len(body) >= MAX_REFUSAL_BYTES:
+                break
+    try:
+        said = orjson.loads(bytes(body))
+    except orjson.JSONDecodeError:
+        said = {}
+    code, detail = (said.get(name) if isinstance(said, dict) else None for name in ("code", "detail"))
+    reason = "".join(sign for sign in str(detail or "") if sign.isprintable())[:MAX_REASON_CHARS]
+    reason = reason or f"the provider answered {incoming.status}"
+    # A provider of another make may say nothing of why: another token may do.
+    if code == "token_expired" or (incoming.status in (401, 403) and not isinstance(code, str)):
+        return _Expired(reason)
+    if code in _PASSING or incoming.status in (408, 425, 429) or incoming.status >= 500:
+        return _Broken(reason)
+    return Declined(code[:80] if isinstance(code, str) else "declined", reason)
+
+
+def _properties(address: Document) -> dict[str, str]:
+    return {str(each.get("name")): str(each.get("value")) for each in address.get("endpointProperties", [])}
+
+
+def _without(address: Document, names: Mapping[str, str]) -> list[Document]:
+    return [each for each in address.get("endpointProperties", []) if each.get("name") not in names]
+
+
+def _listed(properties: Mapping[str, str]) -> list[Document]:
+    return [{"@type": "EndpointProperty", "name": name, "value": value} for name, value in properties.items()]
+
+
+def _authorization(address: Document) -> str:
+    known = _properties(address)
+    token = known.get("authorization", "")
+    bearer = known.get("authType", "bearer").lower() == "bearer" and not token.lower().startswith("bearer ")
+    return f"Bearer {token}" if bearer else token
+
+
+def _bare(authorization: str) -> str:
+    return authorization[7:] if authorization.lower().startswith("bearer ") else authorization
+
+
+def _tokens(answer: Answer) -> dict[str, str]:
+    """The tokens of an answer. Raises Declined."""
+    try:
+        said = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        said = None
+    if answer.status != 200 or not isinstance(said, dict) or not isinstance(said.get("access_token"), str):
+        raise Declined("token-refused", f"the provider answered {answer.status} when the token was to be renewed")
+    fresh = {"authorization": said["access_token"]}
+    return fresh | ({"refreshToken": said["refresh_token"]} if isinstance(said.get("refresh_token"), str) else {})
+
+
+def _digest(header: str) -> str | None:
+    """Hex SHA-256 of a Repr-Digest field (RFC 9530); None where it has none."""
+    found = _DIGEST.search(header)
+    if found is None:
+        return None
+    try:
+        return base64.b64decode(found[1], validate=True).hex()
+    except binascii.Error:
+        return None
+
+
+def _number(header: str | None) -> int | None:
+    return int(header) if header is not None and re.fullmatch(r"\d{1,18}", header) else None
