@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from catalog.templates import TEMPLATES
+from connector.cli.asking import asking, asking_options
 from connector.cli.channel import call, channel_options, show
 from connector.cli.documents import read_json
 from connector.cli.measured import measure_options, measured
@@ -75,6 +76,7 @@ def _template_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_template_options
 @measure_options
 @table_options
+@asking_options
 @click.option(
     "--open-to",
     type=click.Choice(["admitted", "all"]),
@@ -102,6 +104,8 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
         more["table"] = wish
     elif file.is_dir():
         raise click.UsageError(f"{file} is a folder; its rows can be delivered with --table")
+    if (rule := asking(given)) is not None:
+        more["approval"] = rule
     if given["dry_run"]:
         more["dry_run"] = True
     bar = None if wish is None else progress("Looking at the table")

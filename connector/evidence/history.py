@@ -145,7 +145,7 @@ def decisions(lines: Sequence[Line], record: Document) -> list[Document]:
             "leaf": line.index,
             "at": line.leaf["time"],
             **{name: line.leaf[name] for name in ("outcome", "step", "code", "process") if name in line.leaf},
-            **{name: (line.payload or {})[name] for name in ("code", "reasons") if name in (line.payload or {})},
+            **{name: (line.payload or {})[name] for name in ("code", "reasons", "by") if name in (line.payload or {})},
         }
         for line in lines
         if line.leaf["type"] == "decision"

@@ -1,7 +1,10 @@
 """Use cases that move an existing process: offer, accept, agree, verify, finalize, start, suspend, resume, complete, terminate.
 
-Each loads, asks the core, and commits; interfaces (local channel, automation, SDK later) call these and nothing below.
+Each loads, asks the core, and commits; interfaces (owner's channel, management, automation) call these and nothing below.
 Raises NotFound for an unknown process, Conflict where the state does not allow it now, CallerError for missing content.
+
+``by`` is the caller of ours who acts. What waits for people nobody does past them (`flow/approvals.py`): PolicyDenied for who has
+not the role or has proposed it himself. ``decided``: they have said yes, and nobody is asked again.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from connector.access.caller import OWNER, Caller
+from connector.flow import approvals
 from connector.flow.agreeing import claims_of, judge_agreement
 from connector.flow.context import Context, Note, flow_lane, retrying, save
 from connector.flow.halted import check_act
@@ -39,11 +44,16 @@ async def act(
     *,
     seen: int | None = None,
     remarks: tuple[Effect, ...] = (),
+    by: Caller = OWNER,
+    decided: bool = False,
 ) -> Process:
     """Send ``message`` in a process; only in its version ``seen``, where one is given."""
 
     async def attempt() -> Process:
-        return await _commit(context, await load_seen(context, process_id, seen), message, content or {}, remarks)
+        process = await load_seen(context, process_id, seen)
+        if not decided:
+            approvals.check_act(context, process, message, by)
+        return await _commit(context, process, message, content or {}, remarks, by)
 
     return await retrying(attempt)
 
@@ -57,21 +67,37 @@ async def load_seen(context: Context, process_id: str, version: int | None) -> P
 
 
 async def _commit(
-    context: Context, process: Process, message: Message, content: Document, effects: tuple[Effect, ...] = ()
+    context: Context,
+    process: Process,
+    message: Message,
+    content: Document,
+    effects: tuple[Effect, ...] = (),
+    by: Caller = OWNER,
 ) -> Process:
     await check_act(context, process, message)
     message_id = context.new_id()
+    if message in (Message.OFFER, Message.REQUEST):
+        process = replace(process, detail=msgspec.structs.replace(process.detail, proposed_by=by.id))
     decision = core.want(process, message, content, message_id, context.now_ms())
     decision = replace(decision, effects=(*decision.effects, *effects))
     context.hand_over(await save(context, process, decision, Note("sent", message, message_id)))
     return replace(decision.process, version=process.version + 1)
 
 
-async def offer(context: Context, process_id: str, terms: Document) -> Process:
+async def offer(
+    context: Context,
+    process_id: str,
+    terms: Document,
+    *,
+    seen: int | None = None,
+    remarks: tuple[Effect, ...] = (),
+    by: Caller = OWNER,
+) -> Process:
     """A counter-offer: as provider an offer, as consumer another request, about the same dataset."""
     process = await load(context, process_id)
     message = Message.OFFER if process.role is Role.PROVIDER else Message.REQUEST
-    return await act(context, process_id, message, {"offer": _offer(context, process, terms)})
+    content: Document = {"offer": _offer(context, process, terms)}
+    return await act(context, process_id, message, content, seen=seen, remarks=remarks, by=by)
 
 
 def _offer(context: Context, process: Process, terms: Document) -> Document:
@@ -93,54 +119,78 @@ def _in_wire_words(offer: Document) -> Document:
         raise CallerError("policy-unreadable", f"{invalid.path or '/'}: {invalid.reason}") from invalid
 
 
-async def accept(context: Context, process_id: str) -> Process:
+async def accept(context: Context, process_id: str, *, by: Caller = OWNER) -> Process:
     """Consumer: accept the provider's last offer."""
-    return await act(context, process_id, Message.ACCEPTED)
+    return await act(context, process_id, Message.ACCEPTED, by=by)
 
 
-async def agree(context: Context, process_id: str, *, seen: int | None = None, remarks: tuple[Effect, ...] = ()) -> Process:
+async def agree(
+    context: Context,
+    process_id: str,
+    *,
+    seen: int | None = None,
+    remarks: tuple[Effect, ...] = (),
+    by: Caller = OWNER,
+    decided: bool = False,
+) -> Process:
     """Provider: agree to the last offer on the table. Raises Conflict with the reasons if its terms do not allow that."""
 
     async def attempt() -> Process:
         process = await load_seen(context, process_id, seen)
         if process.kind is not Kind.NEGOTIATION or process.role is not Role.PROVIDER or process.detail.offer is None:
             raise Conflict("not-possible-now", "only the provider of a negotiation with an offer can agree")
+        if not decided:
+            approvals.check_act(context, process, Message.AGREEMENT, by)
         claims = await claims_of(context, process.counterparty)
         verdict = await judge_agreement(context, replace(process, updated_at=context.now_ms()), claims)
         if verdict.code is not None:
             raise Conflict(verdict.code, f"the terms do not allow it: {'; '.join(verdict.reasons)}")
         effects = (*verdict.effects, *remarks)
-        return await _commit(context, process, Message.AGREEMENT, {"agreement": verdict.agreement}, effects)
+        return await _commit(context, process, Message.AGREEMENT, {"agreement": verdict.agreement}, effects, by)
 
     return await retrying(attempt)
 
 
-async def verify(context: Context, process_id: str) -> Process:
+async def verify(context: Context, process_id: str, *, by: Caller = OWNER) -> Process:
     """Consumer: confirm the agreement."""
-    return await act(context, process_id, Message.VERIFICATION)
+    return await act(context, process_id, Message.VERIFICATION, by=by)
 
 
-async def finalize(context: Context, process_id: str) -> Process:
+async def finalize(context: Context, process_id: str, *, by: Caller = OWNER) -> Process:
     """Provider: finalize the negotiation."""
-    return await act(context, process_id, Message.FINALIZED)
+    return await act(context, process_id, Message.FINALIZED, by=by)
 
 
-async def terminate(context: Context, process_id: str, code: str = "terminated", reason: list[Any] | None = None) -> Process:
+async def terminate(
+    context: Context, process_id: str, code: str = "terminated", reason: list[Any] | None = None, *, by: Caller = OWNER
+) -> Process:
     """End a negotiation or transfer, with a reason that the counterparty sees."""
-    return await act(context, process_id, Message.TERMINATION, {"code": code, "reason": reason or ["ended by the operator"]})
+    content: Document = {"code": code, "reason": reason or ["ended by the operator"]}
+    return await act(context, process_id, Message.TERMINATION, content, by=by)
 
 
-async def suspend(context: Context, process_id: str, code: str = "suspended", reason: list[Any] | None = None) -> Process:
+async def suspend(
+    context: Context, process_id: str, code: str = "suspended", reason: list[Any] | None = None, *, by: Caller = OWNER
+) -> Process:
     """Pause a transfer: data stop at once, the counterparty is told."""
-    return await act(context, process_id, Message.SUSPENSION, {"code": code, "reason": reason or ["paused by the operator"]})
+    content: Document = {"code": code, "reason": reason or ["paused by the operator"]}
+    return await act(context, process_id, Message.SUSPENSION, content, by=by)
 
 
-async def complete(context: Context, process_id: str) -> Process:
+async def complete(context: Context, process_id: str, *, by: Caller = OWNER) -> Process:
     """Say that a transfer is complete."""
-    return await act(context, process_id, Message.COMPLETION)
+    return await act(context, process_id, Message.COMPLETION, by=by)
 
 
-async def start(context: Context, process_id: str, *, remarks: tuple[Effect, ...] = ()) -> Process:
+async def start(
+    context: Context,
+    process_id: str,
+    *,
+    seen: int | None = None,
+    remarks: tuple[Effect, ...] = (),
+    by: Caller = OWNER,
+    decided: bool = False,
+) -> Process:
     """Provider: start a requested transfer, or resume a suspended one; consumer: resume.
 
     A provider's start message needs the data plane's address: the data plane is told here, and the message follows when it
@@ -148,9 +198,11 @@ async def start(context: Context, process_id: str, *, remarks: tuple[Effect, ...
     """
 
     async def attempt() -> Process:
-        process = await load(context, process_id)
+        process = await load_seen(context, process_id, seen)
         if process.kind is not Kind.TRANSFER:
             raise Conflict("not-possible-now", "only a transfer can be started")
+        if not decided:
+            approvals.check_act(context, process, Message.START, by)
         if process.role is Role.CONSUMER:
             return await _commit(context, process, Message.START, {})
         if process.awaiting is not None or process.state not in (State.REQUESTED, State.SUSPENDED):
@@ -159,8 +211,7 @@ async def start(context: Context, process_id: str, *, remarks: tuple[Effect, ...
             raise Conflict("not-possible-now", "the data plane is being asked to start it already")
         command = "start" if process.state is State.REQUESTED else "resume"
         now = context.now_ms()
-        detail = msgspec.structs.replace(process.detail, pending=None)
-        decision = Decision(replace(process, updated_at=now, detail=detail), (Flow(command), *remarks))
+        decision = Decision(replace(process, updated_at=now, detail=process.detail.decided()), (Flow(command), *remarks))
         context.hand_over(await save(context, process, decision, Note(f"asked the data plane to {command}")))
         return decision.process
 

@@ -1,17 +1,21 @@
 """Use cases that begin a process: request a contract, offer one, request a transfer. And the agreements held from the start.
 
 Interfaces call these and nothing below. Raises CallerError, NotFound or PolicyDenied with what to do, and then
-nothing was begun.
+nothing was begun. ``by`` is the caller of ours who begins: nobody approves what he has proposed himself.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+import msgspec
 import orjson
 
+from connector.access.caller import OWNER, Caller
+from connector.flow.approvals import rule_for
 from connector.flow.context import Context, Note, save, terms_of_delivery
 from connector.flow.halted import check_act
 from connector.flow.leaves import held
@@ -23,30 +27,47 @@ from connector.protocol.messages import PULL, Document
 from connector.protocol.record import Detail, Process
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store import writes
-from connector.store.engine import LostRace
-from connector.store.rows import Agreement
+from connector.store.engine import LostRace, Statement
+from connector.store.rows import Agreement, Outgoing
 
 _SINK: Final = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,99}/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _INTO: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\.duckdb:[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
 async def request_contract(
-    context: Context, *, counterparty: str, dataset: str, offer: Document, address: str | None = None
+    context: Context,
+    *,
+    counterparty: str,
+    dataset: str,
+    offer: Document,
+    address: str | None = None,
+    by: Caller = OWNER,
+    ensuing: str | None = None,
 ) -> Process:
-    """Consumer: ask a provider for a contract on an offer of its catalogue, as it stands or changed."""
+    """Consumer: ask a provider for a contract on an offer of its catalogue, as it stands or changed.
+
+    ``ensuing``: the format of a transfer without sink that begins by itself once the negotiation is finalized.
+    """
     if not offer.get("@id"):
         raise CallerError("offer-id-missing", "take the offer from the provider's catalogue: it needs its @id")
     if not offer.get("permission") and not offer.get("prohibition"):
         raise CallerError("offer-empty", "an offer needs at least one permission or prohibition; send it whole")
     rest = {key: value for key, value in offer.items() if key != "@context"}
     terms = {**rest, "@type": "Offer", "target": dataset, "assigner": counterparty, "assignee": context.participant_id}
-    process = await _new(context, Kind.NEGOTIATION, Role.CONSUMER, counterparty, address, dataset, Detail())
+    detail = Detail(proposed_by=by.id, ensuing=ensuing)
+    process = await _new(context, Kind.NEGOTIATION, Role.CONSUMER, counterparty, address, dataset, detail)
     content: Document = {"offer": terms, "callback_address": context.callback(process.counterparty)}
     return await _begin(context, process, Message.REQUEST, content)
 
 
 async def offer_contract(
-    context: Context, *, counterparty: str, dataset: str, offer_id: str | None = None, address: str | None = None
+    context: Context,
+    *,
+    counterparty: str,
+    dataset: str,
+    offer_id: str | None = None,
+    address: str | None = None,
+    by: Caller = OWNER,
 ) -> Process:
     """Provider: offer a contract on one of our own datasets, unasked."""
     row = await context.store.dataset(dataset)
@@ -57,7 +78,10 @@ async def offer_contract(
     if chosen is None:
         raise NotFound("offer-unknown", f"dataset {dataset:.80} has no offer {offer_id!s:.80}")
     terms = {**chosen, "target": dataset, "assigner": context.participant_id, "assignee": counterparty}
-    process = await _new(context, Kind.NEGOTIATION, Role.PROVIDER, counterparty, address, dataset, Detail())
+    detail = Detail(proposed_by=by.id, offer=terms)
+    process = await _new(context, Kind.NEGOTIATION, Role.PROVIDER, counterparty, address, dataset, detail)
+    rule = await rule_for(context, process)
+    process = replace(process, detail=msgspec.structs.replace(detail, offer=None, asks=rule if rule.origin == "offer" else None))
     content: Document = {"offer": terms, "callback_address": context.callback(process.counterparty)}
     return await _begin(context, process, Message.OFFER, content)
 
@@ -72,12 +96,15 @@ async def request_transfer(
     address: str | None = None,
     ask: Mapping[str, str] | None = None,
     into: str | None = None,
+    by: Caller = OWNER,
+    also: Sequence[Statement] = (),
 ) -> Process:
     """Consumer: ask for data under an agreement. With ``sink`` (a name, or folder/name) our data plane fetches them; without,
     the caller gets the data address and fetches them itself.
 
     ``ask`` narrows what is fetched: query parameters such as ``from``, ``to``, ``box``, ``columns``, ``format`` and ``purpose``.
-    ``into`` (``name.duckdb:table``) puts the rows into a table instead of leaving the file.
+    ``into`` (``name.duckdb:table``) puts the rows into a table instead of leaving the file. ``also`` is written in the same
+    transaction.
     """
     if (ask or into) and sink is None:
         raise CallerError("sink-missing", "what is asked for and where it goes are for our data plane: let it fetch the data")
@@ -90,10 +117,12 @@ async def request_transfer(
     agreement = await own_agreement(context, agreement_id, counterparty)
     if agreement.state != "binding":
         raise Conflict("agreement-not-binding", f"the agreement is {agreement.state}; finish the negotiation first")
-    detail = Detail(format=transfer_format, dataset=agreement.dataset, sink=sink, ask=dict(ask or {}), into=into)
+    detail = Detail(
+        format=transfer_format, dataset=agreement.dataset, sink=sink, ask=dict(ask or {}), into=into, proposed_by=by.id
+    )
     process = await _new(context, Kind.TRANSFER, Role.CONSUMER, agreement.counterparty, address, agreement.id, detail)
     content: Document = {"format": transfer_format, "callback_address": context.callback(process.counterparty)}
-    return await _begin(context, process, Message.REQUEST, content)
+    return await _begin(context, process, Message.REQUEST, content, also)
 
 
 async def own_agreement(context: Context, agreement_id: str, counterparty: str | None) -> Agreement:
@@ -155,11 +184,16 @@ async def _new(
     )
 
 
-async def _begin(context: Context, process: Process, message: Message, content: Document) -> Process:
+async def _begin(
+    context: Context, process: Process, message: Message, content: Document, also: Sequence[Statement] = ()
+) -> Process:
     await check_act(context, process, message)
     message_id = context.new_id()
     decision = core.want(process, message, content, message_id, context.now_ms())
     note = Note("sent", message, message_id)
-    leaving = await beginning(context, process.counterparty, lambda guard: save(context, None, decision, note, also=guard))
-    context.hand_over(leaving)
+
+    async def commit(guard: Sequence[Statement]) -> list[Outgoing]:
+        return await save(context, None, decision, note, also=[*guard, *also])
+
+    context.hand_over(await beginning(context, process.counterparty, commit))
     return decision.process

@@ -17,6 +17,7 @@ import orjson
 from catalog.canonical import canonical_bytes
 from connector.access.acting import carried
 from connector.flow import leaves
+from connector.flow.ensuing import ensuing_timer
 from connector.flow.logs import Witnessing
 from connector.flow.owed import owed
 from connector.flow.recent import Recent
@@ -31,6 +32,7 @@ from connector.log.persons import NoPersons, Persons
 from connector.protocol.errors import Unavailable
 from connector.protocol.messages import Document, path_of
 from connector.protocol.record import (
+    PLAIN,
     Alarm,
     CountTransfer,
     Decision,
@@ -41,12 +43,14 @@ from connector.protocol.record import (
     KeepGround,
     Process,
     Remark,
+    Rule,
     Send,
     SettleAgreement,
+    Voice,
     Withdraw,
 )
 from connector.protocol.states import Kind, Message, Role, State
-from connector.store import evidence, grounds, witness, writes
+from connector.store import approvals, evidence, grounds, witness, writes
 from connector.store.control import ControlStore
 from connector.store.engine import LostRace, Statement
 from connector.store.rows import Agreement, Happening, Judged, Outgoing, Timer
@@ -88,7 +92,8 @@ class Context:
     ``hand_over`` takes messages that were just committed and are leased to us; ``forget`` those that need not be sent any more.
     ``sight`` remembers who sees which offers.
     ``declared``: IRIs of the terms that a data plane may enforce; what holds for a dataset says ``able``. ``renews``: whether a
-    participant has a key to renew the token of a transfer with. ``journal`` keeps the contract log, ``witnessing`` shows it,
+    participant has a key to renew the token of a transfer with. ``asks`` is who decides what waits for people, where the offer
+    does not say so. ``journal`` keeps the contract log, ``witnessing`` shows it,
     ``persons`` the keys of those whom it is about.
     """
 
@@ -118,6 +123,7 @@ class Context:
     journal: Journal = field(default_factory=NoJournal)
     witnessing: Witnessing = field(default_factory=Witnessing)
     persons: Persons = field(default_factory=NoPersons)
+    asks: Rule = PLAIN
 
     async def able(self, dataset_id: str) -> Capabilities:
         """What our data plane said when the dataset was published that it can do with it; nothing, if it never said so."""
@@ -273,6 +279,8 @@ def _apply(context: Context, process: Process, effect: Effect, batch: Batch) -> 
             batch.statements.append(grounds.count_transfer(process.counterparty, process.subject, before))
         case Remark(what, text):
             batch.remarks.append(writes.insert_event(happening(process, Note(what, text=text[:REMARK_CHARS]))))
+        case Voice():
+            batch.statements.append(approvals.keep_voice(process, effect))
         case Alarm(kind, due_at):
             batch.statements.append(writes.insert_timer(Timer(context.new_id(), kind, process.id, due_at)))
             batch.timers.append(due_at)
@@ -290,6 +298,10 @@ def _bind(context: Context, process: Process, batch: Batch, *, binding: bool) ->
         if process.role is Role.PROVIDER and process.detail.agreement is not None:
             batch.statements.append(grounds.leave_ground(process.counterparty, process.detail.agreement["@id"]))
         return
+    if process.role is Role.CONSUMER and process.detail.ensuing is not None:
+        ensuing = ensuing_timer(context.new_id(), process.id, process.updated_at)
+        batch.statements.append(writes.insert_timer(ensuing))
+        batch.timers.append(ensuing.due_at)
     for duty, timer in owed(process, context.new_id):
         batch.statements.append(evidence.keep_duty(duty))
         if timer is not None:

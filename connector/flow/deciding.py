@@ -1,68 +1,111 @@
-"""A person decides: approve what is pending, or reject it, with a comment; and what follows when nobody does.
+"""People decide: approve what is pending, reject it, or answer it with another offer; and what follows when nobody does.
 
 An approval does what the connector would have done by itself, and goes through the same checks: the terms say what is possible,
-the person says whether it is wanted. It can be bound to the version that the person saw.
+people say whether it is wanted. It can be bound to the version that they saw. Where a rule asks for two, the first approval is
+kept and the process waits on; an offer that comes meanwhile is another one, which nobody has approved.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
-from connector.flow import acts
+import msgspec
+
+from connector.access.caller import OWNER, Caller
+from connector.flow import acts, approvals
+from connector.flow.approvals import COMMENT_CHARS, MESSAGES, NO_REASON, asked, effects_of, step_of
 from connector.flow.context import Context, Note, retrying, save
 from connector.protocol import process as core
 from connector.protocol.errors import Conflict
 from connector.protocol.messages import Document
-from connector.protocol.record import Process, Remark
+from connector.protocol.record import Decision, Effect, Given, Process
 from connector.protocol.states import Message
 from connector.store import writes
 from connector.store.rows import Timer
 
-COMMENT_CHARS: Final = 1000
-"""Longest comment that is kept or sent (characters)."""
-_PLAIN: Final = {
-    "decide-finalization": Message.FINALIZED,
-    "decide-offer": Message.ACCEPTED,
-    "decide-verification": Message.VERIFICATION,
-}
-_AGREES: Final = frozenset({"decide-request", "decide-counter-offer", "decide-agreement"})
+
+async def approve(
+    context: Context, process_id: str, comment: str = "", *, seen: int | None = None, by: Caller = OWNER
+) -> Process:
+    """Say yes to what waits; it is done when enough people have. ``comment`` stays here, in the timeline.
+
+    Raises Conflict if nothing waits, if the process is not in version ``seen`` any more, if the caller has approved it already,
+    or if the terms do not allow it; PolicyDenied if the caller has none of the roles that decide, or has proposed it himself.
+    """
+
+    async def attempt() -> Process:
+        process = await _waiting(context, process_id, seen)
+        rule = asked(context, process)
+        approvals.check_approval(rule, process, by)
+        said = effects_of(process, rule, by, "approved", comment)
+        if not approvals.enough(rule, process):
+            return await _wait_on(
+                context, process, Given(caller=by.id, role=approvals.acting_as(rule, by), at=context.now_ms()), said
+            )
+        return await _do(context, process, said)
+
+    return await retrying(attempt)
 
 
-async def approve(context: Context, process_id: str, comment: str = "", *, seen: int | None = None) -> Process:
-    """Do what waits for a person. ``comment`` stays here, in the timeline.
+async def _do(context: Context, process: Process, said: tuple[Effect, ...]) -> Process:
+    """What waited, in the version that was approved."""
+    message = MESSAGES[step_of(process) or ""]
+    if message is Message.AGREEMENT:
+        return await acts.agree(context, process.id, seen=process.version, remarks=said, decided=True)
+    if message is Message.START:
+        return await acts.start(context, process.id, seen=process.version, remarks=said, decided=True)
+    return await acts.act(context, process.id, message, seen=process.version, remarks=said, decided=True)
 
-    Raises Conflict if nothing waits, if the process is not in version ``seen`` any more, or if the terms do not allow it.
+
+async def _wait_on(context: Context, process: Process, given: Given, said: tuple[Effect, ...]) -> Process:
+    """One approval of several: kept, and everything else stays as it is."""
+    detail = msgspec.structs.replace(
+        process.detail,
+        approvals=[*process.detail.approvals, given],
+        pending=step_of(process),
+        waits_since=process.detail.waits_since or given.at,
+    )
+    decision = Decision(replace(process, updated_at=given.at, detail=detail), said)
+    context.hand_over(await save(context, process, decision, Note("waits for another person")))
+    return replace(decision.process, version=process.version + 1)
+
+
+async def reject(context: Context, process_id: str, comment: str = "", *, seen: int | None = None, by: Caller = OWNER) -> Process:
+    """End the process instead of what waits; the counterparty reads ``comment``.
+
+    Raises Conflict as ``approve`` does, PolicyDenied if the caller has none of the roles that decide.
     """
     process = await _waiting(context, process_id, seen)
-    version, pending = process.version, process.detail.pending or ""
-    said = comment[:COMMENT_CHARS]
-    remarks = (Remark("approved", said, "approved", reasons=(said,) if said else ()),)
-    if pending in _AGREES:
-        return await acts.agree(context, process_id, seen=version, remarks=remarks)
-    if pending in _PLAIN:
-        return await acts.act(context, process_id, _PLAIN[pending], seen=version, remarks=remarks)
-    return await acts.start(context, process_id, remarks=remarks)
-
-
-async def reject(context: Context, process_id: str, comment: str = "", *, seen: int | None = None) -> Process:
-    """End the process instead of what waits; the counterparty reads ``comment``. Raises Conflict as ``approve`` does."""
-    process = await _waiting(context, process_id, seen)
-    reason = comment[:COMMENT_CHARS] or "a person has decided against it"
+    rule = asked(context, process)
+    approvals.check_role(rule, by)
+    reason = comment[:COMMENT_CHARS] or NO_REASON
     content: Document = {"code": "rejected", "reason": [reason]}
-    remarks = (Remark("rejected", comment[:COMMENT_CHARS], "refused", "rejected", (reason,)),)
-    return await acts.act(context, process_id, Message.TERMINATION, content, seen=process.version, remarks=remarks)
+    said = effects_of(process, rule, by, "rejected", comment)
+    return await acts.act(context, process_id, Message.TERMINATION, content, seen=process.version, remarks=said)
+
+
+async def counter(
+    context: Context, process_id: str, terms: Document, comment: str = "", *, seen: int | None = None, by: Caller = OWNER
+) -> Process:
+    """Answer what waits with another offer about the same dataset. ``comment`` stays here, in the timeline.
+
+    Raises as ``reject`` does, CallerError for terms that are no offer, and Conflict where the other side cannot be offered
+    anything any more.
+    """
+    process = await _waiting(context, process_id, seen)
+    said = effects_of(process, asked(context, process), by, "countered", comment)
+    return await acts.offer(context, process_id, terms, by=by, seen=process.version, remarks=said)
 
 
 async def _waiting(context: Context, process_id: str, seen: int | None) -> Process:
     process = await acts.load_seen(context, process_id, seen)
-    if process.detail.pending is None:
+    if step_of(process) is None:
         raise Conflict("nothing-pending", f"nothing waits for a person here; the {process.kind.value} is {process.state.on_wire}")
     return process
 
 
 async def decision_overdue(context: Context, timer: Timer) -> None:
-    """Nobody has decided in time: the negotiation is refused, with that reason."""
+    """Nobody has decided in time, or not enough people have: the negotiation is refused, with that reason."""
 
     async def attempt() -> None:
         process = await context.store.process(timer.process_id)
@@ -72,7 +115,8 @@ async def decision_overdue(context: Context, timer: Timer) -> None:
         if process is None or process.state.final or process.awaiting is not None or due_at is None or due_at > now:
             await context.store.commit([replace(taken, expect=None)])
             return
-        reason = f"nobody decided before the deadline ({process.detail.pending})"
+        who = "not enough people" if process.detail.approvals else "nobody"
+        reason = f"{who} decided before the deadline ({process.detail.pending})"
         content: Document = {"code": "decision-deadline", "reason": [reason]}
         message_id = context.new_id()
         decision = core.want(process, Message.TERMINATION, content, message_id, now)

@@ -218,6 +218,7 @@ def _decided(before: Process | None, process: Process, remark: Remark) -> Draft:
         members["code"] = remark.code
     said: Document = {"counterparty": process.counterparty, "code": remark.code or None, "reasons": list(remark.reasons)}
     said["redline"] = process.detail.redline if process.kind is Kind.NEGOTIATION else None
+    said["by"] = None if remark.by is None else {"caller": remark.by[0], "role": remark.by[1]}
     return replace(_about(process), type="decision", members=members, payload=_payload(said))
 
 
@@ -245,7 +246,9 @@ def use_refused(agreement: Agreement, code: str, reasons: Sequence[str], at_ms: 
 
 
 def _countered(process: Process) -> Draft:
-    said = {"counterparty": process.counterparty, "redline": process.detail.redline}
+    said: Document = {"counterparty": process.counterparty, "redline": process.detail.redline}
+    if process.detail.proposed_by:
+        said["by"] = {"caller": process.detail.proposed_by}
     members = {"outcome": "countered", "step": "offer", "role": process.role.value}
     return replace(_about(process), type="decision", members=members, payload=said)
 

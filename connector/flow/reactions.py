@@ -1,34 +1,41 @@
 """The decision point of the protocol: what is examined before a process begins, and what we do of our own accord after a message.
 
 A reaction is decided in the transaction that accepts the message, so that an agreement is committed together with the request
-it answers. Where a setting says ``manual``, or more is asked for than was offered, nothing is sent: the process waits with
-a visible ``pending`` decision for a person, and a negotiation that nobody decides about is refused when the time for it is over.
+it answers. Where a setting says ``manual``, the offer asks for approval, or more is asked for than was offered, nothing is sent:
+the process waits with a visible ``pending`` decision for people, and a negotiation that nobody decides about is refused when the
+time for it is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
 import orjson
 
 from connector.flow.agreeing import claims_of, judge_agreement, narrows, unlawful
+from connector.flow.approvals import rule_for
 from connector.flow.context import Context, Note, save
 from connector.flow.halted import CODE, halted
+from connector.flow.shelf import kept_from
 from connector.flow.using import permitted_use
 from connector.identity.interface import Principal
 from connector.protocol import messages as dsp
 from connector.protocol import process as core
 from connector.protocol.errors import BadMessage
 from connector.protocol.messages import PULL, AnyMessage, Document
-from connector.protocol.record import Alarm, Decision, Detail, Effect, Flow, Process, Remark
+from connector.protocol.record import Alarm, Decision, Detail, Effect, Flow, Process, Remark, Rule
 from connector.protocol.redline import changes
 from connector.protocol.states import Kind, Message, Role, State
 from connector.store.rows import Agreement
 
 DECISION_ALARM: Final = "decision-deadline"
+_STEPS: Final = MappingProxyType(
+    {State.REQUESTED: "decide-request", State.ACCEPTED: "decide-agreement", State.VERIFIED: "decide-finalization"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,9 @@ async def examine(context: Context, principal: Principal, received: AnyMessage) 
     dataset = None if dataset_id is None else await context.store.dataset(dataset_id)
     if dataset is None or not dataset.offered_to(admitted=principal.admitted):
         raise BadMessage("dataset-unknown", "offer.target names no dataset that is on offer here; read the catalogue again")
-    if published_offer(orjson.loads(dataset.document), offer.get("@id", "")) is None:
+    offer_id = offer.get("@id", "")
+    hidden = await kept_from(context, principal, offer_id, dataset.id)
+    if hidden or published_offer(orjson.loads(dataset.document), offer_id) is None:
         raise BadMessage("offer-unknown", "offer.@id is not an offer of this dataset; read the catalogue again")
     return Examined(dataset.id)
 
@@ -104,17 +113,13 @@ async def after(context: Context, before: Process, decision: Decision, claims: M
 
 async def _after_provider(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
     process, choices = decision.process, context.choices
+    if not choices.decide and process.state in _STEPS:
+        return _pending(context, decision, _STEPS[process.state], await rule_for(context, process))
     match process.state:
-        case State.REQUESTED if not choices.decide:
-            return _pending(context, decision, "decide-request")
-        case State.ACCEPTED if not choices.decide:
-            return _pending(context, decision, "decide-agreement")
-        case State.VERIFIED if not choices.decide:
-            return _pending(context, decision, "decide-finalization")
         case State.REQUESTED:
             return await _answer_request(context, decision, claims)
         case State.ACCEPTED:
-            return await _agree(context, decision, claims)
+            return await _answer_acceptance(context, decision, claims)
         case State.VERIFIED:
             return await _go_on(context, decision, Message.FINALIZED)
         case _:
@@ -122,28 +127,55 @@ async def _after_provider(context: Context, decision: Decision, claims: Mapping[
 
 
 async def _answer_request(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
-    """Agree to what is published, or to less; refuse with reasons; leave other terms, and what was withdrawn, to a person."""
+    """Agree to what is published, or to less, unless its offer asks people before; refuse with reasons; leave other terms, and
+    what was withdrawn, to a person."""
     process = decision.process
     asked = process.detail.offer or {}
-    dataset = await context.store.dataset(process.subject)
-    standing = dataset is not None and dataset.withdrawn_at is None
-    published = published_offer(orjson.loads(dataset.document), asked.get("@id", "")) if dataset and standing else None
-    redline = [] if published is None else changes(_about(process, published), _about(process, asked))
-    beyond = published is None or (bool(redline) and not narrows(published, asked))
+    rule = await rule_for(context, process)
+    redline, beyond = await _held_against(context, process)
     if beyond and not unlawful(asked):
-        return _pending(context, _with_redline(decision, redline), "decide-counter-offer")
-    return await _agree(context, _with_redline(decision, redline), claims)
+        return _pending(context, _with_redline(decision, redline), "decide-counter-offer", rule)
+    ask = rule if rule.origin == "offer" else None
+    return await _agree(context, _with_redline(decision, redline), claims, "decide-request", ask)
 
 
-def _about(process: Process, offer: Document) -> Document:
+async def _answer_acceptance(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
+    """Agree to what we have offered ourselves. Where people are to be asked, who has offered it was one of them at most."""
+    process = decision.process
+    rule = await rule_for(context, process)
+    asks = rule.origin == "offer" or (rule.origin == "settings" and (await _held_against(context, process))[1])
+    return await _agree(context, decision, claims, "decide-agreement", rule if asks else None)
+
+
+async def published(context: Context, process: Process) -> Document | None:
+    """The offer on the table as it is published: by its id, of a dataset that is on offer."""
+    dataset = await context.store.dataset(process.subject)
+    if dataset is None or dataset.withdrawn_at is not None:
+        return None
+    return published_offer(orjson.loads(dataset.document), (process.detail.offer or {}).get("@id", ""))
+
+
+async def _held_against(context: Context, process: Process) -> tuple[list[Document], bool]:
+    """What the offer on the table says otherwise than the published one, and whether that is more than what was offered."""
+    asked, offered = process.detail.offer or {}, await published(context, process)
+    if offered is None:
+        return [], True
+    redline = changes(about(process, offered), about(process, asked))
+    return redline, bool(redline) and not narrows(offered, asked)
+
+
+def about(process: Process, offer: Document) -> Document:
     """An offer as it stands in this negotiation: the one in a dataset names no target."""
     return {**offer, "target": process.subject}
 
 
-async def _agree(context: Context, decision: Decision, claims: Mapping[str, Any]) -> Decision:
-    """Agree to the offer on the table, or end the negotiation with the reasons why not."""
+async def _agree(context: Context, decision: Decision, claims: Mapping[str, Any], step: str, ask: Rule | None = None) -> Decision:
+    """Agree to the offer on the table, once those whom ``ask`` names have approved ``step``; or end the negotiation with the
+    reasons why not, of which nobody has to be asked."""
     known = claims or await claims_of(context, decision.process.counterparty)
     verdict = await judge_agreement(context, decision.process, known)
+    if verdict.code is None and ask is not None:
+        return _pending(context, decision, step, ask)
     if verdict.code is None:
         agreed = _and(context, decision, Message.AGREEMENT, {"agreement": verdict.agreement})
         return replace(agreed, effects=(*agreed.effects, *verdict.effects))
@@ -166,13 +198,13 @@ async def _after_consumer(context: Context, before: Process, decision: Decision)
     process, choices = decision.process, context.choices
     if process.state is State.AGREED:
         if not choices.verify:
-            return _pending(context, decision, "decide-verification")
+            return _pending(context, decision, "decide-verification", context.asks)
         return await _go_on(context, decision, Message.VERIFICATION)
     if process.state is not State.OFFERED:
         return decision
     asked = before.detail.offer if before.detail.offer_from is Role.CONSUMER else None
     if not choices.accept or asked is None or changes(asked, process.detail.offer or {}):
-        return _pending(context, decision, "decide-offer")
+        return _pending(context, decision, "decide-offer", context.asks)
     return await _go_on(context, decision, Message.ACCEPTED)
 
 
@@ -192,7 +224,7 @@ def _after_transfer(context: Context, decision: Decision) -> Decision:
     if process.state is not State.REQUESTED:
         return decision
     if not context.choices.start:
-        return _pending(context, decision, "decide-start")
+        return _pending(context, decision, "decide-start", context.asks)
     return replace(decision, effects=(*decision.effects, Flow("start")))
 
 
@@ -211,14 +243,14 @@ def _and(context: Context, decision: Decision, message: Message, content: Docume
     return Decision(more.process, decision.effects + more.effects)
 
 
-def _pending(context: Context, decision: Decision, what: str) -> Decision:
-    """The decision with a note of what a person has to decide; in a negotiation, not for ever."""
+def _pending(context: Context, decision: Decision, what: str, rule: Rule) -> Decision:
+    """The decision with a note of what people have to decide, and which; in a negotiation, not for ever."""
     process = decision.process
     waits = Remark("waits for a person", what, "waiting")
+    detail = msgspec.structs.replace(process.detail, pending=what, waits_since=process.updated_at, asks=rule, approvals=[])
     if process.kind is Kind.TRANSFER:
-        detail = msgspec.structs.replace(process.detail, pending=what)
         return replace(decision, process=replace(process, detail=detail), effects=(*decision.effects, waits))
-    due_at = process.updated_at + context.deadlines.decision_ms
-    detail = msgspec.structs.replace(process.detail, pending=what, decide_by=due_at)
+    due_at = process.updated_at + (rule.deadline_s * 1000 if rule.deadline_s else context.deadlines.decision_ms)
+    detail = msgspec.structs.replace(detail, decide_by=due_at)
     effects = (*decision.effects, waits, Alarm(DECISION_ALARM, due_at))
     return replace(decision, process=replace(process, detail=detail), effects=effects)

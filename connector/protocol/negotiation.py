@@ -36,19 +36,19 @@ def received(process: Process, following: Next, message: AnyMessage) -> Outcome:
             detail = _offered(detail, message.offer, Role.PROVIDER)
         case dsp.ContractAgreementMessage():
             check_agreement(process, message.agreement)
-            detail = msgspec.structs.replace(_decided(detail), agreement=message.agreement)
+            detail = msgspec.structs.replace(detail.decided(), agreement=message.agreement)
             effects = (KeepAgreement(message.agreement), *effects)
         case dsp.ContractNegotiationTerminationMessage():
             by = Role.CONSUMER if process.role is Role.PROVIDER else Role.PROVIDER
-            detail = msgspec.structs.replace(_decided(detail), ended=Ended(by=by, code=message.code, reason=message.reason))
+            detail = msgspec.structs.replace(detail.decided(), ended=Ended(by=by, code=message.code, reason=message.reason))
         case _:
-            detail = _decided(detail)
+            detail = detail.decided()
     return detail, effects
 
 
 def sending(process: Process, message: Message, content: Document) -> Outcome:
     """What a message of ours changes beside the state. The agreement is stored before it is sent."""
-    detail = _decided(process.detail)
+    detail = process.detail.decided()
     match message:
         case Message.REQUEST | Message.OFFER:
             return _offered(detail, content["offer"], process.role), ()
@@ -61,15 +61,10 @@ def sending(process: Process, message: Message, content: Document) -> Outcome:
             return detail, ()
 
 
-def _decided(detail: Detail) -> Detail:
-    """Nobody has to decide any more."""
-    return msgspec.structs.replace(detail, pending=None, decide_by=None)
-
-
 def _offered(detail: Detail, offer: Document, by: Role) -> Detail:
     """Another offer on the table, with what it says otherwise than the one before."""
     redline = [] if detail.offer is None else changes(detail.offer, offer)
-    return msgspec.structs.replace(_decided(detail), offer=offer, offer_from=by, redline=redline)
+    return msgspec.structs.replace(detail.decided(), offer=offer, offer_from=by, redline=redline)
 
 
 def entered(process: Process, state: State) -> tuple[Effect, ...]:

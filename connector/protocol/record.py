@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -20,6 +20,31 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: list[Any] = []
 
 
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """Who decides about what waits for people: ``eyes`` of them, each with one of the ``roles`` (`connector.access.caller.Role`).
+
+    ``deadline_s``: how many seconds they have; None: as long as the settings give. ``origin``: the offer asks for it, or the
+    settings do, or nobody does.
+    """
+
+    roles: tuple[str, ...]
+    eyes: int = 1
+    deadline_s: int | None = None
+    origin: Literal["offer", "settings", "default"] = "default"
+
+
+PLAIN: Final = Rule(roles=("operator", "commercial"))
+"""The rule where neither an offer nor the settings have one."""
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """An approval that was given: by which caller, in which role, when (ms since the epoch)."""
+
+    caller: str
+    role: str
+    at: int
+
+
 class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a process carries beside its state; one struct for both kinds, so that the store knows one form.
 
@@ -30,6 +55,11 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``pending`` is what a person has to decide, until ``decide_by`` (ms since the epoch) where that is limited. ``redline`` is
     what the offer on the table says otherwise than what was there before, change by change (``protocol/redline.py``).
+
+    ``waits_since`` is from when on that waits, ``asks`` who is asked (it stays when they have decided), and ``approvals`` who of
+    them has approved it so far. ``proposed_by`` is the caller of ours who made our side's last proposal; empty: nobody did.
+
+    ``ensuing``: the format of the transfer that we begin as consumer as soon as the negotiation is finalized.
     """
 
     first_digest: str | None = None
@@ -38,6 +68,11 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agreement: Document | None = None
     pending: str | None = None
     decide_by: int | None = None
+    waits_since: int | None = None
+    asks: Rule | None = None
+    approvals: list[Given] = []
+    proposed_by: str = ""
+    ensuing: str | None = None
     redline: list[Document] = []
     format: str | None = None
     dataset: str | None = None
@@ -48,6 +83,10 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     received: Document | None = None
     ended: Ended | None = None
     refusal: Ended | None = None
+
+    def decided(self) -> Detail:
+        """The same when nobody has to decide any more."""
+        return msgspec.structs.replace(self, pending=None, decide_by=None, waits_since=None, approvals=[])
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +182,25 @@ class CountTransfer:
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Say in the timeline what was decided, and why. With an ``outcome`` it is a decision, which the contract log is told, too:
-    with a ``code`` of ours and the ``reasons``."""
+    with a ``code`` of ours, the ``reasons``, and ``by`` whom, where it was a caller of ours: its id and the role it acted in."""
 
     what: str
     text: str
     outcome: Literal["", "permitted", "refused", "waiting", "approved"] = ""
     code: str = ""
     reasons: tuple[str, ...] = ()
+    by: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Keep who of our people has said what about ``step``, which waited for them: approved, rejected or countered."""
+
+    step: str
+    caller: str
+    role: str
+    verdict: Literal["approved", "rejected", "countered"]
+    comment: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +211,7 @@ class Alarm:
     due_at: int
 
 
-Effect = Send | Withdraw | KeepAgreement | SettleAgreement | Flow | KeepGround | CountTransfer | Remark | Alarm
+Effect = Send | Withdraw | KeepAgreement | SettleAgreement | Flow | KeepGround | CountTransfer | Remark | Voice | Alarm
 
 
 @dataclass(frozen=True, slots=True)

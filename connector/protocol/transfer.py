@@ -21,7 +21,7 @@ _ON_ENTRY = {State.SUSPENDED: "suspend", State.COMPLETED: "completed", State.TER
 
 def received(process: Process, following: Next, message: AnyMessage) -> Outcome:
     """What an accepted message changes beside the state."""
-    detail = msgspec.structs.replace(process.detail, pending=None) if process.detail.pending else process.detail
+    detail = process.detail.decided() if process.detail.pending else process.detail
     effects = entered(process, following.state)
     by = Role.CONSUMER if process.role is Role.PROVIDER else Role.PROVIDER
     match message:
@@ -42,7 +42,7 @@ def received(process: Process, following: Next, message: AnyMessage) -> Outcome:
 
 def sending(process: Process, message: Message, content: Document) -> Outcome:
     """What a message of ours changes beside the state: data stop before the peer has answered."""
-    detail = msgspec.structs.replace(process.detail, pending=None) if process.detail.pending else process.detail
+    detail = process.detail.decided() if process.detail.pending else process.detail
     match message:
         case Message.REQUEST:
             return detail, (Flow("prepare"),)

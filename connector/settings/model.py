@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from connector.settings.contractlog import LogSettings
 from connector.settings.identity import IssuerSettings, KeysSettings, OAuthSettings
 from connector.settings.management import ManagementSettings
+from connector.settings.negotiation import NegotiationSettings, TransferSettings
 from connector.settings.secret import Secret
 
 DEVELOPMENT_KEY = "i-know-this-is-not-for-production"
@@ -282,47 +283,6 @@ class ClientSettings(Struct, frozen=True, kw_only=True):
             description="exact `host:port` that may be called although the address is private or loopback",
         ),
     ] = ()
-
-
-Decider = Literal["automatic", "manual"]
-
-
-class NegotiationSettings(Struct, frozen=True, kw_only=True):
-    """Which steps of a negotiation wait for a person."""
-
-    decide: Annotated[Decider, Meta(description="provider: who answers a request or a counter-offer")] = "automatic"
-    accept: Annotated[Decider, Meta(description="consumer: who answers an offer")] = "automatic"
-    verify: Annotated[Decider, Meta(description="consumer: who verifies an agreement")] = "automatic"
-    deadline_s: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=31_536_000,
-            description="after which a negotiation that does not move is ended, in seconds",
-        ),
-    ] = 604_800
-    decision_deadline_s: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=31_536_000,
-            description="after which a negotiation that waits for a person is refused, in seconds",
-        ),
-    ] = 259_200
-
-
-class TransferSettings(Struct, frozen=True, kw_only=True):
-    """Which steps of a transfer wait for a person."""
-
-    start: Annotated[Decider, Meta(description="provider: who starts a transfer that was requested")] = "automatic"
-    deadline_s: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=31_536_000,
-            description="after which a requested transfer that did not start is ended, in seconds",
-        ),
-    ] = 86_400
 
 
 class PeerSettings(Struct, frozen=True, kw_only=True):

@@ -125,6 +125,16 @@ class ControlStore:
         )
         return [process_of(row) for row in rows]
 
+    async def waiting(self, *, before: tuple[int, str] | None = None, limit: int = 100) -> list[Process]:
+        """A page of what waits for people, the newest first; ``before`` is (waits_since, id) of the last one seen."""
+        since, last = before or (1 << 62, "")
+        rows = await self.engine.fetch(
+            f"SELECT {PROCESS_COLUMNS} FROM process WHERE waits_since IS NOT NULL AND (waits_since, id) < (?, ?) "
+            "ORDER BY waits_since DESC, id DESC LIMIT ?",
+            (since, last, limit),
+        )
+        return [process_of(row) for row in rows]
+
     async def open_with(self, counterparty: str, *, after: tuple[int, str] = (0, ""), limit: int = 100) -> list[Process]:
         """A page of the processes with a counterparty that are not over and that no termination of ours is about to end."""
         rows = await self.engine.fetch(
