@@ -147,7 +147,6 @@ def about(process: Document) -> list[str]:
         until = f", until {moment(process['decide_by'])}" if process.get("decide_by") else ""
         lines.append(f"  waits for a person: {process['pending']}{until}")
         lines += asked(process)
-        lines += asked(process)
     if process.get("ended") or process.get("refusal"):
         lines.append(f"  {why(process)}")
     if process.get("agreement"):
@@ -155,16 +154,6 @@ def about(process: Document) -> list[str]:
     if process.get("received"):
         lines += [f"  {key} {value}" for key, value in process["received"].items()]
     return [*lines, f"  correlation id {process['correlationId']}"]
-
-
-def asked(process: Document) -> Iterator[str]:
-    """Who is asked about what waits, and who has said yes."""
-    rule = process.get("asks")
-    if rule:
-        people = "one person" if rule["eyes"] == 1 else f"{rule['eyes']} people"
-        yield f"    asked: {people} with the role {' or '.join(rule['roles'])}"
-    for given in process.get("approvals", []):
-        yield f"    approved by {given['caller']} as {given['role']}, {moment(given['at'])}"
 
 
 def asked(process: Document) -> Iterator[str]:
