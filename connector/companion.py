@@ -57,6 +57,10 @@ INTERNAL: Final[Mapping[str, str]] = MappingProxyType(
         "backoff_max_s": _PATIENCE,
         "renewal_timeout_s": _PATIENCE,
         "decision_timeout_s": "a question to the connector, which is on this machine",
+        "source_idle_s": _PATIENCE,
+        "source_total_s": _PATIENCE,
+        "max_source_bytes": "no answer of a source is larger; what a contract allows is in the contract",
+        "max_request_bytes": "what a buyer sends to a source is held in memory",
         "artifact_retry_s": "when a buyer is told to come again; asking costs nothing",
     }
 )

@@ -21,7 +21,7 @@ SOURCES_MOST: Final = 10_000
 """Published sources that are looked at."""
 NAMED_MOST: Final = 20
 """Sources that are named; of more only their number is said."""
-_SOURCES: Final = "SELECT dataset_id, path, identity, kind, changed FROM source ORDER BY dataset_id LIMIT ?"
+_SOURCES: Final = "SELECT dataset_id, path, identity, kind, changed FROM source WHERE kind <> 'http' ORDER BY dataset_id LIMIT ?"
 _OVERDUE: Final = (
     "SELECT count(*) FROM duty WHERE fulfilled_at IS NULL AND state <> 'refused' AND due_at IS NOT NULL AND due_at < ?"
 )

@@ -26,7 +26,8 @@ ArtifactState = Literal["making", "ready", "stale", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a transfer delivers. ``generation``: of its last artifact, 0 before the first. Times in ms since the epoch."""
+    """What a transfer delivers. ``kind``: file, table or http. ``generation``: of its last artifact, 0 before the first. Times in
+    ms since the epoch."""
 
     flow_id: str
     agreement_id: str
@@ -100,7 +101,9 @@ class Held:
         return None if self.file is None else Released(self.file, self.after_s, self.before_s, self.areas)
 
 
-_ASKED = "flow_id, agreement_id, counterparty, dataset_id, kind, ask, purpose, permissions, generation, asked_at, reserved_at"
+_ASKED = (
+    "flow_id, agreement_id, counterparty, dataset_id, kind, ask, purpose, permissions, generation, asked_at, reserved_at, passes"
+)
 _ARTIFACT = (
     "flow_id, generation, state, plan, table_id, snapshot, first_s, last_s, ledger, coverage, day, day_requests, left_out, file,"
     " index_file, keep_file, made, code, reason, culprit, made_at, reserved_at, dropped"
@@ -230,7 +233,7 @@ def _asked(row: Row) -> Asked:
         agreement_id,
         counterparty,
         dataset_id,
-        kind,
+        "http" if row[11] else kind,
         msgspec.json.decode(str(row[5]), type=Ask),
         None if row[6] is None else str(row[6]),
         tuple(msgspec.json.decode(str(row[7]), type=list[int])),
@@ -268,19 +271,20 @@ def _json(value: object) -> str:
 
 def insert_asked(asked: Asked) -> Statement:
     return Statement(
-        f"INSERT INTO delivery ({_ASKED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constant columns
+        f"INSERT INTO delivery ({_ASKED}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constant columns
         (
             asked.flow_id,
             asked.agreement_id,
             asked.counterparty,
             asked.dataset_id,
-            asked.kind,
+            "file" if asked.kind == "http" else asked.kind,
             _json(asked.ask),
             asked.purpose,
             _json(asked.permissions),
             asked.generation,
             asked.asked_at,
             asked.reserved_at,
+            int(asked.kind == "http"),
         ),
     )
 

@@ -97,7 +97,23 @@ class Desk:
                 return await self._file(flow, source, asked, ask, decided, terms)
             return await self._table(flow, source, asked, ask, decided, terms)
         except LimitReached as reached:
-            raise _limit(reached, self._now_ms()) from None
+            raise limit_reached(reached, self._now_ms()) from None
+
+    async def call(self, flow: Flow, source: Source, purpose: str | None) -> tuple[Asked, Right]:
+        """Whether an HTTP source may be called now, and under which terms that is metered. Raises Refusal.
+
+        The purpose (an IRI) that the first request of a transfer names, or does not, is that of all.
+        """
+        asked = await self._deliveries.asked(flow.id)
+        if asked is not None and purpose not in (None, asked.ask.purpose, asked.purpose):
+            raise Refusal(409, "ask-fixed", "the first request of this transfer had another purpose; begin another transfer")
+        ask = asked.ask if asked is not None else Ask(purpose=purpose)
+        decided = await self._decider.decide(flow.id, asked.purpose if asked is not None else ask.purpose)
+        terms = _terms(decided, source)
+        if terms.shape:
+            raise Refusal(409, "not-enforceable", "the agreement shapes what is delivered, and this source passes as it is")
+        asked = await self._fixed(flow, asked, ask, decided, "http", terms.permissions)
+        return asked, Right(terms, _still(asked, decided))
 
     # -- files that pass as they are ------------------------------------------------------------------------------
 
@@ -293,7 +309,8 @@ def _not_planned(refused: PlanRefused | None) -> Refusal:
     return Refusal(403, refused.code, said, more={"path": refused.path})
 
 
-def _limit(reached: LimitReached, now_ms: int) -> Refusal:
+def limit_reached(reached: LimitReached, now_ms: int) -> Refusal:
+    """What a buyer is told of a limit."""
     wait_s = None if reached.renewed_ms is None else max(1, -(-(reached.renewed_ms - now_ms) // 1000))
     more = {"term": reached.term, "limit": reached.limit, "renewed": reached.renewed_ms}
     return Refusal(429, "limit-reached", str(reached), more=more, retry_s=wait_s)

@@ -20,6 +20,7 @@ from yarl import URL
 
 from connector.dataplane import records as rec
 from connector.dataplane.callbacks import Notifier, backoff_s
+from connector.dataplane.http_requests import PURPOSE_HEADER, SOURCE_STATUS
 from connector.dataplane.landing.announced import REFUSAL_BYTES, announced, expired, refusal
 from connector.dataplane.landing.offload import Offload
 from connector.dataplane.landing.records import Landing, landing_of, note_announced, note_digest
@@ -266,7 +267,7 @@ class Downloader:
             raise _Failed(f"the file has not the {landing.rows} rows that the provider announced")
 
     async def _fetch(self, address: DataAddress, download: Download, landing: Landing, part: Part) -> tuple[Download, Landing]:
-        headers = _authorization(address)
+        headers = _authorization(address) | ({PURPOSE_HEADER: landing.ask["purpose"]} if "purpose" in landing.ask else {})
         if part.size and download.etag:
             headers |= {"Range": f"bytes={part.size}-", "If-Range": download.etag}
         async with self._client.stream(
@@ -305,7 +306,7 @@ class Downloader:
         if status != 200:
             beginning = await _beginning(incoming)
             said, passing = refusal(status, beginning)
-            if expired(status, beginning):
+            if SOURCE_STATUS not in incoming.headers and expired(status, beginning):
                 raise _Expired(said)
             raise _Interrupted(said) if passing else _Failed(said)
         await settle(part.truncate)

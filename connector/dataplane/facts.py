@@ -14,6 +14,7 @@ from aiohttp import web
 from connector.dataplane import indexes, leaves
 from connector.dataplane.deliveries import Artifact, Asked, Deliveries
 from connector.dataplane.desk import result_of
+from connector.dataplane.passages import passage_of
 from connector.dataplane.problems import Refusal
 from connector.dataplane.readings import ALL, Readings
 from connector.dataplane.records import Records
@@ -112,6 +113,8 @@ class Facts:
             else {"calls": 1, "rows": reserved.rows, "bytes": reserved.bytes, "vehicles": reserved.vehicles},
             "erased": len(await self._deliveries.erased(asked.flow_id)),
         }
+        if asked.kind == "http":
+            return seen | await self._passed(asked.flow_id, seen["meters"])
         if artifact is None:
             source = await self._records.source(asked.dataset_id)
             whole = source if source is not None and reserved is not None and source.bytes == reserved.bytes else None
@@ -121,6 +124,20 @@ class Facts:
             }
         vehicles = await leaves.index_of(self._records.engine, artifact)
         return seen | _made(artifact) | {"vehicleIndex": vehicles}
+
+    async def _passed(self, flow_id: str, meters: dict[str, int] | None) -> dict[str, Any]:
+        """Of an HTTP source: the last answer that left as a whole, which is what a consumer has that keeps one; the meters count
+        all. The running digest is of all bodies."""
+        passage = await passage_of(self._records.engine, flow_id)
+        if passage is None or meters is None:
+            return {"bytes": None, "sha256": None}
+        return {
+            "meters": meters | {"calls": passage.calls},
+            "bytes": passage.last_bytes,
+            "sha256": passage.last_sha256,
+            "answered": passage.ended,
+            "runningDigest": passage.running,
+        }
 
 
 def _span(begin: str | None, end: str | None) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Puts governed deliveries together: ledger, workers, spool, artifacts, meters, desk, and what a withdrawal does to them.
 
-May import this package only.
+May import this package and the guarded client.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aiohttp import web
 from connector.dataplane import records as rec
 from connector.dataplane.artifacts import Artifacts
 from connector.dataplane.callbacks import Notifier
+from connector.dataplane.calls import Calls
 from connector.dataplane.consent.ledger import Ledger
 from connector.dataplane.consent.model import Withdrawn
 from connector.dataplane.consent.routes import ConsentRoutes
@@ -23,24 +24,30 @@ from connector.dataplane.deciding import Decider
 from connector.dataplane.deliveries import Deliveries
 from connector.dataplane.desk import Desk
 from connector.dataplane.facts import Facts
+from connector.dataplane.http_sources import HttpSources
 from connector.dataplane.leaves import LeafRoutes, Leaves
 from connector.dataplane.plan.places import Places
+from connector.dataplane.proxying import Proxying
 from connector.dataplane.publishing import Publishing
 from connector.dataplane.query.workers import Workers
 from connector.dataplane.readings import Readings
 from connector.dataplane.records import Records
 from connector.dataplane.replicas import Cutting, Replicas
 from connector.dataplane.reserving import Reserving
+from connector.dataplane.sealing import Sealer
 from connector.dataplane.seams import Clock
 from connector.dataplane.settings import DataPlaneSettings
 from connector.dataplane.spool import Spool
 from connector.dataplane.subjects import Subjects
 from connector.dataplane.threads import settle
 from connector.dataplane.withdrawn import Withdrawals
+from connector.http.client import GuardedClient
 from connector.store.engine import LostRace
 
 log = logging.getLogger("carnet.dataplane")
 
+SEAL: Final = "sources.key"
+"""The file beside the spool with the key that seals credentials of HTTP sources; all processes on a database share it."""
 CLEARING_S: Final = 300.0
 """How often files that serve nobody any more are looked for."""
 
@@ -56,6 +63,7 @@ class Governed:
     withdrawals: Withdrawals
     desk: Desk
     publishing: Publishing
+    proxying: Proxying
     facts: Facts
     consents: ConsentRoutes
     leaves: Leaves
@@ -73,8 +81,10 @@ class Governed:
         replicas: Replicas,
         settings: DataPlaneSettings,
         now_ms: Clock,
+        client: GuardedClient,
     ) -> Governed:
-        """Ready to serve; what an earlier process left unfinished is in order. Ends with the stack."""
+        """Ready to serve; what an earlier process left unfinished is in order. Ends with the stack. ``client`` calls HTTP sources
+        and nobody else."""
         bounds, engine = settings.bounds, records.engine
         deliveries, readings, places = Deliveries(engine), Readings(engine), Places.of()
         ledger = Ledger(engine, settings.spool_dir.parent / "consents", now_ms)
@@ -99,11 +109,15 @@ class Governed:
         changed = Changed(records, notifier)
         reserving = Reserving(deliveries, readings, artifacts, leaves, now_ms)
         desk = Desk(deliveries, decider, artifacts, reserving, places, bounds, changed.report, now_ms)
-        publishing = Publishing(records, deliveries, workers, spool, places, settings, now_ms)
+        apis = HttpSources(records, await settle(Sealer.of, settings.spool_dir.parent / SEAL), client)
+        publishing = Publishing(records, deliveries, workers, spool, places, settings, now_ms, apis)
+        calls = Calls(deliveries, readings, leaves, now_ms)
+        proxying = Proxying(apis, desk, calls, bounds, now_ms, replicas.live)
         facts = Facts(records, deliveries, readings)
         consents = ConsentRoutes(ledger, settings.source_roots)
         told, subjects = LeafRoutes(records, deliveries, ledger), Subjects(ledger, deliveries)
-        return cls(records, notifier, ledger, artifacts, withdrawals, desk, publishing, facts, consents, leaves, told, subjects)
+        parts = (records, notifier, ledger, artifacts, withdrawals, desk, publishing, proxying)
+        return cls(*parts, facts, consents, leaves, told, subjects)
 
     def routes(self) -> list[web.RouteDef]:
         """For the signaling listener."""

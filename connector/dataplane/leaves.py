@@ -19,6 +19,7 @@ from connector.dataplane import indexes
 from connector.dataplane import records as rec
 from connector.dataplane.deliveries import Artifact, Asked, Deliveries
 from connector.dataplane.meters import Size
+from connector.dataplane.passages import passage_of
 from connector.dataplane.problems import Refusal
 from connector.dataplane.readings import ALL, Readings
 from connector.dataplane.records import Callback, Flow, Records
@@ -71,15 +72,21 @@ class Leaves:
         return self._told("erasure", members, {"process": transfer})
 
     async def closed(self, flow: Flow) -> list[Statement]:
-        """The meters of an agreement at the end of one of its transfers that was metered; nothing for other changes."""
+        """The meters of an agreement at the end of one of its transfers that was metered, and of an HTTP source what left in all;
+        nothing for other changes."""
         reserved = await self._readings.reservation(flow.id) if flow.role is Role.PROVIDER and flow.state in _ENDS else None
         if reserved is None:
             return []
         now = self._now_ms()
         (used,) = await self._readings.of(reserved.agreement_id, reserved.counterparty, ALL)
         about = {"process": flow.id, "agreement": reserved.agreement_id, "party": reserved.counterparty, "asset": flow.dataset_id}
+        whole: list[Statement] = []
+        if await passage_of(self._readings.engine, flow.id) is not None:
+            # How much leaves with all requests was not known when the first one was told of.
+            size: dict[str, str | int] = {"state": "passed", "role": "provider", "rows": 0, "bytes": reserved.bytes}
+            whole.append(self._told("receipt", size, about, at=reserved.at))
         read = {"calls": used.calls, "rows": used.rows, "bytes": used.bytes}
-        return [self._told("meter", {"meter": name, "used": value}, about, at=now) for name, value in read.items()]
+        return [*whole, *(self._told("meter", {"meter": name, "used": value}, about, at=now) for name, value in read.items())]
 
     def _told(
         self,

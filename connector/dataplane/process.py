@@ -71,11 +71,14 @@ async def run_dataplane(settings: DataPlaneSettings, stop: asyncio.Event) -> Non
         streams = StreamTable(settings.bounds.max_streams)
         everywhere = Everywhere(streams, replicas)
         decider = Decider(records, client, settings)
-        house = await Governed.open(stack, records, decider, notifier, everywhere, replicas, settings, now_ms)
+        sources = await stack.enter_async_context(GuardedClient(_egress_of_sources(settings), tls=trust))
+        house = await Governed.open(stack, records, decider, notifier, everywhere, replicas, settings, now_ms, sources)
         flows = Flows(records, everywhere, house.artifacts, downloads, now_ms, settings.bounds.token_life_s)
         flows.leaves = house.leaves
         tokens = Tokens(records, asserter, settings.bounds.token_life_s, now_ms)
-        public = PublicData(records, streams, settings.bounds, house.desk, house.on_changed, tokens, replicas.live)
+        public = PublicData(
+            records, streams, settings.bounds, house.desk, house.on_changed, tokens, replicas.live, house.proxying
+        )
         public_url = await _listen(stack, public.application(), settings.public_host, settings.public_port, tls)
         flows.public_url = settings.public_url or public_url
         stack.push_async_callback(streams.abort_all)
@@ -168,6 +171,16 @@ def _egress(settings: DataPlaneSettings) -> EgressPolicy:
     if urlsplit(settings.control_url).hostname:
         allow |= {parse_target(settings.control_url).authority}
     return EgressPolicy(allow=allow, https_only=settings.egress_https_only)
+
+
+def _egress_of_sources(settings: DataPlaneSettings) -> EgressPolicy:
+    """Sources are called by a client of their own: many buyers of one source keep nobody else waiting, and the control plane is
+    none of them."""
+    allow = settings.egress_allow
+    if urlsplit(settings.control_url).hostname:
+        allow -= {parse_target(settings.control_url).authority}
+    most = settings.bounds.max_streams
+    return EgressPolicy(allow=allow, https_only=settings.egress_https_only, per_host_connections=most)
 
 
 def _announce(signaling_url: str, public_url: str) -> None:

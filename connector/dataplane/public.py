@@ -16,6 +16,7 @@ import socket
 import struct
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -32,6 +33,7 @@ log = logging.getLogger("carnet.dataplane")
 
 _RANGE = re.compile(r"bytes=(?:(?P<first>\d{1,18})-(?P<last>\d{0,18})|-(?P<suffix>\d{1,18}))", re.ASCII)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+Opened = TypeVar("Opened")
 
 
 class Stream:
@@ -124,8 +126,18 @@ def presented_token(header: str | None) -> str:
     return token
 
 
+class Passing(Protocol):
+    """What answers for sources that are called for each request."""
+
+    async def answer(self, request: web.Request, stream: Stream, flow: Flow, source: Source) -> web.StreamResponse:
+        """The source's answer. Raises Refusal as long as nothing has left."""
+
+
 class PublicData:
-    """Handler of ``GET /public/{flow_id}``. ``on_changed`` learns of a source that is not what was published."""
+    """Handler of ``GET /public/{flow_id}``, and of any method and path below for an HTTP source, which ``passing`` answers for.
+
+    ``on_changed`` learns of a source that is not what was published.
+    """
 
     def __init__(
         self,
@@ -136,7 +148,9 @@ class PublicData:
         on_changed: OnChanged,
         tokens: Tokens,
         live: Callable[[], bool] = lambda: True,
+        passing: Passing | None = None,
     ) -> None:
+        self._passing = passing
         self._live = live
         self._records = records
         self._tokens = tokens
@@ -150,6 +164,10 @@ class PublicData:
         app = web.Application(client_max_size=MAX_FORM_BYTES)
         app.router.add_get("/public/{flow_id}", self._handle)
         app.router.add_post("/public/{flow_id}/token", self._renew)
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            app.router.add_route(method, "/public/{flow_id}", self._handle)
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+            app.router.add_route(method, "/public/{flow_id}/{tail:.*}", self._handle)
         return app
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -158,7 +176,10 @@ class PublicData:
             token = presented_token(request.headers.get("Authorization"))
             with self._streams.entered(flow_id, request.transport) as stream:
                 flow, source = await self._authorize(flow_id, token)
-                outgoing = await _unless_cut(stream, self._desk.open(flow, source, list(request.query.items())))
+                if source.kind == "http" and self._passing is not None:
+                    return await self._passing.answer(request, stream, flow, source)
+                _plain(request)
+                outgoing = await unless_cut(stream, self._desk.open(flow, source, list(request.query.items())))
                 try:
                     return await self._send(request, stream, flow, outgoing)
                 finally:
@@ -248,7 +269,15 @@ class PublicData:
             return
 
 
-async def _unless_cut(stream: Stream, opening: Coroutine[None, None, Outgoing]) -> Outgoing:
+def _plain(request: web.Request) -> None:
+    """A file is only ever got. Raises Refusal."""
+    if request.match_info.get("tail"):
+        raise Refusal(404, "path_unknown", "this dataset has no paths below its address")
+    if request.method not in ("GET", "HEAD"):
+        raise Refusal(405, "method", "this dataset is got with GET")
+
+
+async def unless_cut(stream: Stream, opening: Coroutine[Any, Any, Opened]) -> Opened:
     """What is opened, or Refusal as soon as the stream is cut: who revokes does not wait for what is being made."""
     work, cut = asyncio.create_task(opening), asyncio.create_task(stream.cut.wait())
     try:

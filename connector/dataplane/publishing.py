@@ -17,8 +17,11 @@ from typing import Annotated, Any, Final
 import msgspec
 from aiohttp import web
 
+from connector.dataplane import http_sources
 from connector.dataplane import records as rec
 from connector.dataplane.deliveries import Deliveries
+from connector.dataplane.http_requests import HttpWish
+from connector.dataplane.http_sources import HttpSources
 from connector.dataplane.messages import Id, decode
 from connector.dataplane.plan.declared import declared, declared_for_file
 from connector.dataplane.plan.make import Who, make
@@ -66,10 +69,11 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SourceMessage(msgspec.Struct, frozen=True):
-    """A file to publish under a dataset; with ``table`` its rows, or those of the files of a folder."""
+    """A file to publish under a dataset; with ``table`` its rows, or those of the files of a folder; with ``http`` an API."""
 
-    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    path: Annotated[str, msgspec.Meta(max_length=4096)] = ""
     table: Wish | None = None
+    http: HttpWish | None = None
 
 
 class PreviewMessage(msgspec.Struct, frozen=True, rename="camel"):
@@ -100,7 +104,9 @@ class Publishing:
         places: Places,
         settings: DataPlaneSettings,
         now_ms: Clock,
+        apis: HttpSources,
     ) -> None:
+        self._apis = apis
         self._records = records
         self._deliveries = deliveries
         self._workers = workers
@@ -125,16 +131,23 @@ class Publishing:
         message = decode(await request.read(), SourceMessage)
         dataset_id = request.match_info["id"]
         understood: dict[str, Any] = {}
-        if message.table is None:
+        beside = [http_sources.forget(dataset_id)]
+        if message.http is not None:
+            if message.path or message.table is not None:
+                raise Refusal(400, "message_invalid", "a source is a path or an HTTP API, not both")
+            source, beside = self._apis.taken(dataset_id, message.http)
+            understood = {"http": http_sources.shown(message.http)}
+        elif message.table is None:
             source = await self._file(dataset_id, message.path)
         else:
             source, seen = await self._table(dataset_id, message.path, message.table)
             understood = {"guessed": list(seen.guessed), "ignored": list(seen.ignored)}
-        await self._records.commit([rec.put_source(source)])
+        await self._records.commit([rec.put_source(source), *beside])
         return _json(_answer(source) | understood)
 
     async def _withdraw(self, request: web.Request) -> web.Response:
-        await self._records.commit([rec.delete_source(request.match_info["id"])])
+        dataset_id = request.match_info["id"]
+        await self._records.commit([rec.delete_source(dataset_id), http_sources.forget(dataset_id)])
         return web.Response(status=204)
 
     async def _preview(self, request: web.Request) -> web.Response:
@@ -198,7 +211,8 @@ class Publishing:
         table = source.table
         provisional = compile_agreement(policy, able(source, _UNMEASURED)).under((index,))
         if table is None:
-            return _released(number, index, None, None, provisional.problems)
+            released = _released(number, index, None, None, provisional.problems)
+            return released | _PASSED if source.kind == "http" else released
         who = Who(source.dataset_id, PREVIEW, ANYBODY, purpose_of(provisional))
         try:
             plan = make(provisional, table, Ask(), who, self._now_ms(), self._places)
@@ -294,6 +308,7 @@ def _released(
     }
 
 
+_PASSED: Final = {"form": "http", "sentences": ["Each request is passed on to the source, and its answer as it is."]}
 _FORMS: Final = {
     "cells": "aggregates by cell and step of time",
     "features": "features of each vehicle and month",
@@ -362,6 +377,8 @@ def _answer(source: Source) -> dict[str, Any]:
         "sha256": source.sha256,
         "declares": list(source.declares),
     }
+    if source.kind == "http":
+        del answer["sha256"], answer["bytes"]
     if table is not None:
         del answer["sha256"]
         answer |= {

@@ -49,7 +49,7 @@ class Readings:
     """Reads over one engine."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     async def of(self, agreement_id: str, counterparty: str, *periods: str) -> list[Reading]:
         """The readings of these periods, in order; those of a period without use are zero."""
@@ -58,7 +58,7 @@ class Readings:
 
     async def all(self, agreement_id: str, counterparty: str) -> list[Reading]:
         """Every period with use."""
-        rows = await self._engine.fetch(
+        rows = await self.engine.fetch(
             f"SELECT {_READING} FROM meter WHERE agreement_id = ? AND counterparty = ? ORDER BY period",  # noqa: S608 - constant columns
             (agreement_id, counterparty),
             limit=MAX_READINGS,
@@ -67,7 +67,7 @@ class Readings:
 
     async def reservation(self, flow_id: str) -> Reservation | None:
         """What a transfer was metered with, if its bytes may leave already."""
-        rows = await self._engine.fetch(f"SELECT {_RESERVATION} FROM reservation WHERE flow_id = ?", (flow_id,), limit=1)  # noqa: S608 - constant columns
+        rows = await self.engine.fetch(f"SELECT {_RESERVATION} FROM reservation WHERE flow_id = ?", (flow_id,), limit=1)  # noqa: S608 - constant columns
         return _reservation(rows[0]) if rows else None
 
 

@@ -176,7 +176,7 @@ def _source(dataset_id: str, row: Row) -> Source:
         int(size or 0),
         str(sha256),
         str(identity),
-        "table" if kind == "table" else "file",
+        "table" if kind == "table" else "http" if kind == "http" else "file",
         msgspec.json.decode(str(declares), type=tuple[str, ...]),
         None if described is None else msgspec.json.decode(str(described), type=Table),
         None if changed is None else str(changed),

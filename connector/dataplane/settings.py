@@ -45,6 +45,11 @@ class DataPlaneBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     renewal_timeout_s: float = 20.0
     # How long the control plane may take to decide on a data request.
     decision_timeout_s: float = 10.0
+    # HTTP sources: silence before we give up, one answer as a whole, and how large an answer and a buyer's own body may be.
+    source_idle_s: float = 60.0
+    source_total_s: float = 24 * 3600.0
+    max_source_bytes: int = 1024**4
+    max_request_bytes: int = 1024 * 1024
     # How long a request waits for its file to be made before it is told to come again.
     artifact_wait_s: float = 20.0
     artifact_retry_s: int = 2

@@ -19,7 +19,8 @@ from connector.dataplane.tables.model import Table
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file as it was published, or a table (file or folder). ``identity`` changes whenever the file does.
+    """A file as it was published, a table (file or folder), or an HTTP API, whose ``path`` is its address and whose size and
+    digest nobody knows. ``identity`` changes whenever the file does.
 
     ``declares``: IRIs of the terms that are kept of it. ``changed`` says why nothing is delivered until it is published again.
     ``unicity``: the worst that was measured of its offers, as ``policies.delivery.Capabilities`` has it.
@@ -30,7 +31,7 @@ class Source:
     bytes: int
     sha256: str
     identity: str
-    kind: Literal["file", "table"] = "file"
+    kind: Literal["file", "table", "http"] = "file"
     declares: tuple[str, ...] = ()
     table: Table | None = None
     changed: str | None = None

@@ -370,6 +370,10 @@ class GuardedClient:
                 raise
             raise PeerUnreachable("timeout", "the whole transfer took too long") from None
 
+    def check(self, url: str, headers: Mapping[str, str]) -> None:
+        """Whether the policy lets a call begin, before any is made. Raises EgressRefused; a name may still resolve to more."""
+        self._admit(url, headers)
+
     def _admit(self, url: str, headers: Mapping[str, str]) -> Target:
         """Steps 1, 2, 3 and 5. Returns the only form of the URL that is ever connected to."""
         target = parse_target(url)

@@ -1,7 +1,8 @@
 """Which terms this data plane keeps, source by source. What is published rests on it: nothing else is believed. No I/O.
 
 A term is declared for a source where its columns allow to keep it: what is about places needs places, what is about the ends of
-trips needs trips. A plain file passes as it is: requests and bytes are counted, and nothing is shaped.
+trips needs trips. A plain file passes as it is, and so do the answers of an HTTP API: requests and bytes are counted, and
+nothing is shaped.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ def declared(table: Table) -> frozenset[str]:
 
 def declared_for_file() -> frozenset[str]:
     """IRIs of the terms that are kept of a file that passes as it is."""
+    return _OF_FILES
+
+
+def declared_for_http() -> frozenset[str]:
+    """IRIs of the terms that are kept of an HTTP API: each request is one, and what it brings passes as it is."""
     return _OF_FILES
 
 
