@@ -77,8 +77,11 @@ class _Offer:
     access: str
 
 
-async def offer(m: Management, rules: Rules, asset: Asset, source: Source | None, strict: Strict) -> Made:
-    """What has to be written so that exactly what follows from ``rules`` is offered of an asset.
+async def offer(
+    m: Management, rules: Rules, asset: Asset, source: Source | None, strict: Strict, *, promised: bool = True
+) -> Made:
+    """What has to be written so that exactly what follows from ``rules`` is offered of an asset. ``promised``: whether there may
+    be agreements about it.
 
     Raises PublicationRefused for what is judged strictly, CallerError for properties that no catalogue can have.
     """
@@ -86,7 +89,7 @@ async def offer(m: Management, rules: Rules, asset: Asset, source: Source | None
         return await taken_off(m, asset.id)
     described = _described(m, asset, source)
     offers = await _offers(m, rules, asset, described, strict)
-    offers = await _side_by_side(m, asset, offers, strict)
+    offers = await _side_by_side(m, asset, offers, strict, promised)
     if not offers:
         check_readable(
             {**described.document, "hasPolicy": [{"@id": "urn:o", "@type": "Offer", "permission": [{"action": "use"}]}]}
@@ -174,10 +177,10 @@ async def _offers(m: Management, rules: Rules, asset: Asset, described: Describe
     return made
 
 
-async def _side_by_side(m: Management, asset: Asset, offers: list[_Offer], strict: Strict) -> list[_Offer]:
+async def _side_by_side(m: Management, asset: Asset, offers: list[_Offer], strict: Strict, promised: bool) -> list[_Offer]:
     """The offers that can stand beside each other, and beside what is promised exclusively."""
     try:
-        await _check(m, asset.id, offers)
+        await _check(m, asset.id, offers, promised)
     except PublicationRefused as refused:
         if any(strict.of(each.definition.id) for each in offers):
             raise _about(refused, asset, None) from refused
@@ -186,7 +189,7 @@ async def _side_by_side(m: Management, asset: Asset, offers: list[_Offer], stric
     kept: list[_Offer] = []
     for each in offers:
         try:
-            await _check(m, asset.id, [*kept, each])
+            await _check(m, asset.id, [*kept, each], promised)
         except PublicationRefused as refused:
             _left_out(asset, each.definition, refused)
         else:
@@ -194,14 +197,14 @@ async def _side_by_side(m: Management, asset: Asset, offers: list[_Offer], stric
     return kept
 
 
-async def _check(m: Management, asset_id: str, offers: Sequence[_Offer]) -> None:
+async def _check(m: Management, asset_id: str, offers: Sequence[_Offer], promised: bool) -> None:
     if len(offers) > OFFERS_MOST:
         raise PublicationRefused(
             "offers-too-many", [Finding("offers-too-many", "", f"at most {OFFERS_MOST} offers of one asset")]
         )
     proposals = [each.proposal for each in offers]
     apart(proposals)
-    if proposals:
+    if proposals and promised:
         await check_promised(m.context, asset_id, proposals)
 
 

@@ -20,7 +20,7 @@ from connector.management.sources import found
 from connector.protocol.errors import CarnetError
 from connector.store.definitions import NOT_BEGUN, reach
 from connector.store.engine import LostRace
-from connector.store.projection import still, unchanged
+from connector.store.projection import Stock, still, unchanged
 from connector.telemetry import logger
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ async def check(m: Management, proposed: Rules, definition: ContractDefinition) 
     await proposed.access(definition.access_policy)
     strict, last = Strict(frozenset({definition.id})), ""
     while assets := await m.store.assets_after(last, BATCH, definition.selector):
-        sources = await m.projection.sources([each.id for each in assets])
+        stocked = await m.projection.stocked([each.id for each in assets])
         for each in assets:
-            await offer(m, proposed, each, found(sources.get(each.id, "")), strict)
+            stock = stocked.get(each.id, Stock())
+            await offer(m, proposed, each, found(stock.source), strict, promised=stock.promised)
+        if len(assets) < BATCH:
+            return
         last = assets[-1].id
 
 
@@ -114,10 +117,11 @@ async def _commit(
     m: Management, rules: Rules, assets: Sequence[Asset], gone: Sequence[str], reached: tuple[str, int, str | None] | None = None
 ) -> None:
     """Offer what is to be offered of these assets, in one transaction. Raises LostRace."""
-    sources = await m.projection.sources([each.id for each in assets])
+    stocked = await m.projection.stocked([each.id for each in assets])
     made = Made()
     for each in assets:
-        one = await offer(m, rules, each, found(sources.get(each.id, "")), NONE)
+        stock = stocked.get(each.id, Stock())
+        one = await offer(m, rules, each, found(stock.source), NONE, promised=stock.promised)
         made.statements += [still(each), *one.statements]
         made.told += one.told
     for name in gone:

@@ -8,6 +8,7 @@ The SQL of it stands here alone. May import the engine and the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, cast
 
 import msgspec
@@ -49,6 +50,15 @@ def take_off(dataset_id: str, now_ms: int) -> list[Statement]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What the data plane has found out about an asset's data (JSON; empty: there are none), and whether there may be agreements
+    about it, whose ground is to be looked at."""
+
+    source: str = ""
+    promised: bool = True
+
+
 class ProjectionStore:
     """Reads of what has to be looked at."""
 
@@ -60,13 +70,17 @@ class ProjectionStore:
         rows = await self._engine.fetch("SELECT version FROM ledger WHERE name = 'definitions'")
         return int(cast("int", rows[0][0]))
 
-    async def sources(self, ids: Sequence[str]) -> dict[str, str]:
-        """What the data plane has found out about the data of assets, by id (JSON); empty: there are none."""
-        found: dict[str, str] = {}
+    async def stocked(self, ids: Sequence[str]) -> dict[str, Stock]:
+        """What is kept about the data of assets, by id."""
+        found: dict[str, Stock] = {}
         for start in range(0, len(ids), AT_ONCE):
             part = tuple(ids[start : start + AT_ONCE])
-            rows = await self._engine.fetch(f"SELECT id, source FROM asset WHERE id IN ({', '.join('?' * len(part))})", part)
-            found |= {str(row[0]): str(row[1]) for row in rows}
+            rows = await self._engine.fetch(
+                "SELECT a.id, a.source, EXISTS (SELECT 1 FROM exclusivity e WHERE e.dataset = a.id) FROM asset a "
+                f"WHERE a.id IN ({', '.join('?' * len(part))})",
+                part,
+            )
+            found |= {str(row[0]): Stock(str(row[1]), bool(row[2])) for row in rows}
         return found
 
     async def orphaned(self) -> list[str]:
