@@ -62,7 +62,8 @@ async def publish(
     ``seen``: replace only what was published at that time (ms). ``approval``: who is asked before one of the offers binds us.
 
     Raises PublicationRefused with all that is wrong with record or offers, CallerError for what no peer could read in a
-    catalogue, Conflict if an offer id belongs to another dataset or this one to an asset, Outdated if it is not any more as it was ``seen``.
+    catalogue, Conflict if an offer id belongs to another dataset or this one to an asset, Outdated if it is not any more as it
+    was ``seen``.
     """
     if not dry:
         await check_own(context, dataset_id)
