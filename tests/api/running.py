@@ -1,4 +1,4 @@
-"""A connector that really runs, without a data plane, and calls of its own interface as programs make them."""
+"""A connector that really runs, and calls of its own interface as programs make them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import orjson
 
 from connector.app import Running, serve
 from connector.cli.init import make_house
+from connector.demo.houses import free_ports
 from connector.settings import load
 from connector.settings.model import DEVELOPMENT_KEY
 
@@ -61,9 +62,14 @@ class Channel:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Channel]:
-    """A connector in ``folder``, until the block ends."""
-    await asyncio.to_thread(make_house, folder, OWN, CHOSEN, f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\n')
+async def running(folder: Path, *, data_plane: bool = False) -> AsyncIterator[Channel]:
+    """A connector in ``folder``, until the block ends; with a data plane beside it or without."""
+    chosen = CHOSEN
+    if data_plane:
+        control, signaling, public = map(str, free_ports(3))
+        chosen = CHOSEN | {"data.managed": "true", "data.control_port": control, "data.signaling_port": signaling}
+        chosen |= {"data.public_port": public}
+    await asyncio.to_thread(make_house, folder, OWN, chosen, f'\n[development]\nkey = "{DEVELOPMENT_KEY}"\n')
     settings = load(folder / "carnet.toml", {})
     stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
     done = asyncio.create_task(serve(settings, stop, started))
