@@ -103,7 +103,7 @@ def test_init_changes_nothing_that_exists(house: Path) -> None:
 def test_init_makes_the_keys_of_the_owner_alone(tmp_path: Path, chosen: str) -> None:
     folder = tmp_path / "house"
     result = carnet("init", folder, "--participant-id", "did:web:us", "--set", f"keys.dir='{chosen}'")
-    assert (result.exit_code, f"data.token, {chosen} to {folder}" in result.stdout) == (0, True), result.output
+    assert (result.exit_code, f"data.token, operator.key, {chosen} to {folder}" in result.stdout) == (0, True), result.output
     assert (folder / chosen).stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (folder / chosen).iterdir()} == {0o600}
     assert load_keys(folder / chosen, {}, 48).signing(Use.OAUTH).algorithm == "ES256"
