@@ -120,8 +120,8 @@ class Approvals:
 
 
 def _last(row: Process) -> str:
-    """What the page after a row begins with. What an earlier release has kept says by its update since when it waits."""
-    return f"{row.detail.waits_since or row.updated_at}:{row.id}"
+    """Where the page after a row begins."""
+    return f"{row.waits_since}:{row.id}"
 
 
 def _language(request: web.Request) -> Language:

@@ -121,6 +121,12 @@ class Process:
         """(providerPid, consumerPid)."""
         return dsp.pids(self.role, self.id, self.peer_pid)
 
+    @property
+    def waits_since(self) -> int | None:
+        """Since when it waits for people, or None. What an earlier release has kept goes by its last change."""
+        waits = self.detail.pending is not None and not self.state.final
+        return (self.detail.waits_since or self.updated_at) if waits else None
+
 
 @dataclass(frozen=True, slots=True)
 class Send:

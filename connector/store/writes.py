@@ -63,15 +63,9 @@ def insert_process(process: Process) -> Statement:
         process.created_at,
         process.updated_at,
         origin,
-        _waits_since(process),
+        process.waits_since,
     )
     return Statement(_INSERT_PROCESS, values)
-
-
-def _waits_since(process: Process) -> int | None:
-    """Since when it waits for people; what an earlier release has kept does not say so."""
-    waits = process.detail.pending is not None and not process.state.final
-    return (process.detail.waits_since or process.updated_at) if waits else None
 
 
 def update_process(process: Process) -> Statement:
@@ -86,7 +80,7 @@ def update_process(process: Process) -> Statement:
             _encode(process.detail).decode(),
             process.last_digest,
             process.updated_at,
-            _waits_since(process),
+            process.waits_since,
             process.id,
             process.version,
         ),

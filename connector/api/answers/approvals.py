@@ -104,7 +104,7 @@ def waiting_answer(context: Context, process: Process, by: Caller) -> WaitingAns
         counterparty=process.counterparty,
         subject=process.subject,
         step=step,
-        since=detail.waits_since,
+        since=process.waits_since,
         decide_by=detail.decide_by,
         rule=rule,
         approvals=detail.approvals,
