@@ -17,10 +17,12 @@ from connector.log.leaf import Draft
 
 @dataclass(slots=True)
 class Act:
-    """Something that is being done. ``told``: a transaction that was committed has its draft."""
+    """Something that is being done. ``told``: a transaction that was committed has its draft. ``over``: what is committed from
+    now on, by a task that was begun meanwhile, is not this."""
 
     draft: Draft
     told: bool = False
+    over: bool = False
 
 
 _current: Final[ContextVar[Act | None]] = ContextVar("carnet_act", default=None)
@@ -34,6 +36,7 @@ def acting(draft: Draft) -> Iterator[Act]:
     try:
         yield act
     finally:
+        act.over = True
         _current.reset(token)
 
 
@@ -42,7 +45,7 @@ def carried() -> Iterator[list[Draft]]:
     """What a transaction that is committed inside has to tell beside its own: at most one draft, and once. After an error nothing
     was committed, so that the next transaction has it."""
     act = _current.get()
-    if act is None or act.told:
+    if act is None or act.told or act.over:
         yield []
         return
     act.told = True
