@@ -18,7 +18,7 @@ import orjson
 
 from connector.flow.context import Context
 from connector.flow.halted import CODE, halted
-from connector.flow.shelf import kept_from
+from connector.flow.shelf import keeps_from
 from connector.flow.user_requests import on_record
 from connector.identity.interface import Principal
 from connector.identity.participants import Admission
@@ -88,7 +88,7 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     why = await halted(context, process.counterparty)
     if why is not None:
         return Verdict(agreement, CODE, (why,))
-    if await kept_from(context, Principal(process.counterparty, claims), _offer_id(process), process.subject):
+    if await _kept_from(context, process, claims):
         return Verdict(agreement, "policy-denied", (_NOT_MADE,))
     try:
         offered, policy = dsp.read(process.detail.offer or {}), dsp.read(agreement)
@@ -117,8 +117,15 @@ async def judge_agreement(context: Context, process: Process, claims: Mapping[st
     return Verdict(agreement, effects=(_entered(grounds, exclusive=exclusive), _PERMITTED))
 
 
-def _offer_id(process: Process) -> str:
-    return str((process.detail.offer or {}).get("@id", ""))
+async def _kept_from(context: Context, process: Process, claims: Mapping[str, Any]) -> bool:
+    """Whether the contract definition of the offer on the table keeps it from the counterparty."""
+    offer_id = str((process.detail.offer or {}).get("@id", ""))
+    decides = await context.store.shelf.access(offer_id, process.subject)
+    if decides is None:
+        return False
+    entry = await context.registry.find(process.counterparty)
+    admitted = entry is not None and entry.state is Admission.ADMITTED
+    return keeps_from(context, Principal(process.counterparty, claims, admitted=admitted), decides, process.subject)
 
 
 def _lost(process: Process, agreement: Document) -> list[Document]:

@@ -123,9 +123,16 @@ def _judged(context: Context, principal: Principal, offer: Offered) -> Decision:
 
 
 async def kept_from(context: Context, principal: Principal, offer_id: str, dataset_id: str) -> bool:
-    """Whether the access policy of an offer keeps it from a caller, whatever its terms would permit."""
-    access = await context.store.shelf.access(offer_id, dataset_id)
-    return bool(access) and not judged_access(context, principal, access, dataset_id).permitted
+    """Whether the contract definition of an offer keeps it from a caller, whatever its terms would permit."""
+    decides = await context.store.shelf.access(offer_id, dataset_id)
+    return decides is not None and keeps_from(context, principal, decides, dataset_id)
+
+
+def keeps_from(context: Context, principal: Principal, decides: Visibility, dataset_id: str) -> bool:
+    """The same, where what decides it is at hand."""
+    if not open_to(principal, decides.open_to):
+        return True
+    return bool(decides.access) and not judged_access(context, principal, decides.access, dataset_id).permitted
 
 
 def judged_access(context: Context, principal: Principal, access: str, dataset_id: str) -> Decision:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from connector.management.assets import check_id, outdated
 from connector.management.model import ContractDefinition, QuerySpec
+from connector.management.offering import open_to
 from connector.management.projecting import carry_out, check
 from connector.management.rules import RACES_MOST, busy
 from connector.management.service import Management
@@ -32,7 +33,7 @@ async def create(m: Management, definition: ContractDefinition) -> ContractDefin
             raise Conflict("definition-exists", f"there is a contract definition {definition.id:.80} already")
         rules = await m.rules()
         proposed = rules.with_definition(definition)
-        await _check_policies(m, definition)
+        await _check_members(m, definition)
         await check(m, proposed, definition)
         try:
             await m.context.commit([changed(rules.version), *insert_definition(definition)])
@@ -55,7 +56,7 @@ async def update(m: Management, definition: ContractDefinition, version: int | N
         new = replace(definition, created_at=stored.created_at, version=stored.version)
         after = replace(new, version=stored.version + 1)
         proposed = rules.with_definition(after)
-        await _check_policies(m, new)
+        await _check_members(m, new)
         await check(m, proposed, after)
         try:
             await m.context.commit([changed(rules.version), *update_definition(new, m.context.now_ms())])
@@ -100,7 +101,8 @@ async def delete(m: Management, definition_id: str) -> None:
     raise busy()
 
 
-async def _check_policies(m: Management, definition: ContractDefinition) -> None:
+async def _check_members(m: Management, definition: ContractDefinition) -> None:
+    open_to(definition)
     wanted = {"accessPolicyId": definition.access_policy, "contractPolicyId": definition.contract_policy}
     missing = [
         Violation(f"there is no policy {policy_id:.80}; make it first", path, policy_id)

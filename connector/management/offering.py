@@ -23,11 +23,11 @@ from connector.management import addresses
 from connector.management.model import EDC, Asset, ContractDefinition
 from connector.management.rules import Rules
 from connector.management.sources import Source
-from connector.protocol.errors import CallerError
+from connector.protocol.errors import CallerError, Invalid, Violation
 from connector.protocol.messages import Document
 from connector.store.engine import Statement
 from connector.store.projection import take_off
-from connector.store.rows import Offered
+from connector.store.rows import Offered, OpenTo
 from connector.store.shelf import publish_dataset
 from connector.telemetry import logger
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 PROPERTIES_MOST_BYTES: Final = 65_536
 """Longest JSON of an asset's properties: all of them stand in the catalogue."""
+OPEN_TO: Final = f"{EDC}openTo"
+"""The private property of a contract definition that opens its offers to participants whom nobody has vouched for."""
 TITLES: Final = ("http://purl.org/dc/terms/title", f"{EDC}name")
 MEDIA_TYPES: Final = ("http://www.w3.org/ns/dcat#mediaType", f"{EDC}contenttype")
 _OURS: Final = ("http://www.w3.org/ns/odrl/2/", "https://w3id.org/dspace/")
@@ -99,8 +101,9 @@ async def offer(
     check_readable(document)
     if source.type == addresses.TABLE and strict.look:
         await _look(m, asset.id, [each for each in offers if strict.of(each.definition.id)])
-    row = row_of(m.context, described, document, source.where, "admitted")
-    decides = [visibility(each.proposal.document, "admitted", each.access) for each in offers]
+    widest: OpenTo = "all" if any(open_to(each.definition) == "all" for each in offers) else "admitted"
+    row = row_of(m.context, described, document, source.where, widest)
+    decides = [visibility(each.proposal.document, open_to(each.definition), each.access) for each in offers]
     shown = [
         Offered(
             each.proposal.document["@id"],
@@ -122,6 +125,15 @@ async def taken_off(m: Management, asset_id: str) -> Made:
     known = await m.context.store.dataset(asset_id) if m.context.logs else None
     told = [] if known is None or known.withdrawn_at is not None else [of_offer(known, "withdrawn", now)]
     return Made(take_off(asset_id, now), told)
+
+
+def open_to(definition: ContractDefinition) -> OpenTo:
+    """To whom the offers of a contract definition are open, before any policy is asked: ``admitted``, unless a private property
+    says ``all``. Raises Invalid."""
+    said = definition.private_properties.get(OPEN_TO, "admitted")
+    if said not in ("admitted", "all"):
+        raise Invalid("open-to", [Violation("openTo is admitted or all", "privateProperties.openTo", str(said)[:200])])
+    return "all" if said == "all" else "admitted"
 
 
 def check_properties(properties: Mapping[str, Any]) -> None:

@@ -132,11 +132,14 @@ class Shelf:
         rows = await self._engine.fetch("SELECT approval FROM offer WHERE id = ? AND dataset = ?", (offer_id, dataset_id))
         return cast("str", rows[0][0]) if rows else None
 
-    async def access(self, offer_id: str, dataset_id: str) -> str:
-        """The access policy of an offer of a dataset (full ODRL as JSON); empty where there is none."""
-        sql = "SELECT v.access FROM offer o JOIN visibility v ON v.digest = o.visibility WHERE o.id = ? AND o.dataset = ?"
+    async def access(self, offer_id: str, dataset_id: str) -> Visibility | None:
+        """What decides who sees an offer of a dataset, if it was made of a contract definition."""
+        sql = (
+            "SELECT v.digest, v.policy, v.open_to, v.access FROM offer o JOIN visibility v ON v.digest = o.visibility "
+            "WHERE o.id = ? AND o.dataset = ? AND o.definition <> ''"
+        )
         rows = await self._engine.fetch(sql, (offer_id, dataset_id))
-        return cast("str", rows[0][0]) if rows else ""
+        return Visibility(*cast("Any", rows[0])) if rows else None
 
     async def on_offer(self, *, after: tuple[str, str] = ("", ""), dataset: str = "", limit: int = 100) -> list[Offered]:
         """A page of the offers of datasets that are on offer, in order of dataset and id; of one dataset, where it is named."""

@@ -14,6 +14,7 @@ from connector.flow.offers import PublicationRefused
 from connector.identity.interface import Principal
 from connector.management import assets, definitions, policies
 from connector.management.model import EDC, Asset, PolicyDefinition, QuerySpec
+from connector.management.offering import OPEN_TO
 from connector.management.service import Management
 from connector.protocol.errors import CallerError, Conflict, Invalid, NotFound, Outdated, Unavailable
 from connector.store.engine import Statement
@@ -91,6 +92,20 @@ async def test_who_sees_an_offer_is_what_both_policies_permit(m: Management) -> 
     looked = await shelf.why_not(m.context, SHOP, "a")
     assert [each.shown for each in looked] == [False]
     assert (await dataset(m, "a"))["hasPolicy"][0]["permission"] == [{"action": "use"}]
+
+
+async def test_offers_are_open_to_those_whom_nobody_vouched_for_if_their_definition_says_so(m: Management) -> None:
+    stranger = replace(SHOP, admitted=False)
+    await asset(m, "a")
+    made = await definition(m, "d")
+    assert await on_offer(m, stranger) == {}
+    await definitions.update(m, replace(made, private_properties={OPEN_TO: "all"}))
+    await definition(m, "closed")
+    assert await on_offer(m, stranger) == {"a": ["d"]}
+    offers = {each.definition: each.id for each in await m.context.store.shelf.offers("a")}
+    assert [await shelf.kept_from(m.context, stranger, offers[name], "a") for name in ("d", "closed")] == [False, True]
+    with pytest.raises(Invalid):
+        await definitions.update(m, replace(made, private_properties={OPEN_TO: "most"}))
 
 
 async def test_changing_a_definition_moves_its_offers(m: Management) -> None:
