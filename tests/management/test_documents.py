@@ -1,4 +1,4 @@
-"""The door of the management interface: plain documents are read as a JSON-LD processor reads them, and nothing is lost silently."""
+"""The door of the management interface: plain documents are read as a JSON-LD processor reads them, and nothing gets lost."""
 
 from __future__ import annotations
 

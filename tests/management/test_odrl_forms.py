@@ -20,7 +20,8 @@ from policies.model import Policy
 from policies.plain import plain_policy
 from tests.policies.drawn import offers
 
-USE = {"action": "use", "constraint": [{"leftOperand": "dateTime", "operator": "lteq", "rightOperand": "2027-01-01"}]}
+UNTIL = {"operator": "lteq", "rightOperand": "2027-01-01"}
+USE = {"action": "use", "constraint": [{"leftOperand": "dateTime", **UNTIL}]}
 PREFIXED = {
     "odrl:action": {"@id": "odrl:use"},
     "odrl:constraint": {
@@ -63,8 +64,8 @@ SPELLINGS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "version 4": (
         [contexts.EDC_MANAGEMENT],
-        {"@type": "Set", "permission": [{**USE, "constraint": [{**USE["constraint"][0], "leftOperand": "odrl:dateTime"}]}]},
-    ),  # type: ignore[dict-item]
+        {"@type": "Set", "permission": [{"action": "use", "constraint": [{"leftOperand": "odrl:dateTime", **UNTIL}]}]},
+    ),
 }
 
 
