@@ -1,4 +1,4 @@
-"""Operations as routes without a router around them: whoever asks is the owner."""
+"""Operations as routes without a router around them: whoever asks is the owner, or who is said."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from connector.access.caller import OWNER
+from connector.access.caller import OWNER, Caller
 from connector.api.operation import CALLER, Handler, Operation
 
 
-def routed(operations: Sequence[Operation]) -> list[web.RouteDef]:
+def routed(operations: Sequence[Operation], caller: Caller = OWNER) -> list[web.RouteDef]:
     """A route for each."""
-    return [web.route(each.method, each.path, _of_owner(each.handle)) for each in operations]
+    return [web.route(each.method, each.path, _asked_by(caller, each.handle)) for each in operations]
 
 
-def _of_owner(handle: Handler) -> Handler:
+def _asked_by(caller: Caller, handle: Handler) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
-        request[CALLER] = OWNER
+        request[CALLER] = caller
         return await handle(request)
 
     return serve

@@ -38,6 +38,17 @@ async def subject(plane: Plane, vehicle: str) -> Document:
     return await plane.ask("POST", "/carnet/consents/vehicle", {"vehicle": vehicle})
 
 
+async def number_of(plane: Plane, vehicle: str) -> int:
+    """The ledger's own number of a vehicle, by which a driver's key names it. Raises CallerError where it has none."""
+    found: int = (await plane.ask("POST", "/carnet/consents/number", {"vehicle": vehicle}))["vehicle_number"]
+    return found
+
+
+async def vehicle_of(plane: Plane, number: int) -> str:
+    """The vehicle of a number; never for a log or an answer. Raises CallerError."""
+    return str((await plane.ask("POST", "/carnet/consents/named", {"vehicle_number": number}))["vehicle"])
+
+
 async def enrol(plane: Plane, enrolments: Sequence[Any]) -> Document:
     """Note the buyer's own references of vehicles, all or none. Raises CallerError."""
     return await plane.ask("POST", "/carnet/enrolments", {"enrolments": list(enrolments)})

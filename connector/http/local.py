@@ -32,6 +32,7 @@ from connector.http.local_datasets import LocalDatasets
 from connector.http.local_evidence import LocalEvidence
 from connector.http.local_keys import LocalKeys
 from connector.http.local_letters import LocalLetters
+from connector.http.local_own_consents import LocalOwnConsents
 from connector.http.local_peers import LocalPeers
 from connector.http.local_processes import LocalProcesses
 from connector.http.local_state import LocalState
@@ -79,6 +80,7 @@ class LocalServer:
             LocalPeers(self.context),
             LocalLetters(self.context),
             LocalConsents(self.plane),
+            LocalOwnConsents(self.plane),
             LocalSubjects(self.context, self.plane),
             Events(self.context, self.watch),
             Description(),

@@ -151,6 +151,11 @@ class LocalConsents:
                 self._vehicle, body=SubjectRequest, answer=told.VehicleConsents,
             ),
             Operation(
+                "POST", f"{BASE}/number", "numberVehicle", "consents", "read",
+                "The ledger's own number of a vehicle, by which a driver's key names it.",
+                self._number, body=SubjectRequest, answer=told.VehicleNumber,
+            ),
+            Operation(
                 "POST", "/carnet/v1/enrolments", "enrolVehicles", "consents", "write",
                 "Note a buyer's own references of vehicles, all or none.",
                 self._enrol, body=VehicleReferences, answer=told.EnrolledAnswer, status=201, told=True,
@@ -193,6 +198,10 @@ class LocalConsents:
 
     async def _vehicle(self, request: web.Request) -> web.Response:
         return json_answer(await consents.subject(self.plane, (await read_body(request, SubjectRequest)).vehicle))
+
+    async def _number(self, request: web.Request) -> web.Response:
+        vehicle = (await read_body(request, SubjectRequest)).vehicle
+        return json_answer(told.VehicleNumber(await consents.number_of(self.plane, vehicle)))
 
     async def _enrol(self, request: web.Request) -> web.Response:
         return json_answer(await consents.enrol(self.plane, (await read_body(request, EnrolRequest)).enrolments), 201)

@@ -99,6 +99,12 @@ class VehicleConsents(msgspec.Struct, frozen=True):
     requests: list[UserRequestAnswer]
 
 
+class VehicleNumber(msgspec.Struct, frozen=True, rename="camel"):
+    """The ledger's own number of a vehicle; it says nothing about it."""
+
+    vehicle_number: int
+
+
 class EnrolledAnswer(msgspec.Struct, frozen=True):
     """The ledger's number, and how many references were noted."""
 

@@ -54,6 +54,12 @@ class Subject(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vehicle: str
 
 
+class Numbered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A vehicle, by the ledger's own number of it."""
+
+    vehicle_number: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Enrolments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The buyer's own references of vehicles."""
 
@@ -94,6 +100,8 @@ class ConsentRoutes:
             web.post(f"{BASE}/withdraw", self._withdraw),
             web.put(f"{BASE}/import", self._import),
             web.post(f"{BASE}/vehicle", self._vehicle),
+            web.post(f"{BASE}/number", self._number),
+            web.post(f"{BASE}/named", self._vehicle_named),
             web.post("/carnet/enrolments", self._enrol),
             web.get(REQUESTS, self._requests),
             web.post(REQUESTS, self._request),
@@ -130,6 +138,16 @@ class ConsentRoutes:
         number, held = await self.ledger.number(), await self.ledger.held(vehicle)
         entries, asked = await self.ledger.vehicle(vehicle), await self.requests.of_vehicle(vehicle)
         return _answer({"number": number, "held": held, "entries": entries, "requests": asked})
+
+    async def _number(self, request: web.Request) -> web.Response:
+        return _answer({"vehicle_number": await self.ledger.ordinal(_read(await request.read(), Subject).vehicle)})
+
+    async def _vehicle_named(self, request: web.Request) -> web.Response:
+        number = _read(await request.read(), Numbered).vehicle_number
+        vehicle = (await self.ledger.vehicles([number])).get(number)
+        if vehicle is None:
+            raise Refusal(404, "vehicle-unknown", "the ledger has given this number to no vehicle")
+        return _answer({"vehicle": vehicle})
 
     async def _enrol(self, request: web.Request) -> web.Response:
         enrolments = _read(await request.read(), Enrolments).enrolments
