@@ -15,7 +15,9 @@ from connector.flow import erasing, erasure, owed, peer, receipts, showing, sign
 from connector.flow.answers import deadline_reached
 from connector.flow.context import Context
 from connector.flow.deciding import decision_overdue
+from connector.flow.ensuing import ENSUING_ALARM
 from connector.flow.envelope import WAITING_ALARM
+from connector.flow.following import begin_ensuing
 from connector.flow.reactions import DECISION_ALARM
 from connector.flow.seals import SIGNATURE_ALARM
 from connector.flow.using import TERMS_ALARM, terms_turned
@@ -43,6 +45,8 @@ async def reached(context: Context, timer: Timer) -> None:
         await decision_overdue(context, timer)
     elif timer.kind == TERMS_ALARM:
         await terms_turned(context, timer)
+    elif timer.kind == ENSUING_ALARM:
+        await begin_ensuing(context, timer)
     elif timer.kind in _EVIDENCE:
         work = _EVIDENCE[timer.kind]
         # Whoever sets it to another time meanwhile wins: what it has to tell may be newer than what is done now.
