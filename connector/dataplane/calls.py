@@ -19,7 +19,7 @@ from connector.dataplane import meters
 from connector.dataplane.deliveries import Asked, Deliveries
 from connector.dataplane.leaves import Leaves
 from connector.dataplane.meters import LimitReached, Size
-from connector.dataplane.passages import Passage, insert_passage, note_first_call, passage_of, update_passage
+from connector.dataplane.passages import Passage, Used, add_use, insert_passage, note_first_call, passage_of, update_passage
 from connector.dataplane.problems import Refusal
 from connector.dataplane.readings import Reading, Readings, Reservation, put_reading, put_reservation, while_started
 from connector.dataplane.reserving import MAX_RACES, Right
@@ -34,11 +34,13 @@ _SOMETHING: Final = Size(0, 1, 0)
 
 @dataclass(slots=True)
 class Call:
-    """One request of a transfer that is counted. ``reserved``: bytes that may leave. ``last_ms``: when the call before it was."""
+    """One request of a transfer that is counted. ``permission``: under which it goes, ``counted``: under which it is written.
+    ``reserved``: bytes that may leave. ``last_ms``: when the call before it was."""
 
     asked: Asked
     right: Right
     permission: int
+    counted: int
     at: int
     last_ms: int | None
     reserved: int = 0
@@ -64,9 +66,10 @@ class Calls:
                 permission = meters.admit(right.terms, right.permissions, used[0], _SOMETHING, None, now)
                 counted = (meters.add(reading, _NOTHING, None, now) for reading in used)
                 writes = [while_started(asked.flow_id), *_put(asked, counted), *await self._entered(asked, permission, now)]
+                writes.append(_use(asked, now, permission, 1, 0))
                 if await self._written(asked, writes):
                     self._leaves.wake()
-                    return Call(asked, right, permission, now, used[0].last_at)
+                    return Call(asked, right, permission, permission, now, used[0].last_at)
         raise _busy()
 
     async def cover(self, call: Call, upto: int, most: int | None = None) -> None:
@@ -121,7 +124,7 @@ class Calls:
                 fewer = replace(before, calls=before.calls - 1, version=before.version + 1)
                 try:
                     writes = [while_started(asked.flow_id), *_put(asked, back), update_passage(fewer)]
-                    await self._deliveries.commit(writes)
+                    await self._deliveries.commit([*writes, _use(asked, call.at, call.counted, -1, -call.reserved)])
                 except LostRace:
                     if not await self._deliveries.started(asked.flow_id):
                         return
@@ -151,11 +154,12 @@ class Calls:
                 if before is not None:
                     writes.append(put_reservation(replace(before, bytes=before.bytes + delta), before))
                 writes += _put(asked, (replace(each, bytes=each.bytes + delta, version=each.version + 1) for each in used))
+                writes += _moved(call, size)
             if once:
                 await self._deliveries.commit(writes)
             elif not await self._written(asked, writes):
                 continue
-            call.reserved = size
+            call.reserved, call.counted = size, call.permission
             return
         raise _busy()
 
@@ -201,6 +205,18 @@ class Calls:
 
 def _put(asked: Asked, after: Iterable[Reading]) -> list[Statement]:
     return [put_reading(asked.agreement_id, asked.counterparty, reading) for reading in after]
+
+
+def _use(asked: Asked, at: int, permission: int, calls: int, size: int) -> Statement:
+    return add_use(asked.flow_id, Used(meters.day_of(at), permission, calls, size, at))
+
+
+def _moved(call: Call, size: int) -> list[Statement]:
+    """The call with ``size`` bytes, under the permission that it goes under now."""
+    if call.permission == call.counted:
+        return [_use(call.asked, call.at, call.counted, 0, size - call.reserved)]
+    before = _use(call.asked, call.at, call.counted, -1, -call.reserved)
+    return [before, _use(call.asked, call.at, call.permission, 1, size)]
 
 
 def _without(reading: Reading, call: Call) -> Reading:

@@ -14,7 +14,7 @@ from aiohttp import web
 from connector.dataplane import indexes, leaves
 from connector.dataplane.deliveries import Artifact, Asked, Deliveries
 from connector.dataplane.desk import result_of
-from connector.dataplane.passages import passage_of
+from connector.dataplane.passages import passage_of, uses_of
 from connector.dataplane.problems import Refusal
 from connector.dataplane.readings import ALL, Readings
 from connector.dataplane.records import Records
@@ -46,7 +46,7 @@ class Facts:
         under = await self._deliveries.under(agreement, counterparty)
         if "from" in request.query or "to" in request.query:
             return await self._between(under, *_span(request.query.get("from"), request.query.get("to")))
-        deliveries = [await self._seen(asked) for asked in under]
+        deliveries = [each for asked in under for each in await self._uses(asked)]
         paths = {asked.flow_id: await self._index(asked) for asked in under}
         periods = [
             {
@@ -62,6 +62,18 @@ class Facts:
         left = [delivery for delivery in deliveries if delivery["firstByteAt"] is not None]
         body = {"agreementId": agreement, "counterparty": counterparty, "periods": periods, "deliveries": left}
         return _json(body)
+
+    async def _uses(self, asked: Asked) -> list[dict[str, Any]]:
+        """A delivery as it is paid for: what passes from an HTTP source was used on each of its days, under each permission."""
+        seen = await self._seen(asked)
+        if asked.kind != "http" or seen["meters"] is None:
+            return [seen]
+        return [
+            seen
+            | {"firstByteAt": use.first_at, "day": use.day, "permission": use.permission}
+            | {"meters": {"calls": use.calls, "rows": 0, "bytes": use.bytes, "vehicles": 0}}
+            for use in await uses_of(self._records.engine, asked.flow_id)
+        ]
 
     async def _between(self, under: list[Asked], begin_ms: int, end_ms: int) -> web.Response:
         inside = [asked for asked in under if asked.reserved_at is not None and begin_ms <= asked.reserved_at < end_ms]

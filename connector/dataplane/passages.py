@@ -12,6 +12,7 @@ from connector.store.engine import Engine, Statement
 
 NONE_YET: Final = "0" * 64
 """The running digest before the first answer."""
+MAX_USES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,17 @@ class Passage:
     last_bytes: int | None
     last_sha256: str | None
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a transfer used on a UTC day under a permission (index). ``first_at``: its first call then (ms)."""
+
+    day: str
+    permission: int
+    calls: int
+    bytes: int
+    first_at: int
 
 
 async def passage_of(engine: Engine, flow_id: str) -> Passage | None:
@@ -44,6 +56,27 @@ async def passage_of(engine: Engine, flow_id: str) -> Passage | None:
         None if last_bytes is None else int(last_bytes),
         None if last_sha256 is None else str(last_sha256),
         int(version or 0),
+    )
+
+
+async def uses_of(engine: Engine, flow_id: str) -> list[Used]:
+    """What a transfer has used, by day and permission; what was given back is none."""
+    rows = await engine.fetch(
+        "SELECT day, permission, calls, byte_count, first_at FROM passage_use WHERE flow_id = ? AND calls > 0"
+        " ORDER BY day, permission",
+        (flow_id,),
+        limit=MAX_USES,
+    )
+    return [Used(str(row[0]), *(int(value or 0) for value in row[1:])) for row in rows]
+
+
+def add_use(flow_id: str, more: Used) -> Statement:
+    """So much more, or less, was used."""
+    return Statement(
+        "INSERT INTO passage_use (flow_id, day, permission, calls, byte_count, first_at) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (flow_id, day, permission) DO UPDATE SET calls = passage_use.calls + excluded.calls,"
+        " byte_count = passage_use.byte_count + excluded.byte_count",
+        (flow_id, more.day, more.permission, more.calls, more.bytes, more.first_at),
     )
 
 

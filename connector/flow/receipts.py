@@ -44,6 +44,8 @@ NEEDED: Final = frozenset({"agreementId", "bytes", "sha256"})
 """Members that both sides must state; the others count where both do: a plain file has no rows and no plan."""
 _STATED: Final = ("format", "planDigest", "rows", "bytes", "sha256", "rowsDigest", "ledger", "verified", "meters")
 log = logger("receipts")
+_RECORDED: Final = ("meters", "permission", "firstByteAt", "runningDigest")
+"""Members of the provider's record beside those that are compared; the running digest: of all that an HTTP source answered."""
 Whole = Any
 
 
@@ -263,7 +265,7 @@ def answer_of(context: Context, sealed: Sealed, record: Document, found: list[Do
     """What the provider signs: the receipt by its digest, the verdict, and its own record."""
     said = sealed.content
     names = {name: said[name] for name in ("agreementId", "provider", "consumer", "providerPid", "consumerPid")}
-    own = {name: record[name] for name in (*COMPARED, "meters", "permission", "firstByteAt") if record.get(name) is not None}
+    own = {name: record[name] for name in (*COMPARED, *_RECORDED) if record.get(name) is not None}
     return {
         "type": "ReceiptAnswer",
         "id": context.new_id(),

@@ -110,8 +110,8 @@ def statement_of(known: Account) -> Document:
         "at": told(known.now),
         "lines": [_line(each, uses, distinct) for each in lines],
         "totals": {currency: str(total) for currency, total in sorted(pricing.totals(lines).items())},
-        "deliveries": len(uses),
-        "unsettled": [{"transfer": each.transfer, "receipt": each.receipt} for each in uses if each.receipt != "countersigned"],
+        "deliveries": len({each.transfer for each in uses}),
+        "unsettled": [{"transfer": transfer, "receipt": receipt} for transfer, receipt in _unsettled(uses)],
     }
 
 
@@ -252,6 +252,11 @@ def _sum(uses: list[Use], begin: int, end: int) -> pricing.Used:
     )
 
 
+def _unsettled(uses: list[Use]) -> list[tuple[str, str]]:
+    """Each transfer once, although it may have been used on several days."""
+    return list(dict.fromkeys((use.transfer, use.receipt) for use in uses if use.receipt != "countersigned"))
+
+
 def _line(line: pricing.Line, uses: list[Use], distinct: Mapping[Span, int]) -> Document:
     """A line as JSON, with the receipts of its interval that are missing or disputed."""
     inside = [use for use in uses if line.begin_ms <= use.at_ms < line.end_ms]
@@ -270,7 +275,8 @@ def _line(line: pricing.Line, uses: list[Use], distinct: Mapping[Span, int]) -> 
         "basis": line.basis,
         "note": line.note or ("vehicles of several deliveries; at most so many are distinct" if several else None),
         "receipts": {
-            mark: sum(use.receipt == mark for use in inside) for mark in ("countersigned", "disputed", "unverified", "missing")
+            mark: len({use.transfer for use in inside if use.receipt == mark})
+            for mark in ("countersigned", "disputed", "unverified", "missing")
         },
         "settled": all(use.receipt == "countersigned" for use in inside),
     }

@@ -159,7 +159,26 @@ async def test_tiers_follow_each_other_by_calls_and_bytes(stall: Stall) -> None:
     )
     await stall.begin()
     assert [(await stall.ask(tail)).status for tail in ("/200", "/large", "/200", "/200")] == [200, 200, 200, 429]
-    assert (await stall.record())["permission"] == 0
+    asked = "agreement=urn:agreement:1&counterparty=did:web:two.example"
+    uses = (await stall.plane.done("GET", f"/carnet/meters?{asked}"))["deliveries"]
+    counted = [(use["permission"], use["meters"]["calls"], use["meters"]["bytes"]) for use in uses]
+    assert counted == [(0, 1, 10), (1, 2, len(LARGE) + 10)]
+    assert {use["transfer"] for use in uses} == {"f1"}
+
+
+async def test_a_call_moves_to_the_tier_that_its_answer_needs(stall: Stall) -> None:
+    await stall.publish(**PASSED)
+    stall.agree(
+        [when("odrl:count", "lteq", "5"), when(f"{VDX}bytes", "lteq", "10")],
+        [when("odrl:count", "lteq", "1"), when(f"{VDX}bytes", "lteq", "3000000")],
+    )
+    await stall.begin()
+    assert (await stall.ask("/large")).status == 200
+    (use,) = (await stall.plane.done("GET", "/carnet/meters?agreement=urn:agreement:1&counterparty=did:web:two.example"))[
+        "deliveries"
+    ]
+    assert (use["permission"], use["meters"]["calls"], use["meters"]["bytes"]) == (1, 1, len(LARGE))
+    assert (await stall.ask("/large")).status == 429
 
 
 async def test_revocation_cuts_what_runs_and_what_waits_for_the_source(stall: Stall) -> None:
@@ -224,8 +243,11 @@ async def test_a_source_that_says_nothing_is_given_up_and_counted(make_plane: Ma
 async def test_an_answer_that_breaks_off_is_not_taken_for_the_whole(stall: Stall) -> None:
     await stall.publish(**PASSED)
     await stall.begin()
-    with pytest.raises(CUT):
-        await stall.ask("/short")
+    async with stall.plane.http.get(stall.url("/short"), headers=stall.headers()) as reader:
+        assert await reader.content.readexactly(1) == b"x"
+        stall.api.release.set()
+        with pytest.raises(CUT):
+            await reader.read()
     record = await stall.record()
     assert (record["bytes"], record["sha256"], record["answered"]) == (None, None, 1)
     assert record["meters"]["bytes"] <= 500_000

@@ -16,6 +16,7 @@ from connector.dataplane.process import MIGRATIONS
 from connector.store.migrate import migrate
 from connector.store.postgres import PostgresEngine
 from tests.dataplane.conftest import Control, MakePlane, Plane, content, first_message, token_of
+from tests.dataplane.upstreams import Stall, api
 
 pytestmark = pytest.mark.postgres
 FLOW = "urn:flow:1"
@@ -202,3 +203,21 @@ async def test_a_lease_that_is_not_renewed_ends_and_others_see_revocations_in_or
     assert cut == ["a", "b"]
     await two.leave()
     await engine.close()
+
+
+async def test_a_source_registered_at_one_is_called_by_the_other_and_cut_there(
+    postgres_dsn: str, make_plane: MakePlane, tmp_path: Path, control: Control
+) -> None:
+    async with api() as upstream:
+        one, two = await both(make_plane, postgres_dsn, tmp_path, upstream.url.removeprefix("http://"))
+        stall = Stall(one, control, upstream)
+        await stall.publish(proxyPath=True)
+        await stall.begin(FLOW)
+        address = stall.addresses[FLOW]
+        assert await status(two, address) == (200, "")
+        below = address | {"endpoint": address["endpoint"] + "/endless"}
+        answer = await reading(two, below)
+        await one.change(FLOW, "suspend", "c")
+        assert await ends(answer)
+        assert await status(two, below) == (403, "flow_suspended")
+        assert (await stall.record(FLOW))["meters"]["calls"] == 2

@@ -68,10 +68,11 @@ class Api:
             await response.write(b"0123456789abcdef" * 4096)
 
     async def short(self, request: web.Request) -> web.StreamResponse:
-        """Fewer bytes than it says."""
+        """Fewer bytes than it says, once it is let go."""
         response = web.StreamResponse(headers={"Content-Length": "1000000"})
         await response.prepare(request)
         await response.write(b"x" * 500_000)
+        await self.release.wait()
         assert request.transport is not None
         request.transport.close()
         return response

@@ -20,3 +20,14 @@ CREATE TABLE passage (
     last_sha256 TEXT,
     version INTEGER NOT NULL
 ) STRICT;
+
+-- What of it was counted on a UTC day under a permission of the agreement. first_at: the first call of the day, ms since the epoch.
+CREATE TABLE passage_use (
+    flow_id TEXT NOT NULL REFERENCES passage (flow_id),
+    day TEXT NOT NULL,
+    permission INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    byte_count INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,
+    PRIMARY KEY (flow_id, day, permission)
+) STRICT;
