@@ -8,7 +8,9 @@ audience and issuer are others, so that no peer's token opens anything here, nor
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
@@ -20,12 +22,14 @@ from connector.identity.gate import Expected, KeyRefused, PublicKey, TokenRefuse
 from connector.identity.issuers import ExternalIssuers
 from connector.identity.keys import KeyRing, Use
 from connector.identity.signing import sign
-from connector.protocol.errors import Unavailable
+from connector.protocol.errors import InvariantBroken, Unavailable
 from connector.settings.identity import IssuerSettings
 from connector.settings.management import ManagementIssuerSettings
 
 TOKEN_TYPES: Final = frozenset({"at+jwt"})
 ALGORITHMS: Final = frozenset({"ES256", "EdDSA"})
+MAX_KNOWN: Final = 1024
+"""Tokens that are not verified anew on each request."""
 MAX_CLAIM_ROLES: Final = 256
 """Roles that a token of an external issuer may list."""
 _SUBJECT: Final = "key:"
@@ -64,6 +68,8 @@ class ManagementTokens:
             audience=audience,
         )
         self._anybody = externals.widened(self._expected)
+        # Tokens of ours whose signature held, by their SHA-256; all that can change is judged on every request.
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     def issue(self, caller: Caller, scopes: Sequence[str]) -> str:
         """A token for the holder of an API key, for these of its scopes."""
@@ -83,29 +89,61 @@ class ManagementTokens:
 
     async def caller(self, raw: str) -> Caller:
         """Whose token this is. Raises TokenRefused and NotAuthenticated; Unavailable where its issuer does not answer now."""
-        # 1. Everything before cryptography: the gate's first steps.
-        sighted = gate.sight(raw, self._anybody)
-        issuer = sighted.unverified_claims.get("iss")
-        # 2. Whose it is decides by which rules, and which key, it is judged from here on.
-        if issuer != self.issuer:
-            return await self._externals.caller(raw, issuer if isinstance(issuer, str) else "", self._now_ms() // 1000)
-        sighted = gate.sight(raw, self._expected)
-        key = self._own_key(sighted.header.get("kid"))
-        # 3. Signature, audience and time.
-        token = gate.verify(sighted, key, self._expected, self._now_ms() // 1000)
+        now_s = self._now_ms() // 1000
+        name = sha256(raw.encode("utf-8", "surrogateescape")).digest()
+        known = self._known.get(name)
+        if known is None:
+            # 1. Everything before cryptography: the gate's first steps.
+            sighted = gate.sight(raw, self._anybody)
+            issuer = sighted.unverified_claims.get("iss")
+            # 2. Whose it is decides by which rules, and which key, it is judged from here on.
+            if issuer != self.issuer:
+                return await self._externals.caller(raw, issuer if isinstance(issuer, str) else "", now_s)
+            # 3. Signature, audience and time.
+            known = self._verified(raw, now_s)
+            self._known[name] = known
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
+        else:
+            # 3. What has changed since it was verified: the time, and which keys of ours are believed.
+            self._own_jwk(known.kid)
+            if now_s >= known.ends_s:
+                raise TokenRefused("token-expired", "the token has expired; get a new one")
         # 4. The key that it was given for, as it stands now.
-        holder = await self.keys.now(str(token.claims["sub"]).removeprefix(_SUBJECT))
-        granted = frozenset(str(token.claims.get("scope", "")).split())
-        return Caller(holder.id, holder.roles, holder.scopes & granted, holder.vehicle)
+        holder = await self.keys.now(known.key_id)
+        return Caller(holder.id, holder.roles, holder.scopes & known.scopes, holder.vehicle)
+
+    def _verified(self, raw: str, now_s: int) -> _Known:
+        sighted = gate.sight(raw, self._expected)
+        kid = sighted.header.get("kid")
+        token = gate.verify(sighted, self._own_key(kid), self._expected, now_s)
+        scopes = frozenset(str(token.claims.get("scope", "")).split())
+        ends_s = int(token.claims["exp"]) + self._expected.leeway_s
+        return _Known(str(token.claims["sub"]).removeprefix(_SUBJECT), scopes, kid, ends_s)
 
     def _own_key(self, kid: object) -> PublicKey:
+        jwk = self._own_jwk(kid)
+        try:
+            return public_key(jwk)
+        except KeyRefused as error:
+            raise InvariantBroken("own-key", "a key of ours that is published is none") from error
+
+    def _own_jwk(self, kid: object) -> Mapping[str, Any]:
+        """The public part of a key of ours that is still believed. Raises TokenRefused."""
         for use, jwk in self._ring.published(self._now_ms()):
             if use is Use.OAUTH and jwk.get("kid") == kid:
-                try:
-                    return public_key(jwk)
-                except KeyRefused:
-                    break
+                return jwk
         raise TokenRefused("token-key-unknown", "the key that signed this token is not valid any more; ask for a new token")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token of ours that holds until ``ends_s`` (seconds since the epoch), for the API key ``key_id``."""
+
+    key_id: str
+    scopes: frozenset[str]
+    kid: object
+    ends_s: int
 
 
 class Externals:

@@ -12,6 +12,7 @@ from connector.access.caller import SCOPES, Role
 from connector.identity.keys import Use
 from connector.store.access import revoke_key
 from tests.access.desk import AUDIENCE, OTHER, SSO, SSO_KEYS, THEIRS, US, Desk
+from tests.identity.office import ring
 from tests.identity.shelf import page
 
 
@@ -93,6 +94,18 @@ async def test_a_token_ends_with_its_key(desk: Desk, end: str) -> None:
         await desk.house.engine.commit([revoke_key(parts(key)["client_id"], desk.street.now)])
     desk.street.now += 300_000
     assert await desk.status(token) == (401, f"key-{end}")
+
+
+async def test_a_token_that_was_taken_ends_in_time_and_with_the_key_that_signed_it(desk: Desk) -> None:
+    given = parts(await desk.key(Role.AUDITOR))
+    first = (await desk.token(**given))[1]["access_token"]
+    assert await desk.status(first) == (200, "")
+    desk.street.now += (600 + 30) * 1000
+    assert await desk.status(first) == (401, "token-expired")
+    second = (await desk.token(**given))[1]["access_token"]
+    assert await desk.status(second) == (200, "")
+    desk.ring.become(ring(OTHER))
+    assert await desk.status(second) == (401, "token-key-unknown")
 
 
 async def test_tokens_of_ours_that_do_not_hold(desk: Desk) -> None:
