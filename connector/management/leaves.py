@@ -27,6 +27,7 @@ HEAD_BYTES: Final = 400
 SOUGHT_CHARS: Final = 4096
 """How much of a text ``like`` looks at."""
 PATH_BYTES: Final = 600
+"""What is at a longer path cannot be asked for."""
 MAX_LEAVES: Final = 1000
 """Most leaves of one document; what comes after them cannot be asked for."""
 
@@ -126,6 +127,8 @@ def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 def _leaf(path: Path, value: Any) -> Leaf | None:
     try:
+        if sum(len(each.encode()) for each in path) > PATH_BYTES:
+            return None
         if isinstance(value, str):
             if "\0" in value:
                 return None

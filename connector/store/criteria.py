@@ -6,6 +6,8 @@ and of the management interface its model, its errors and its leaves.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -122,15 +124,38 @@ def on_leaf(criterion: Criterion, dialect: Dialect) -> Part:
     operator, right = criterion.operator, criterion.right
     values = right if isinstance(right, tuple) else (right,)
     if operator in ("like", "ilike"):
-        pattern = text_of(values[0])
-        column = "v.folded" if operator == "ilike" else "v.sought"
-        return _like(column, (), folded(pattern) if operator == "ilike" else pattern, dialect)
+        return _sought(operator, text_of(values[0]), dialect)
     if operator in _ORDER:
         return _ranked(operator, rank_of(values[0]), dialect)
     heads = tuple(sorted({head_of(text_of(each)) for each in values}))
     if len(heads) == 1:
         return "v.head = ?", heads
     return f"v.head IN ({', '.join('?' * len(heads))})", heads
+
+
+def _sought(operator: str, pattern: str, dialect: Dialect) -> Part:
+    if operator == "ilike":
+        return _like("v.folded", (), folded(pattern), dialect)
+    sql, params = _like("v.sought", (), pattern, dialect)
+    beginning = _WILD.split(pattern, maxsplit=1)[0][:_BEGINNING_CHARS]
+    if dialect == "postgresql" or not beginning:
+        return sql, params
+    return f"v.rank >= ? AND v.rank < ? AND {sql}", (*_texts(beginning), *params)
+
+
+def _texts(beginning: str) -> tuple[str, str]:
+    """Between which ranks texts stand that begin so: in the order of code points, as SQLite has it."""
+    least = rank_of(beginning)
+    for place in range(len(least) - 1, 0, -1):
+        if (after := ord(least[place]) + 1) <= sys.maxunicode:
+            return least, least[:place] + chr(_AFTER_SURROGATES if after == _FIRST_SURROGATE else after)
+    return least, "2"
+
+
+_WILD: Final = re.compile("[%_]")
+_BEGINNING_CHARS: Final = 64
+_FIRST_SURROGATE: Final = 0xD800
+_AFTER_SURROGATES: Final = 0xE000
 
 
 def _ranked(operator: str, bound: str, dialect: Dialect) -> Part:
@@ -141,13 +166,32 @@ def _ranked(operator: str, bound: str, dialect: Dialect) -> Part:
 
 
 def on_leaves(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect) -> Part:
-    """A criterion about the leaves at a path of the document ``d``."""
-    at = "SELECT 1 FROM property v WHERE v.resource = ? AND v.id = d.id AND v.path = ?"
+    """A criterion about the leaves at a path of the document ``d``: once for all documents, not once for each."""
     keys = (resource, path_text(path))
     sql, params = on_leaf(criterion, dialect)
+    found = f"(SELECT v.id FROM property v WHERE {_AT} AND {sql})"
     if criterion.operator in ("!=", "notin"):
-        return f"EXISTS ({at}) AND NOT EXISTS ({at} AND {sql})", (*keys, *keys, *params)
-    return f"EXISTS ({at} AND {sql})", (*keys, *params)
+        lacking = f"EXISTS (SELECT 1 FROM property w WHERE w.resource = ? AND w.id = d.id AND w.path = ?) AND d.id NOT IN {found}"
+        return lacking, (*keys, *keys, *params)
+    return f"d.id IN {found}", (*keys, *params)
+
+
+def documents_with(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect) -> Part:
+    """A table of ids and times of the documents that meet a criterion about a leaf, each once; not for ``!=`` and ``notIn``."""
+    keys = (resource, path_text(path))
+    if isinstance(criterion.right, tuple) and len(criterion.right) <= _UNITED_MOST:
+        heads = sorted({head_of(text_of(each)) for each in criterion.right})
+        one = f"SELECT v.id, v.created_at FROM property v WHERE {_AT} AND v.head = ?"
+        return f"({' UNION '.join([one] * len(heads))})", tuple(value for head in heads for value in (*keys, head))
+    sql, params = on_leaf(criterion, dialect)
+    # A document has a value once at a path, so that equality needs no care, and an index has its order.
+    each = "" if criterion.operator in ("=", "contains") else "DISTINCT "
+    return f"(SELECT {each}v.id, v.created_at FROM property v WHERE {_AT} AND {sql})", (*keys, *params)
+
+
+_UNITED_MOST: Final = 16
+"""Most values that are looked up one by one."""
+_AT: Final = "v.resource = ? AND v.path = ?"
 
 
 def all_of(parts: Sequence[Part]) -> Part:

@@ -28,7 +28,7 @@ from connector.management.model import Asset, ContractDefinition, Criterion, Pol
 from connector.management.queryspec import criteria, document_of
 from connector.store.criteria import Column, Dialect, path_text
 from connector.store.engine import Engine, Row, Statement, Value
-from connector.store.listing import Kind, Listing, chosen_after, planned
+from connector.store.listing import Kind, Listing, Plan, chosen_after, planned
 
 AT_ONCE: Final = 50
 """Leaves written in one statement."""
@@ -351,7 +351,7 @@ class DefinitionStore:
     async def _page(self, kind: Kind, read: Callable[[Row], _T], spec: QuerySpec) -> list[_T]:
         rows: list[Row] = []
         skipped = spec.offset
-        for listing in await self._parts(kind, spec):
+        for listing in (await self._planned(kind, spec)).parts:
             sql, params = listing.page(kind, spec.limit - len(rows), skipped, descending=spec.descending)
             found = await self.engine.fetch(sql, params)
             rows += found
@@ -361,16 +361,16 @@ class DefinitionStore:
         return [read(row) for row in rows]
 
     async def _count(self, kind: Kind, spec: QuerySpec) -> int:
-        return sum([await self._total(each) for each in await self._parts(kind, spec)])
+        return await self._total((await self._planned(kind, spec)).whole)
 
     async def _total(self, listing: Listing) -> int:
         sql, params = listing.count()
         return int(cast("int", (await self.engine.fetch(sql, params))[0][0]))
 
-    async def _parts(self, kind: Kind, spec: QuerySpec) -> tuple[Listing, ...]:
+    async def _planned(self, kind: Kind, spec: QuerySpec) -> Plan:
         plan = planned(kind, spec, self.dialect)
         for path, place in plan.assumed:
             known = "SELECT 1 FROM property WHERE resource = ? AND path = ?"
             if not await self.engine.fetch(known, (kind.resource, path_text(path)), limit=1):
                 raise Invalid(f"no {kind.resource} has a property {path[1]!r:.200}", place, path[1])
-        return plan.parts
+        return plan

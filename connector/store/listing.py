@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from connector.management.leaves import Path, Place, head_of, text_of
+from connector.management.leaves import Path, Place
 from connector.management.model import Criterion, QuerySpec
-from connector.store.criteria import Column, Dialect, Part, all_of, on_column, on_leaves, path_text
+from connector.store.criteria import Column, Dialect, Part, all_of, documents_with, on_column, on_leaves, path_text
 
 _TIME: Final = "createdAt"
+Condition = tuple[Criterion, Path, str]
+"""A criterion, where it leads, and where it stood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,42 +34,42 @@ class Kind:
 class Listing:
     """What a list is about: rows of ``source`` that meet ``where``, in the order of ``key`` and their ids."""
 
-    source: str
+    source: Part
     where: Part
     key: str
 
     def page(self, kind: Kind, limit: int, offset: int, *, descending: bool) -> Part:
         """The documents from ``offset``, at most ``limit``."""
         way = " DESC" if descending else ""
-        sql, params = self.where
         chosen = (
-            f"SELECT d.id AS id, {self.key} AS k FROM {self.source} d WHERE {sql} ORDER BY {self.key}{way}, d.id{way} "
-            "LIMIT ? OFFSET ?"
+            f"SELECT d.id AS id, {self.key} AS k FROM {self.source[0]} d WHERE {self.where[0]} "
+            f"ORDER BY {self.key}{way}, d.id{way} LIMIT ? OFFSET ?"
         )
         columns = ", ".join(f"t.{name}" for name in kind.columns.split(", "))
         return (
             f"SELECT {columns} FROM ({chosen}) q CROSS JOIN {kind.table} t WHERE t.id = q.id ORDER BY q.k{way}, q.id{way}",
-            (*params, limit, offset),
+            (*self.source[1], *self.where[1], limit, offset),
         )
 
     def count(self) -> Part:
         """How many there are."""
-        sql, params = self.where
-        return f"SELECT count(*) FROM {self.source} d WHERE {sql}", params
+        return f"SELECT count(*) FROM {self.source[0]} d WHERE {self.where[0]}", (*self.source[1], *self.where[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A list in its parts, one behind the other, and the paths that are only assumed to lead somewhere, with where they stood."""
+    """A list in its parts, one behind the other; the same for counting; and the paths that are only assumed to lead somewhere,
+    with where they stood."""
 
     parts: tuple[Listing, ...]
+    whole: Listing
     assumed: tuple[tuple[Path, str], ...]
 
 
 def planned(kind: Kind, spec: QuerySpec, dialect: Dialect) -> Plan:
     """How a list is made. Raises Invalid for a field that there is not, or an operand that does not fit."""
     assumed: list[tuple[Path, str]] = []
-    conditions: list[tuple[Criterion, Path, str]] = []
+    conditions: list[Condition] = []
     for number, criterion in enumerate(spec.criteria):
         at = f"filterExpression[{number}]"
         place = kind.place(criterion.path, f"{at}.operandLeft")
@@ -80,60 +82,60 @@ def planned(kind: Kind, spec: QuerySpec, dialect: Dialect) -> Plan:
         order = place.path
         if place.assumed:
             assumed.append((order, "sortField"))
-    return Plan(_parts(kind, conditions, order, dialect), tuple(assumed))
-
-
-def _parts(kind: Kind, conditions: Sequence[tuple[Criterion, Path, str]], order: Path, dialect: Dialect) -> tuple[Listing, ...]:
+    whole = _by_time(kind, conditions, dialect)
+    if order == (_TIME,):
+        return Plan((whole,), whole, tuple(assumed))
     column = kind.fields.get(".".join(order))
     if column is None:
-        return _by_property(kind, conditions, order, dialect)
-    driver = _driver(kind, conditions) if order == (_TIME,) else None
-    if driver is None:
-        return (Listing(kind.table, all_of(_conditions(kind, conditions, dialect)), column.sql),)
-    criterion, path, _ = driver
-    first: Part = (
-        "d.resource = ? AND d.path = ? AND d.head = ?",
-        (kind.resource, path_text(path), _head(criterion)),
-    )
+        return Plan(_by_property(kind, conditions, order, dialect), whole, tuple(assumed))
+    sorted_ = Listing((kind.table, ()), all_of(_conditions(kind, conditions, dialect)), column.sql)
+    return Plan((sorted_,), whole, tuple(assumed))
+
+
+def _by_time(kind: Kind, conditions: Sequence[Condition], dialect: Dialect) -> Listing:
+    source: Part = (kind.table, ())
+    driver = _driver(kind, conditions)
+    if driver is not None:
+        criterion, path, _ = driver
+        source = documents_with(criterion, path, kind.resource, dialect)
     others = _conditions(kind, [each for each in conditions if each is not driver], dialect)
-    return (Listing("property", all_of([first, *others]), column.sql),)
+    return Listing(source, all_of(others), "d.created_at")
 
 
-def _by_property(
-    kind: Kind, conditions: Sequence[tuple[Criterion, Path, str]], order: Path, dialect: Dialect
-) -> tuple[Listing, ...]:
+def _by_property(kind: Kind, conditions: Sequence[Condition], order: Path, dialect: Dialect) -> tuple[Listing, ...]:
     """Those that have the property in its order; behind them those without it, by time."""
     key = (kind.resource, path_text(order))
     parts = _conditions(kind, conditions, dialect)
-    sorted_: Part = ("d.resource = ? AND d.path = ? AND d.first = 1", key)
+    having: Part = ("d.resource = ? AND d.path = ? AND d.first = 1", key)
     lacking: Part = ("NOT EXISTS (SELECT 1 FROM property v WHERE v.resource = ? AND v.id = d.id AND v.path = ?)", key)
-    if all(_has_id_and_time_only(path) or path[0] not in kind.fields for _, path, _ in conditions):
-        first = Listing("property", all_of([sorted_, *parts]), "d.rank")
-    else:
-        inner = f"(SELECT t.*, w.resource, w.path, w.first, w.rank FROM property w CROSS JOIN {kind.table} t WHERE t.id = w.id)"
-        first = Listing(inner, all_of([sorted_, *parts]), "d.rank")
-    return (first, Listing(kind.table, all_of([lacking, *parts]), "d.created_at"))
+    source = "property"
+    if not _known_to_property(kind, conditions):
+        source = f"(SELECT t.*, w.resource, w.path, w.first, w.rank FROM property w CROSS JOIN {kind.table} t WHERE t.id = w.id)"
+    first = Listing((source, ()), all_of([having, *parts]), "d.rank")
+    return (first, Listing((kind.table, ()), all_of([lacking, *parts]), "d.created_at"))
 
 
-def _driver(kind: Kind, conditions: Sequence[tuple[Criterion, Path, str]]) -> tuple[Criterion, Path, str] | None:
-    """The condition whose index has the order of time, too; the table ``property`` knows id and time of a document itself."""
-    if any(path[0] in kind.fields and not _has_id_and_time_only(path) for _, path, _ in conditions):
+def _driver(kind: Kind, conditions: Sequence[Condition]) -> Condition | None:
+    """The condition from which a list by time is best made, if the table ``property`` knows all that the others are about."""
+    if not _known_to_property(kind, conditions):
         return None
     if any(path == ("id",) and criterion.operator in ("=", "in", "contains") for criterion, path, _ in conditions):
         return None
-    return next((each for each in conditions if each[0].operator in ("=", "contains") and each[1][0] not in kind.fields), None)
+    able = [each for each in conditions if each[1][0] not in kind.fields and each[0].operator in _DRIVERS]
+    return min(able, key=lambda each: _DRIVERS[each[0].operator], default=None)
 
 
-def _has_id_and_time_only(path: Path) -> bool:
-    return path in (("id",), (_TIME,))
+# The fewer values an operator lets through, as a rule, the better.
+_DRIVERS: Final[Mapping[str, int]] = {
+    **{"=": 0, "contains": 0, "in": 1, "<": 2, "<=": 2, ">": 2, ">=": 2, "like": 3, "ilike": 3},
+}
 
 
-def _head(criterion: Criterion) -> str:
-    right = criterion.right
-    return head_of(text_of(right[0] if isinstance(right, tuple) else right))
+def _known_to_property(kind: Kind, conditions: Sequence[Condition]) -> bool:
+    return all(path in (("id",), (_TIME,)) or path[0] not in kind.fields for _, path, _ in conditions)
 
 
-def _conditions(kind: Kind, conditions: Sequence[tuple[Criterion, Path, str]], dialect: Dialect) -> list[Part]:
+def _conditions(kind: Kind, conditions: Sequence[Condition], dialect: Dialect) -> list[Part]:
     return [_condition(kind, each, path, at, dialect) for each, path, at in conditions]
 
 

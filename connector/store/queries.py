@@ -106,7 +106,7 @@ class QueryStore:
         return found[0] if found else None
 
     async def _page(self, source: _Source, spec: QuerySpec, joined: str, columns: str) -> list[Row]:
-        order = column_named(source.fields, _names(spec.sort_path), "sortField") if spec.sort_path else Column(source.time)
+        order = _order(source, spec)
         way = " DESC" if spec.descending else ""
         where, params = _where(source, spec, self._dialect)
         keys = ", ".join(f"{sql} AS {_key(place)}" for place, sql in enumerate(source.keys))
@@ -120,6 +120,7 @@ class QueryStore:
         return await self.engine.fetch(sql, (*order.params, *params, spec.limit, spec.offset))
 
     async def _count(self, source: _Source, spec: QuerySpec) -> int:
+        _order(source, spec)
         where, params = _where(source, spec, self._dialect)
         rows = await self.engine.fetch(f"SELECT count(*) FROM {source.tables} WHERE {where}", params)
         return int(cast("int", rows[0][0]))
@@ -141,6 +142,12 @@ def _prefixed(columns: str) -> str:
 def _names(path: Sequence[str]) -> list[str]:
     """The names of a path; EDC's namespace, and the sign of a keyword, may stand before each."""
     return [each.removeprefix(EDC).removeprefix("edc:").removeprefix("@") for each in path]
+
+
+def _order(source: _Source, spec: QuerySpec) -> Column:
+    if not spec.sort_path:
+        return Column(source.time)
+    return column_named(source.fields, _names(spec.sort_path), "sortField")
 
 
 def _where(source: _Source, spec: QuerySpec, dialect: Dialect) -> Part:

@@ -156,6 +156,7 @@ def test_a_definition_is_found_by_its_policies_and_its_selector() -> None:
 def test_leaves_hold_what_a_database_can_keep() -> None:
     document = {
         "null": None, "nan": float("nan"), "zero": "a\0", "half": "\ud800", "huge": 10**400, "nested": [[1]],
+        "long" * 200: 1, "\ud800": 1,
         "ok": ["a", "a", 1, "1", 1.0, False],
     }  # fmt: skip
     assert [(leaf.path, leaf.head) for leaf in leaves(document)] == [(("ok",), "a"), (("ok",), "1"), (("ok",), "false")]

@@ -113,7 +113,7 @@ def test_what_cannot_be_taken_is_refused_with_its_place(document: Any, path: str
 def test_what_is_shown_of_a_wrong_value_is_short() -> None:
     with pytest.raises(Invalid) as refused:
         parse({"filterExpression": [criterion(right="a" * (MAX_TEXT_CHARS + 1))]})
-    assert len(refused.value.value) == 200
+    assert len(str(refused.value.value)) == 200
 
 
 @pytest.mark.parametrize(

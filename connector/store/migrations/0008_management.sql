@@ -61,12 +61,13 @@ CREATE TABLE property (
     rank TEXT NOT NULL,
     sought TEXT,
     folded TEXT,
-    created_at INTEGER NOT NULL
-) STRICT;
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (resource, path, id, head)
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX property_of ON property (resource, id, path);
 CREATE INDEX property_by_value ON property (resource, path, head, created_at, id);
-CREATE INDEX property_by_rank ON property (resource, path, rank, id);
+CREATE INDEX property_by_rank ON property (resource, path, rank, id, created_at);
 
 -- sealed: the value under the key of secrets, which is not in this database.
 CREATE TABLE secret (

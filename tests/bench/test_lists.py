@@ -1,0 +1,16 @@
+"""A list of the management interface costs what it shows, however many assets there are."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.lists import lines, measured
+
+# Measured: 1.0 to 1.1. A list that looked through everything would have 10.
+MOST = 2.0
+
+
+@pytest.mark.slow  # so that it runs where nothing is traced
+async def test_a_list_out_of_many_is_no_slower_than_out_of_few() -> None:
+    costs = await measured(20)
+    assert all(cost.ratio < MOST for cost in costs.values()), lines(costs)
