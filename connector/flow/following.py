@@ -6,6 +6,7 @@ that begin processes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +17,7 @@ from connector.flow.ensuing import negotiation_of
 from connector.protocol.errors import CarnetError, NotFound, TooMany, Unavailable
 from connector.protocol.record import Process
 from connector.store import writes
-from connector.store.engine import Statement
+from connector.store.engine import LostRace
 from connector.store.rows import Timer
 
 AGAIN_MS: Final = 15_000
@@ -30,7 +31,7 @@ async def begin_ensuing(context: Context, timer: Timer) -> None:
     negotiation = await context.store.process(negotiation_of(timer))
     agreement = None if negotiation is None else await context.store.agreement_of(negotiation.id)
     if negotiation is None or negotiation.detail.ensuing is None or agreement is None or agreement.state != "binding":
-        await context.store.commit([_taken(timer)])
+        await context.store.commit([replace(writes.delete_timer(timer.id), expect=None)])
         return
     try:
         await begin.request_transfer(
@@ -59,8 +60,6 @@ async def _later(context: Context, timer: Timer, negotiation: Process, error: Ca
 async def _never(context: Context, timer: Timer, negotiation: Process, error: CarnetError) -> None:
     said = Note("the transfer that was to follow could not begin", text=f"{error.code}: {error.reason}")
     line = writes.insert_event(happening(replace(negotiation, updated_at=context.now_ms()), said))
-    await context.store.commit([_taken(timer), line])
-
-
-def _taken(timer: Timer) -> Statement:
-    return replace(writes.delete_timer(timer.id), expect=None)
+    with suppress(LostRace):
+        # Another worker has begun it, or given it up.
+        await context.store.commit([writes.delete_timer(timer.id), line])
