@@ -7,12 +7,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import islice, permutations
 from pathlib import Path
 from typing import Any, Final
 
 from connector.app import serve
 from connector.cli.init import make_house
+from connector.client import Carnet
 from connector.client.local import Document, LocalClient
 from connector.demo.houses import free_ports
 from connector.settings import load
@@ -26,12 +27,13 @@ CLAIMS: Final[dict[str, Document]] = {CITY: {"kind": "public-body"}, INSURER: {"
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """One connector: who it is, where its files are, and the port of its data plane and of its protocol."""
+    """One connector: who it is, where its files are, and the ports of its protocol, its data plane and its management."""
 
     id: str
     folder: Path
     protocol_port: int
     public_port: int
+    management_port: int
 
     @property
     def address(self) -> str:
@@ -41,6 +43,12 @@ class House:
     def owner(self) -> LocalClient:
         """A client of its owner's channel."""
         return LocalClient(socket=str(self.folder / "carnet.sock"))
+
+    async def person(self, name: str, *roles: str) -> Carnet:
+        """The client of somebody with a key of his own."""
+        async with self.owner() as owner:
+            made = await owner.make_api_key(name, list(roles))
+        return Carnet(f"http://127.0.0.1:{self.management_port}", key=made["key"])
 
     async def reaches(self, process_id: str, *states: str) -> Document:
         """The process once it is in one of these states and nothing of it is on its way."""
@@ -85,7 +93,7 @@ class Market:
         async with asyncio.timeout(STEP_S), self.seller.owner() as owner:
             while True:
                 for found in await owner.processes("negotiation"):
-                    if found["consumerPid"] == consumer_pid and found["pending"]:
+                    if found["consumerPid"] == consumer_pid and found.get("pending"):
                         return await owner.process(found["id"])
                 await asyncio.sleep(0.05)
 
@@ -96,6 +104,8 @@ def _furnish(house: House, others: list[House]) -> None:
         "protocol.auth": '"pinned-token"',
         "data.signaling_port": "0",
         "data.public_port": str(house.public_port),
+        "management.host": '"127.0.0.1"',
+        "management.port": str(house.management_port),
         "client.allow": json.dumps([f"127.0.0.1:{port}" for each in others for port in (each.protocol_port, each.public_port)]),
     }
     peers = "".join(
@@ -115,8 +125,9 @@ def _token(caller: House, called: House) -> str:
 @asynccontextmanager
 async def open_market(folder: Path) -> AsyncIterator[Market]:
     """All three, serving until the block is left; the seller has verified the claims of the two others."""
-    ports = iter(free_ports(6))
-    houses = [House(who, folder / who.split(":")[2].split(".")[0], next(ports), next(ports)) for who in (SELLER, CITY, INSURER)]
+    ports = iter(free_ports(9))
+    names = (SELLER, CITY, INSURER)
+    houses = [House(name, folder / name.split(":")[2].split(".")[0], *islice(ports, 3)) for name in names]
     others = {house.id: [other for one, other in permutations(houses, 2) if one is house] for house in houses}
     for house in houses:
         await asyncio.to_thread(_furnish, house, others[house.id])
