@@ -26,6 +26,7 @@ from tests.attacks.target import DEADLINE_S, Liar
 # A route that only this listener has says which one it is.
 LISTENERS: Final = {
     "protocol": "/.well-known/dspace-version",
+    "management": "/management/v3/assets",
     "owner": "/carnet/v1/status",
     "reports": "/transfers/{id}/agreement",
     "signaling": "/dataflows/start",
@@ -43,6 +44,14 @@ OPEN: Final[dict[tuple[str, str, str], int]] = {
     # Answers in the form of OAuth, and what it wants is a form.
     ("protocol", "POST", "/oauth/token"): 415,
     ("signaling", "GET", "/health"): 200,
+    ("management", "GET", "/.well-known/oauth-protected-resource/management"): 200,
+    ("management", "GET", "/.well-known/oauth-authorization-server"): 200,
+    ("management", "GET", "/oauth/jwks"): 200,
+    ("management", "POST", "/oauth/token"): 415,
+    ("management", "GET", "/management/check/health"): 200,
+    ("management", "GET", "/management/check/readiness"): 200,
+    ("management", "GET", "/management/check/startup"): 200,
+    ("management", "GET", "/management/check/liveness"): 200,
 }
 _CREDENTIALS: Final[tuple[dict[str, str], ...]] = (
     {},
@@ -82,7 +91,9 @@ async def walk(tmp_path: Path, lines: Lines, liar: Liar, monkeypatch: pytest.Mon
         return found.runners[-1]
 
     monkeypatch.setattr(web, "AppRunner", recorded)
-    chosen = {"local.host": '"127.0.0.1"', "local.port": "0"}
+    chosen = {"local.host": '"127.0.0.1"', "local.port": "0", "management.host": '"127.0.0.1"', "management.port": "0"}
+    # Nobody is made to wait here, so that every route is asked.
+    chosen["management.failures_per_minute"] = "10000"
     async with AsyncExitStack() as stack:
         ours = await made_stand(tmp_path / "us", liar, chosen)
         # With the hooks of a test kit, too: they begin processes in our name.
@@ -112,7 +123,7 @@ async def walk(tmp_path: Path, lines: Lines, liar: Liar, monkeypatch: pytest.Mon
 
 async def test_nobody_gets_an_answer_but_where_it_is_meant(walk: Walk) -> None:
     listeners = walk.listeners()
-    assert sorted(name for name, _ in listeners) == ["data", "owner", "owner", "protocol", "reports", "signaling"]
+    assert sorted(name for name, _ in listeners) == ["data", "management", "owner", "owner", "protocol", "reports", "signaling"]
     answered: dict[tuple[str, str, str], set[int]] = {}
     asked = 0
     for name, runner in listeners:
@@ -136,7 +147,7 @@ def _check_refusal(name: str, answer: aiohttp.ClientResponse, text: str) -> None
     """It says what to do and nothing else: no id, no path, no version of ours."""
     assert len(text) < 1000
     assert "Traceback" not in text
-    if name == "protocol":
+    if name in ("protocol", "management"):
         assert "WWW-Authenticate" in answer.headers
 
 
@@ -171,13 +182,12 @@ async def test_every_listener_of_nobody_but_peers_is_on_loopback(walk: Walk) -> 
 
 async def test_what_is_open_tells_nothing_but_public_things(walk: Walk) -> None:
     """No member of a private key, no name of a peer or dataset, no path of the machine."""
-    runner = next(runner for name, runner in walk.listeners() if name == "protocol")
-    port = runner.addresses[0][1]
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+    ports = {name: runner.addresses[0][1] for name, runner in walk.listeners()}
+    async with aiohttp.ClientSession() as session:
         for name, method, path in OPEN:
-            if (name, method) != ("protocol", "GET"):
+            if name == "signaling" or method != "GET":
                 continue
-            async with session.get(path) as answer:
+            async with session.get(f"http://127.0.0.1:{ports[name]}{path}") as answer:
                 text = await answer.text()
             for secret in ('"d"', '"k"', '"p"', "consumer.example", "ours", "/tmp", "home"):  # noqa: S108 - looked for, not used
                 assert secret not in text, (path, secret)
