@@ -50,8 +50,8 @@ TWINS: Final = (
         }),),
     ),
     Twin(
-        "carnet browse", "city", "What the other side offers us. `$offer` is the only offer of the dataset.",
-        (Step("readCatalog", body={"counterparty": "$oem", "dataset": "urn:oem:flow"}, keep={"$offer": "hasPolicy.0"}),),
+        "carnet browse", "city", "What the other side offers us: nothing, as long as nobody there vouches for us.",
+        (Step("readCatalog", body={"counterparty": "$oem"}),),
     ),
     Twin(
         "carnet peers admit", "oem", "Vouches for a participant; what its terms ask of it counts from then on.",
@@ -60,8 +60,9 @@ TWINS: Final = (
         }),),
     ),
     Twin(
-        "carnet negotiate", "city", "Asks for a contract, and waits for it.",
+        "carnet negotiate", "city", "Takes the offer out of the catalogue, asks for a contract, and waits for it.",
         (
+            Step("readCatalog", body={"counterparty": "$oem", "dataset": "urn:oem:flow"}, keep={"$offer": "hasPolicy.0"}),
             Step("beginNegotiation", body={"counterparty": "$oem", "dataset": "urn:oem:flow", "offer": "$offer"},
                  keep={"$negotiation": "id"}),
             Step("showNegotiation", {"id": "$negotiation"}, "?wait_s=5&version=0", until="FINALIZED",
