@@ -67,7 +67,7 @@ def read(given: Mapping[str, Any]) -> DataAddress:
         raise CallerError("address-type", f"the type of a data address is {', '.join(TYPES[:-1])} or {TYPES[-1]}")
     if any(name.startswith("oauth2:") for name in plain):
         raise CallerError("address-oauth2", "a source is opened with authKey and authCode or secretName; leave oauth2:* out")
-    sealed = {name: _text(plain, name) for name in plain if _is_sealed(name)} if kind == HTTP else {}
+    sealed = {name: _text(plain, name) for name in plain if is_sealed(name)} if kind == HTTP else {}
     shown = {"type": kind, **{name: value for name, value in plain.items() if name not in sealed and name != "type"}}
     address = DataAddress(kind, shown, sealed)
     registration(address, "")
@@ -124,7 +124,8 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _is_sealed(name: str) -> bool:
+def is_sealed(name: str) -> bool:
+    """Whether a member of an HTTP API's address (without namespace) may open it, and so is kept from everybody."""
     return name == "authCode" or (name.startswith(_HEADER) and name.removeprefix(_HEADER).lower() not in _OPEN_HEADERS)
 
 

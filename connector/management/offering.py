@@ -30,6 +30,7 @@ from connector.store.projection import take_off
 from connector.store.rows import Offered, OpenTo
 from connector.store.shelf import publish_dataset
 from connector.telemetry import logger
+from policies.exclusivity import claims_exclusivity
 
 if TYPE_CHECKING:
     from connector.management.service import Management
@@ -50,17 +51,19 @@ log = logger("management")
 
 @dataclass(frozen=True, slots=True)
 class Strict:
-    """What is judged strictly: offers of these contract definitions, or all. ``look``: the data plane says what they release."""
+    """What is judged strictly: offers of these contract definitions, or all. ``look``: the data plane says what they release.
+    ``promised``: what an agreement has exclusively counts, too; else such an offer is left out: no fault of the change."""
 
     definitions: frozenset[str] | None
     look: bool = True
+    promised: bool = True
 
     def of(self, definition_id: str) -> bool:
         """Whether an offer of a contract definition has to be possible."""
         return self.definitions is None or definition_id in self.definitions
 
 
-ALL: Final = Strict(None)
+ALL: Final = Strict(None, promised=False)
 NONE: Final = Strict(frozenset(), look=False)
 
 
@@ -190,34 +193,33 @@ async def _offers(m: Management, rules: Rules, asset: Asset, described: Describe
 
 
 async def _side_by_side(m: Management, asset: Asset, offers: list[_Offer], strict: Strict, promised: bool) -> list[_Offer]:
-    """The offers that can stand beside each other, and beside what is promised exclusively."""
-    try:
-        await _check(m, asset.id, offers, promised)
-    except PublicationRefused as refused:
-        if any(strict.of(each.definition.id) for each in offers):
-            raise _about(refused, asset, None) from refused
-    else:
-        return offers
+    """The offers that can stand beside each other, and beside what is promised exclusively, in their order."""
     kept: list[_Offer] = []
-    for each in offers:
+    # What is being changed gives way to what stands already.
+    for each in sorted(offers, key=lambda one: strict.of(one.definition.id)):
+        stands = strict.of(each.definition.id)
         try:
-            await _check(m, asset.id, [*kept, each], promised)
+            _check_apart([*kept, each])
+            stands = stands and strict.promised
+            if promised:
+                await check_promised(m.context, asset.id, [each.proposal])
         except PublicationRefused as refused:
+            if stands:
+                raise _about(refused, asset, each.definition) from refused
             _left_out(asset, each.definition, refused)
         else:
             kept.append(each)
-    return kept
+    standing = {each.definition.id for each in kept}
+    return [each for each in offers if each.definition.id in standing]
 
 
-async def _check(m: Management, asset_id: str, offers: Sequence[_Offer], promised: bool) -> None:
+def _check_apart(offers: Sequence[_Offer]) -> None:
     if len(offers) > OFFERS_MOST:
         raise PublicationRefused(
             "offers-too-many", [Finding("offers-too-many", "", f"at most {OFFERS_MOST} offers of one asset")]
         )
-    proposals = [each.proposal for each in offers]
-    apart(proposals)
-    if proposals and promised:
-        await check_promised(m.context, asset_id, proposals)
+    if any(claims_exclusivity(each.proposal.policy) for each in offers):
+        apart([each.proposal for each in offers])
 
 
 async def _look(m: Management, asset_id: str, offers: Sequence[_Offer]) -> None:
@@ -226,9 +228,9 @@ async def _look(m: Management, asset_id: str, offers: Sequence[_Offer]) -> None:
         refuse_releases(await m.plane.releases(asset_id, [each.proposal.document for each in offers]))
 
 
-def _about(refused: PublicationRefused, asset: Asset, definition: ContractDefinition | None) -> PublicationRefused:
+def _about(refused: PublicationRefused, asset: Asset, definition: ContractDefinition) -> PublicationRefused:
     """The same, saying of which asset and contract definition."""
-    where = f"asset {asset.id:.80}" + ("" if definition is None else f" under contract definition {definition.id:.80}")
+    where = f"asset {asset.id:.80} under contract definition {definition.id:.80}"
     return PublicationRefused(refused.code, [replace(each, sentence=f"{where}: {each.sentence}") for each in refused.findings])
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from connector.flow.references import Reference
+from connector.management.addresses import is_sealed
 from connector.management.business import Counterparty, TransferWish, check_protocol
 from connector.management.documents import Flat, inner, invalid, needed, plain, several, short, text
 from connector.management.model import EDC, Asset, ContractDefinition, PolicyDefinition, QuerySpec, SecretEntry
@@ -59,8 +60,12 @@ def asset_of(document: Flat) -> Asset:
     address = inner(document, "dataAddress")
     metadata = plain(inner(document, "dataplaneMetadata"))
     if metadata:
-        private[_METADATA] = metadata
         described = metadata.get("properties")
+        private[_METADATA] = metadata
+        if isinstance(described, dict):
+            # What opens the source is for the data plane alone: it goes on in the address and is not kept here.
+            shown = {name: each for name, each in described.items() if not is_sealed(name)}
+            private[_METADATA] = {**metadata, "properties": shown}
         if not address and isinstance(described, dict) and "type" in described:
             # A body of version 4 says to the data plane what older ones said in the data address.
             address = {

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from connector.management import assets, secrets, sources
+from catalog.contexts import EDC_MANAGEMENT
+from connector.management import assets, secrets, shapes, sources
+from connector.management.documents import flat
 from connector.management.model import EDC, Asset
 from connector.management.sealing import KEY_FILE, SecretBox, open_box
 from connector.management.service import Management
@@ -56,6 +58,19 @@ async def test_what_is_written_into_an_address_is_never_shown(m: Management, pla
     stored = await everything(m)
     assert "s3cret" not in stored
     assert "t-9" not in stored
+
+
+async def test_metadata_for_the_data_plane_hold_no_key_either(m: Management, plane: Stand) -> None:
+    described = {"type": "HttpData", "baseUrl": URL, "authKey": "X-Key", "authCode": "s3cret", "header:X-Tenant": "t-9"}
+    body = {"@context": [EDC_MANAGEMENT], "@type": "Asset", "@id": "a", "properties": {}}
+    metadata = {"@type": "DataplaneMetadata", "labels": ["x"], "properties": described}
+    await assets.create(m, shapes.asset_of(await flat({**body, "dataplaneMetadata": metadata})))
+    assert plane.sources["a"]["http"]["credential"]["value"] == "s3cret"
+    shown = shapes.asset_shown(await assets.find(m, "a"))
+    assert shown["dataplaneMetadata"]["properties"] == {"type": "HttpData", "baseUrl": URL, "authKey": "X-Key"}
+    for text in (str(shown), await everything(m)):
+        assert "s3cret" not in text
+        assert "t-9" not in text
 
 
 async def test_what_was_sealed_stays_with_its_server(m: Management, plane: Stand) -> None:
