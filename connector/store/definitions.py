@@ -63,7 +63,7 @@ def insert_asset(asset: Asset) -> list[Statement]:
         "INSERT INTO asset (id, properties, private_properties, data_address, created_at, updated_at, version) "
         "VALUES (?, ?, ?, ?, ?, ?, 1)"
     )
-    return [Statement(sql, values), *_leaves(_ASSET, asset.id, asset.created_at, of_asset(asset))]
+    return [Statement(sql, values), _tallied(_ASSET, 1), *_leaves(_ASSET, asset.id, asset.created_at, of_asset(asset))]
 
 
 def update_asset(asset: Asset, now_ms: int) -> list[Statement]:
@@ -82,7 +82,7 @@ def delete_asset(asset_id: str) -> list[Statement]:
         "DELETE FROM asset WHERE id = ? AND NOT EXISTS (SELECT 1 FROM agreement "
         "WHERE dataset = ? AND role = 'provider' AND state <> 'void')"
     )
-    return [Statement(sql, (asset_id, asset_id)), _forget(_ASSET, asset_id)]
+    return [Statement(sql, (asset_id, asset_id)), _tallied(_ASSET, -1), _forget(_ASSET, asset_id)]
 
 
 def insert_policy(policy: PolicyDefinition) -> list[Statement]:
@@ -90,7 +90,7 @@ def insert_policy(policy: PolicyDefinition) -> list[Statement]:
     columns = "id, policy, private_properties, created_at, updated_at, version"
     sql = f"INSERT INTO policy_definition ({columns}) VALUES (?, ?, ?, ?, ?, 1)"
     values = (policy.id, _text(policy.policy), _text(policy.private_properties), policy.created_at, policy.created_at)
-    return [Statement(sql, values), *_leaves(_POLICY, policy.id, policy.created_at, of_policy(policy))]
+    return [Statement(sql, values), _tallied(_POLICY, 1), *_leaves(_POLICY, policy.id, policy.created_at, of_policy(policy))]
 
 
 def update_policy(policy: PolicyDefinition, now_ms: int) -> list[Statement]:
@@ -111,7 +111,7 @@ def delete_policy(policy_id: str) -> list[Statement]:
         "AND NOT EXISTS (SELECT 1 FROM contract_definition WHERE contract_policy = ?)"
     )
     # First the row alone, so that the guard sees definitions which were made while we waited for it.
-    return [_hold(policy_id), Statement(sql, (policy_id,) * 3), _forget(_POLICY, policy_id)]
+    return [_hold(policy_id), Statement(sql, (policy_id,) * 3), _tallied(_POLICY, -1), _forget(_POLICY, policy_id)]
 
 
 def insert_definition(definition: ContractDefinition) -> list[Statement]:
@@ -127,6 +127,7 @@ def insert_definition(definition: ContractDefinition) -> list[Statement]:
     return [
         *_held(definition),
         Statement(sql, values),
+        _tallied(_DEFINITION, 1),
         *_leaves(_DEFINITION, definition.id, definition.created_at, of_definition(definition)),
     ]
 
@@ -164,7 +165,8 @@ def begin_again(policy_id: str) -> Statement:
 
 def delete_definition(definition_id: str) -> list[Statement]:
     """Forget a contract definition; loses the race if there is none."""
-    return [Statement("DELETE FROM contract_definition WHERE id = ?", (definition_id,)), _forget(_DEFINITION, definition_id)]
+    delete = Statement("DELETE FROM contract_definition WHERE id = ?", (definition_id,))
+    return [delete, _tallied(_DEFINITION, -1), _forget(_DEFINITION, definition_id)]
 
 
 def insert_secret(secret_id: str, sealed: bytes, now_ms: int) -> Statement:
@@ -204,6 +206,10 @@ def _hold(policy_id: str) -> Statement:
 def _held(definition: ContractDefinition) -> list[Statement]:
     """The policies of a definition stay while it is written; always in one order, so that no two wait for each other."""
     return [_hold(each) for each in sorted({definition.access_policy, definition.contract_policy})]
+
+
+def _tallied(kind: Kind, more: int) -> Statement:
+    return Statement("UPDATE tally SET held = held + ? WHERE resource = ?", (more, kind.resource))
 
 
 def _forget(kind: Kind, document_id: str) -> Statement:
@@ -361,7 +367,11 @@ class DefinitionStore:
         return [read(row) for row in rows]
 
     async def _count(self, kind: Kind, spec: QuerySpec) -> int:
-        return await self._total((await self._planned(kind, spec)).whole)
+        plan = await self._planned(kind, spec)
+        if spec.criteria:
+            return await self._total(plan.whole)
+        rows = await self.engine.fetch("SELECT held FROM tally WHERE resource = ?", (kind.resource,))
+        return int(cast("int", rows[0][0]))
 
     async def _total(self, listing: Listing) -> int:
         sql, params = listing.count()

@@ -93,7 +93,11 @@ def expected(assets: Sequence[Asset], spec: QuerySpec) -> list[str]:
     return [asset.id for asset in [*having, *(asset for asset in meant if not firsts[asset.id])]]
 
 
-EMPTY = [Statement("DELETE FROM asset", (), None), Statement("DELETE FROM property", (), None)]
+EMPTY = [
+    Statement("DELETE FROM asset", (), None),
+    Statement("DELETE FROM property", (), None),
+    Statement("UPDATE tally SET held = 0", (), None),
+]
 
 
 def test_sql_and_code_mean_the_same(database: str) -> None:

@@ -79,6 +79,7 @@ async def test_what_is_known_of_an_asset_goes_with_it(store: DefinitionStore) ->
     await store.engine.commit(d.delete_asset("a"))
     assert await store.asset("a") is None
     assert await leaves_of(store, "asset") == 0
+    assert await store.count_assets(QuerySpec()) == 0
     await lost(store, d.delete_asset("a"))
 
 
@@ -212,6 +213,18 @@ async def test_a_list_refuses_what_nobody_knows(store: DefinitionStore) -> None:
     with pytest.raises(Invalid):
         await store.count_definitions(said("name"))
     assert await store.assets(said("urn:nobody:has:this")) == []
+
+
+async def test_what_there_is_is_counted(store: DefinitionStore) -> None:
+    await policies(store)
+    await store.engine.commit([*d.insert_asset(ASSET), *d.insert_definition(DEFINITION)])
+    await lost(store, d.insert_asset(ASSET))
+    await store.engine.commit(d.update_asset(ASSET, 2000))
+    counts = (store.count_assets, store.count_policies, store.count_definitions)
+    assert [await count(QuerySpec()) for count in counts] == [1, 2, 1]
+    assert [await count(said("id", "like", "%")) for count in counts] == [1, 2, 1]
+    await store.engine.commit([*d.delete_definition("d"), *d.delete_policy("p"), *d.delete_asset("a")])
+    assert [await count(QuerySpec()) for count in counts] == [0, 1, 0]
 
 
 async def test_secrets_are_kept_sealed(store: DefinitionStore) -> None:
