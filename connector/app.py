@@ -152,7 +152,8 @@ async def serve(settings: Settings, stop: asyncio.Event, started: asyncio.Future
             running.ready.set()
             if started is not None:
                 started.set_result(running)
-            log.info("ready", participant=settings.participant_id, protocol=running.protocol_url)
+            where = {"protocol": running.protocol_url, "management": running.management_url or None}
+            log.info("ready", participant=settings.participant_id, **where)
             await stop.wait()
             running.ready.clear()
             running.watch.close()

@@ -27,15 +27,18 @@ log = logger("access")
 
 
 class ManagementAuthority:
-    """Gives tokens for API keys. ``failed`` is told the address of whoever shows one that does not hold."""
+    """Gives tokens for API keys. ``check`` raises TooMany for an address that has failed too often, ``failed`` is told the one of
+    whoever shows a key that does not hold."""
 
-    def __init__(self, tokens: ManagementTokens, failed: Callable[[str], None]) -> None:
+    def __init__(self, tokens: ManagementTokens, check: Callable[[str], None], failed: Callable[[str], None]) -> None:
         self._tokens = tokens
+        self._check = check
         self._failed = failed
 
     async def token(self, form: Sequence[tuple[str, str]], dpop: Sequence[str], authorization: str | None, source: str) -> Answer:
-        """Answer a token request. Raises StoreUnavailable, and nothing for what a client may send."""
+        """Answer a token request. Raises StoreUnavailable and TooMany, and nothing for what a client may send."""
         del dpop
+        self._check(source)
         try:
             return Answer(200, NO_STORE, await self._issue(form, authorization, source))
         except Refused as refused:

@@ -172,7 +172,7 @@ class ManagementServer:
         tokens, scopes = self.tokens, sorted(EVERY)
         issuers = [tokens.issuer, *(each.issuer for each in self.settings.issuers)]
         resource = resource_document(tokens.audience, issuers, scopes, dpop_required=False)
-        authority = ManagementAuthority(tokens, self.failures.failed)
+        authority = ManagementAuthority(tokens, self.failures.check, self.failures.failed)
         addresses = Addresses(self.limits, self.monotonic)
         endpoint = TokenEndpoint(authority, tokens.issuer, addresses, FORM_TIMEOUT_S, self.settings.forwarded_for)
         return [

@@ -91,6 +91,8 @@ async def test_failures_at_the_token_endpoint_count_as_well(desk: Desk) -> None:
     for _ in range(5):
         assert (await desk.token(client_id="0" * 16, client_secret="wrong"))[0] == 401
     assert (await desk.status("carnet_wrong"))[0] == 429
+    status, said = await desk.token(client_id="0" * 16, client_secret="wrong")
+    assert (status, said["error"], said["code"]) == (429, "temporarily_unavailable", "too-many-failures")
 
 
 async def test_who_shows_nothing_does_not_fail(desk: Desk) -> None:

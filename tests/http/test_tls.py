@@ -48,7 +48,7 @@ def settings_of(
     folder: Path, files: Files, ca_file: Path | None = None, *, did: str = "did:web:us.example", **more: str
 ) -> Settings:
     chosen = {"protocol.port": "0", "data.signaling_port": "0", "data.public_port": "0", **more}
-    for section in ("protocol", "data"):
+    for section in ("protocol", "data", "management"):
         chosen |= {
             f"{section}.tls_certificate": json.dumps(str(files.certificate)),
             f"{section}.tls_key": json.dumps(str(files.key)),
@@ -75,16 +75,19 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await serving
 
 
-async def ask(origin: str, ca_file: Path | None) -> int:
-    """The status with which a peer that trusts `ca_file` gets the version document."""
+async def ask(origin: str, ca_file: Path | None, path: str = VERSIONS) -> int:
+    """The status with which a peer that trusts `ca_file` gets the version document, or another path."""
     policy = EgressPolicy(allow=frozenset({origin.partition("://")[2]}))
     async with GuardedClient(policy, tls=await asyncio.to_thread(client_context, ca_file)) as client:
-        return (await client.request("GET", origin + VERSIONS, headers={})).status
+        return (await client.request("GET", origin + path, headers={})).status
 
 
 async def test_a_connector_speaks_tls_and_says_so(tmp_path: Path, authority: Authority, files: Files) -> None:
-    settings = await asyncio.to_thread(settings_of, tmp_path / "house", files, authority.file)
+    more = {"management.host": '"127.0.0.1"', "management.port": "0"}
+    settings = await asyncio.to_thread(lambda: settings_of(tmp_path / "house", files, authority.file, **more))
     async with running(settings) as connector:
+        assert connector.management_url.startswith("https://127.0.0.1:")
+        assert await ask(connector.management_url, authority.file, "/management/check/liveness") == 200
         origin = connector.protocol_url.removesuffix("/dsp/2025-1")
         assert origin.startswith("https://127.0.0.1:")
         assert await ask(origin, authority.file) == 200
