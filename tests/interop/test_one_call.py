@@ -104,6 +104,7 @@ async def test_one_call_from_offer_to_data(sellers: Market, session: aiohttp.Cli
     await reached(consumer, f"contractnegotiations/{begun['@id']}/state", "FINALIZED")
     agreement = (await consumer("GET", f"contractnegotiations/{begun['@id']}"))["contractAgreementId"]
     newest = {**equals("contractId", agreement), "sortField": "createdAt", "sortOrder": "DESC"}
+    found: list[dict[str, Any]] = []
     for _ in range(POLLS):
         found = await consumer("POST", "transferprocesses/request", newest)
         if found and found[0]["state"] == "STARTED":
