@@ -16,7 +16,7 @@ from connector.client.following import events
 from connector.client.local import LocalClient
 from connector.client.oversight import Oversight
 from connector.client.results import Event, Status
-from connector.client.trade import Trade
+from connector.client.trade import ProcessId, Trade, id_of
 from connector.http.client import EgressPolicy
 from connector.settings import Settings, load
 
@@ -65,7 +65,7 @@ class Carnet(Trade, Delivering, Oversight):
         """Who the connector is, how many messages wait, whether its data plane is there."""
         return Status.of(await self.documents.status())
 
-    async def events(self, after: int | None = None) -> AsyncIterator[Event]:
-        """What happens in negotiations and transfers, as it happens, without end; ``after``: from which number on."""
-        async for event in events(self.documents, after):
+    async def events(self, after: int | None = None, *, process: ProcessId = "") -> AsyncIterator[Event]:
+        """What happens in negotiations and transfers, or in one, as it happens, without end; ``after``: from which number on."""
+        async for event in events(self.documents, after, id_of(process)):
             yield event

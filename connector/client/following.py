@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import orjson
 
-from connector.client.calls import Calls
+from connector.client.calls import Calls, safe
 from connector.client.refusals import Away, Refused
 from connector.client.results import Event
 
@@ -25,8 +25,9 @@ RETRY_S: Final = 0.5
 MAX_LINE_BYTES: Final = 1_048_576
 
 
-async def events(calls: Calls, after: int | None = None) -> AsyncGenerator[Event, None]:
-    """Every event after number ``after``, or from now on, without end; a connection that breaks is made again.
+async def events(calls: Calls, after: int | None = None, process: str = "") -> AsyncGenerator[Event, None]:
+    """Every event after number ``after``, or from now on, without end; a connection that breaks is made again. ``process``: only
+    those of one.
 
     Raises Refused, and Away where nobody answers the first time.
     """
@@ -34,11 +35,14 @@ async def events(calls: Calls, after: int | None = None) -> AsyncGenerator[Event
     while True:
         headers = {"Accept": "text/event-stream"} | ({} if last is None else {"Last-Event-ID": str(last)})
         try:
-            async with calls.streamed("/events", headers=headers, idle_s=IDLE_S) as pieces:
+            async with calls.streamed(
+                f"/events?process={safe(process)}" if process else "/events", headers=headers, idle_s=IDLE_S
+            ) as pieces:
                 reached = True
                 async for seq, data in _messages(pieces):
                     last = seq if seq is not None else last
-                    yield Event.of({"seq": last or 0, **data})
+                    if data:
+                        yield Event.of(data)
         except Away:
             if not reached:
                 raise
@@ -46,15 +50,11 @@ async def events(calls: Calls, after: int | None = None) -> AsyncGenerator[Event
 
 
 async def _messages(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int | None, dict[str, object]]]:
-    """Number and data of each message. A message that is no JSON object is passed over."""
+    """Number and data of each message: none for a sign of life. What is no JSON object counts as one."""
     seq, data = None, list[str]()
     async for line in _lines(pieces):
         if not line:
-            if data:
-                with suppress(orjson.JSONDecodeError):
-                    found = orjson.loads("\n".join(data))
-                    if isinstance(found, dict):
-                        yield seq, found
+            yield seq, _object("\n".join(data))
             seq, data = None, []
             continue
         name, _, value = line.partition(":")
@@ -63,6 +63,14 @@ async def _messages(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int | N
             data.append(value)
         elif name == "id" and value.isascii() and value.isdigit():
             seq = int(value)
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:

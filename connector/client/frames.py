@@ -50,7 +50,7 @@ def as_polars(file: Path) -> Any:
         case "parquet":
             return polars.read_parquet(file)
         case "arrow":
-            return polars.read_ipc(file, memory_map=False)
+            return polars.read_ipc(file)
         case "ndjson":
             return polars.read_ndjson(file)
         case _:
@@ -72,7 +72,7 @@ def into_duckdb(file: Path, connection: Any, table: str) -> int:
         case _:
             found = connection.read_csv(str(file))
     found.create(name)
-    return int(connection.table(name).count("*").fetchone()[0])
+    return int(connection.table(name).count("*").fetchall()[0][0])
 
 
 def package(name: str) -> Any:

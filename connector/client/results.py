@@ -105,10 +105,10 @@ def _text(found: Any) -> str | None:
 
 
 class Release(Part, frozen=True):
-    """What an offer of a table lets out under one of its permissions, in sentences; or why it lets nothing out."""
+    """What an offer of a table (``policy``: which one) lets out under one of its permissions, in sentences; or why nothing."""
 
-    policy: str = ""
-    permission: int | str | None = None
+    policy: int = 0
+    permission: int = 0
     level: str | None = None
     sentences: tuple[str, ...] = ()
     problems: tuple[Finding, ...] = ()
@@ -431,9 +431,17 @@ class Letter(Told, frozen=True):
 
 
 class Event(Told, frozen=True):
-    """Something happened in a process. ``seq`` is where the stream goes on after it."""
+    """Something that happened in a negotiation or transfer, and its state after it. ``seq`` is where a stream goes on."""
 
     seq: int
-    process: str = ""
-    what: str = ""
-    state: str = ""
+    process: str
+    kind: str
+    counterparty: str
+    at: int
+    what: str
+    state: str
+    correlation_id: str
+    message: str | None = None
+    message_id: str | None = None
+    awaiting: str | None = None
+    note: str | None = None

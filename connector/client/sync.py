@@ -32,6 +32,7 @@ def waited(method: Callable[Concatenate[Async, P], Awaitable[Found]]) -> Callabl
 
     @functools.wraps(method)
     def call(self: Carnet, /, *args: P.args, **kwargs: P.kwargs) -> Found:
+        self.check_entered()
         return self.run(method(self.client, *args, **kwargs))
 
     return call
@@ -47,6 +48,7 @@ def gone_through(
         rows = method(self.client, *args, **kwargs)
         try:
             while True:
+                self.check_entered()
                 try:
                     row = self.run(anext(rows))
                 except StopAsyncIteration:
@@ -135,16 +137,19 @@ class Carnet:
 
         Raises RuntimeError outside of the ``with`` block, and in the thread of the loop itself, where it would wait for ever.
         """
-        coroutine = _awaited(work)
-        if self._loop is None or threading.current_thread() is self._thread:
-            coroutine.close()
-            raise RuntimeError(_OUTSIDE)
-        future: Future[Found] = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        loop = self.check_entered()
+        future: Future[Found] = asyncio.run_coroutine_threadsafe(_awaited(work), loop)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def check_entered(self) -> asyncio.AbstractEventLoop:
+        """The loop of the block. Raises RuntimeError outside of it, and in the thread of the loop itself."""
+        if self._loop is None or threading.current_thread() is self._thread:
+            raise RuntimeError(_OUTSIDE)
+        return self._loop
 
     def until(self, question: Callable[[], Found], holds: Callable[[Found], bool], *, within_s: float = WAIT_S) -> Found:
         """What ``question`` gives once ``holds`` is true of it. It is asked again when something has happened."""

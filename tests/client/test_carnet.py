@@ -132,7 +132,7 @@ async def test_a_refusal_carries_code_detail_findings_explanation_and_remedy() -
 @pytest.mark.parametrize(("table", "sent"), [(False, None), (True, {}), ({"personal": False}, {"personal": False})])
 async def test_a_table_is_published_as_it_was_said(table: bool | dict[str, object], sent: object) -> None:
     record = {"@id": "trips", "dct:title": [{"@language": "de", "@value": "Fahrten"}], "hasPolicy": [OFFER]}
-    releases = [{"policy": "urn:uuid:9", "permission": 0, "level": "L1", "sentences": ["One."], "problems": []}]
+    releases = [{"policy": 0, "permission": 0, "level": "L1", "sentences": ["One."], "problems": []}]
     said = Said((201, {"dataset": record, "source": {"bytes": 3}, "releases": releases}))
     async with speaking(said) as carnet:
         found = await carnet.publish("trips", Path("/data/trips.csv"), table=table)
