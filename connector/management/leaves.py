@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from connector.management.invalid import Invalid
+from connector.management.invalid import InvalidQuery
 from connector.management.model import EDC, Asset, ContractDefinition, Criterion, PolicyDefinition, Scalar
 from connector.management.queryspec import MAX_SEGMENTS, document_of
 
@@ -176,7 +176,7 @@ def of_definition(definition: ContractDefinition) -> dict[str, Any]:
 
 
 def asset_place(path: Path, place: str) -> Place:
-    """Where a path leads in an asset. Raises Invalid; ``place`` says where the path stood.
+    """Where a path leads in an asset. Raises InvalidQuery; ``place`` says where the path stood.
 
     Properties are free: under ``properties``, as a whole IRI, or by their name in EDC's namespace. A bare word that EDC's
     vocabulary does not have is taken for such a name, too, and is ``assumed``.
@@ -192,16 +192,16 @@ def asset_place(path: Path, place: str) -> Place:
 
 
 def policy_place(path: Path, place: str) -> Place:
-    """Where a path leads in a policy definition. Raises Invalid."""
+    """Where a path leads in a policy definition. Raises InvalidQuery."""
     return _closed(path, place, ("id", "createdAt"))
 
 
 def definition_place(path: Path, place: str) -> Place:
-    """Where a path leads in a contract definition. Raises Invalid."""
+    """Where a path leads in a contract definition. Raises InvalidQuery."""
     names = [each.removeprefix(EDC) for each in path]
     if names[0] == "assetsSelector":
         if len(names) != 2 or names[1] not in ("operandLeft", "operator", "operandRight"):
-            raise Invalid("of a selector are known operandLeft, operator and operandRight", place, ".".join(path))
+            raise InvalidQuery("of a selector are known operandLeft, operator and operandRight", place, ".".join(path))
         return Place(tuple(names))
     return _closed(path, place, ("id", "createdAt", "accessPolicyId", "contractPolicyId"))
 
@@ -213,24 +213,26 @@ def _closed(path: Path, place: str, known: Sequence[str]) -> Place:
         return Place(_ended(name, rest, place))
     if name == "privateProperties":
         return Place(_in_bag(name, rest, place))
-    raise Invalid(f"nothing is known of {first!r:.100}; there are {', '.join(known)}, privateProperties", place, ".".join(path))
+    raise InvalidQuery(
+        f"nothing is known of {first!r:.100}; there are {', '.join(known)}, privateProperties", place, ".".join(path)
+    )
 
 
 def _ended(name: str, rest: Sequence[str], place: str) -> Path:
     if rest:
-        raise Invalid(f"{name} has no members", place, rest[0])
+        raise InvalidQuery(f"{name} has no members", place, rest[0])
     return (name,)
 
 
 def _in_bag(name: str, rest: Sequence[str], place: str) -> Path:
     if not rest:
-        raise Invalid(f"say which of {name}", place, name)
+        raise InvalidQuery(f"say which of {name}", place, name)
     keys = tuple(_key(each, place) for each in rest)
     if name == "properties" and keys == (f"{EDC}id",):
         return ("id",)
     if name == "dataAddress" and (len(keys) != 1 or keys[0] not in _OF_ADDRESS):
         known = ", ".join(sorted(each.removeprefix(EDC) for each in _OF_ADDRESS))
-        raise Invalid(f"a data address can be asked for {known}", place, rest[0])
+        raise InvalidQuery(f"a data address can be asked for {known}", place, rest[0])
     return (name, *keys)
 
 
@@ -240,7 +242,7 @@ def _key(segment: str, place: str) -> str:
     if segment.startswith("edc:"):
         return EDC + segment.removeprefix("edc:")
     if ":" in segment:
-        raise Invalid("write the whole IRI: prefixes are not known here", place, segment)
+        raise InvalidQuery("write the whole IRI: prefixes are not known here", place, segment)
     return EDC + segment
 
 
@@ -248,13 +250,16 @@ def _key(segment: str, place: str) -> str:
 
 
 def selects(criteria: Sequence[Criterion], asset: Asset) -> bool:
-    """Whether an asset meets every criterion of a selector; no criteria: every asset does. Raises Invalid for an unknown path."""
+    """Whether an asset meets every criterion of a selector, as every asset does if there are none.
+
+    Raises InvalidQuery for an unknown path.
+    """
     found = leaves(of_asset(asset))
     return all(_meets_at(each, found) for each in criteria)
 
 
 def matches(criterion: Criterion, document: Mapping[str, Any]) -> bool:
-    """Whether an asset's document (``of_asset``) meets a criterion. Raises Invalid for an unknown path."""
+    """Whether an asset's document (``of_asset``) meets a criterion. Raises InvalidQuery for an unknown path."""
     return _meets_at(criterion, leaves(document))
 
 

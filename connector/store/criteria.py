@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from connector.management.invalid import Invalid
+from connector.management.invalid import InvalidQuery
 from connector.management.leaves import folded, head_of, rank_of, text_of
 from connector.management.model import Criterion, Scalar
 from connector.store.engine import Value
@@ -52,16 +52,16 @@ def path_text(path: Sequence[str]) -> str:
 
 
 def column_named(fields: Fields, path: Sequence[str], place: str) -> Column:
-    """The column that a path names. Raises Invalid: an unknown field."""
+    """The column that a path names. Raises InvalidQuery: an unknown field."""
     name = ".".join(path)
     column = fields.get(name)
     if column is None:
-        raise Invalid(f"there is no field {name!r:.200}; there are {', '.join(sorted(fields))}", place, name)
+        raise InvalidQuery(f"there is no field {name!r:.200}; there are {', '.join(sorted(fields))}", place, name)
     return column
 
 
 def on_column(criterion: Criterion, column: Column, dialect: Dialect, place: str = "") -> Part:
-    """A criterion about a column. Raises Invalid where an operand does not fit; ``place`` is where the criterion stood."""
+    """A criterion about a column. Raises InvalidQuery where an operand does not fit; ``place`` is where the criterion stood."""
     operator, right = criterion.operator, criterion.right
     values = [_operand(each, column, criterion, place) for each in (right if isinstance(right, tuple) else (right,))]
     if operator in ("like", "ilike"):
@@ -73,7 +73,7 @@ def on_column(criterion: Criterion, column: Column, dialect: Dialect, place: str
         return f"{column.sql} {word} ({', '.join(slots)})", params
     if operator in _ORDER:
         if not column.ordered:
-            raise Invalid(f"{criterion.left} has no order", f"{place}.operator", operator)
+            raise InvalidQuery(f"{criterion.left} has no order", f"{place}.operator", operator)
         # The database's own collation may be another than that of code points.
         collated = ' COLLATE "C"' if dialect == "postgresql" and not column.number else ""
         return f"{column.sql}{collated} {operator} {slots[0]}", params
@@ -85,13 +85,13 @@ def _operand(value: Scalar, column: Column, criterion: Criterion, place: str) ->
     if not column.number:
         return text_of(read)
     if criterion.operator in ("like", "ilike"):
-        raise Invalid(f"{criterion.left} is a number, and has no pattern", f"{place}.operator", criterion.operator)
+        raise InvalidQuery(f"{criterion.left} is a number, and has no pattern", f"{place}.operator", criterion.operator)
     try:
         number = float(read)
     except ValueError:
-        raise Invalid(f"{criterion.left} is a number", f"{place}.operandRight", value) from None
+        raise InvalidQuery(f"{criterion.left} is a number", f"{place}.operandRight", value) from None
     if isinstance(read, bool) or not abs(number) <= 2**53:
-        raise Invalid(f"{criterion.left} is a number", f"{place}.operandRight", value)
+        raise InvalidQuery(f"{criterion.left} is a number", f"{place}.operandRight", value)
     return int(number) if number.is_integer() else number
 
 

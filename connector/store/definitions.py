@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
-from connector.management.invalid import Invalid
+from connector.management.invalid import InvalidQuery
 from connector.management.leaves import (
     Path,
     asset_place,
@@ -254,7 +254,7 @@ def _definition(row: Row) -> ContractDefinition:
 
 
 class DefinitionStore:
-    """Typed reads of definitions over either engine. Raises StoreUnavailable where the engine does; lists raise Invalid."""
+    """Typed reads of definitions over either engine. Raises StoreUnavailable where the engine does; lists raise InvalidQuery."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -273,7 +273,7 @@ class DefinitionStore:
         return await self._count(_ASSET, spec)
 
     async def assets_after(self, after: str, limit: int, selector: Sequence[Criterion] = ()) -> list[Asset]:
-        """The next assets by id that meet every criterion of a selector. Raises Invalid for a path that cannot be."""
+        """The next assets by id that meet every criterion of a selector. Raises InvalidQuery for a path that cannot be."""
         return await self._after(_ASSET, _asset, after, limit, selector)
 
     async def asset_in_use(self, asset_id: str) -> bool:
@@ -382,5 +382,5 @@ class DefinitionStore:
         for path, place in plan.assumed:
             known = "SELECT 1 FROM property WHERE resource = ? AND path = ?"
             if not await self.engine.fetch(known, (kind.resource, path_text(path)), limit=1):
-                raise Invalid(f"no {kind.resource} has a property {path[1]!r:.200}", place, path[1])
+                raise InvalidQuery(f"no {kind.resource} has a property {path[1]!r:.200}", place, path[1])
         return plan

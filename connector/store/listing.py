@@ -67,7 +67,7 @@ class Plan:
 
 
 def planned(kind: Kind, spec: QuerySpec, dialect: Dialect) -> Plan:
-    """How a list is made. Raises Invalid for a field that there is not, or an operand that does not fit."""
+    """How a list is made. Raises InvalidQuery for a field that there is not, or an operand that does not fit."""
     assumed: list[tuple[Path, str]] = []
     conditions: list[Condition] = []
     for number, criterion in enumerate(spec.criteria):
@@ -148,7 +148,7 @@ def _condition(kind: Kind, criterion: Criterion, path: Path, at: str, dialect: D
 
 
 def chosen_after(kind: Kind, criteria: Sequence[Criterion], after: str, limit: int, dialect: Dialect) -> Part:
-    """The documents that meet all criteria, in the order of their ids behind ``after``. Raises Invalid."""
+    """The documents that meet all criteria, in the order of their ids behind ``after``. Raises InvalidQuery."""
     conditions = [(each, kind.place(each.path, each.left).path, each.left) for each in criteria]
     sql, params = all_of([("d.id > ?", (after,)), *_conditions(kind, conditions, dialect)])
     columns = ", ".join(f"d.{name}" for name in kind.columns.split(", "))

@@ -54,7 +54,7 @@ def drop_reference(transfer_id: str, now_ms: int) -> Statement:
 
 
 class QueryStore:
-    """Typed lists over either engine; ``own`` is our participant id. Raises Invalid, and StoreUnavailable as the engine does."""
+    """Typed lists over either engine; ``own`` is our participant id. Raises InvalidQuery, and StoreUnavailable as the engine does."""
 
     def __init__(self, engine: Engine, own: str) -> None:
         self.engine = engine

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.management.invalid import Invalid
+from connector.management.invalid import InvalidQuery
 from connector.management.leaves import (
     HEAD_BYTES,
     MAX_LEAVES,
@@ -111,7 +111,7 @@ def test_a_selector_needs_every_criterion_and_an_empty_one_has_everything() -> N
     ["dct:title", "id.x", "createdAt.x", "properties", "dataAddress", "dataAddress.authCode", "dataAddress.'header:x'"],
 )
 def test_what_leads_nowhere_in_an_asset_is_refused(left: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidQuery) as refused:
         asset_place(split(left, ""), "here")
     assert refused.value.path == "here"
 
@@ -132,9 +132,9 @@ def test_a_word_that_may_be_a_slip_is_told_from_a_property(left: str, assumed: b
 def test_policies_and_definitions_have_few_fields(left: str) -> None:
     assert policy_place(split(left, ""), "") == definition_place(split(left, ""), "")
     for place in (policy_place, definition_place):
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidQuery):
             place(("policy", "target"), "")
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidQuery):
             place(("privateProperties",), "")
 
 
@@ -149,7 +149,7 @@ def test_a_definition_is_found_by_its_policies_and_its_selector() -> None:
     ]:
         path = definition_place(split(left, ""), "").path
         assert text in [leaf.text for leaf in found if leaf.path == path]
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidQuery):
         definition_place(("assetsSelector", "x"), "")
 
 

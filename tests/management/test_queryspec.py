@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from connector.management.invalid import Invalid
+from connector.management.invalid import InvalidQuery
 from connector.management.model import EDC, Criterion, QuerySpec
 from connector.management.queryspec import (
     MAX_CRITERIA,
@@ -105,13 +105,13 @@ def test_what_compaction_leaves_of_an_array_is_taken() -> None:
     ],
 )
 def test_what_cannot_be_taken_is_refused_with_its_place(document: Any, path: str) -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidQuery) as refused:
         parse(document)
     assert (refused.value.path, refused.value.status) == (path, 400)
 
 
 def test_what_is_shown_of_a_wrong_value_is_short() -> None:
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidQuery) as refused:
         parse({"filterExpression": [criterion(right="a" * (MAX_TEXT_CHARS + 1))]})
     assert len(str(refused.value.value)) == 200
 
@@ -138,13 +138,13 @@ def test_paths_are_taken_apart(left: str, segments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("left", [".", "a.", ".a", "a..b", "'a", "a'b", "'a'b", "''", "a.'b", "x" * (MAX_PATH_CHARS + 1), "a\0"])
 def test_paths_that_are_none_are_refused(left: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidQuery):
         split(left, "")
 
 
 def test_a_path_is_not_endless() -> None:
     assert len(split(".".join("a" * MAX_SEGMENTS), "")) == MAX_SEGMENTS
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidQuery):
         split(".".join("a" * (MAX_SEGMENTS + 1)), "")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from connector.app import MIGRATIONS
-from connector.management.invalid import Invalid
+from connector.management.invalid import InvalidQuery
 from connector.management.model import EDC, Asset, ContractDefinition, PolicyDefinition, QuerySpec, SecretEntry
 from connector.management.queryspec import criteria, parse
 from connector.store import definitions as d
@@ -205,12 +205,12 @@ async def test_a_list_refuses_what_nobody_knows(store: DefinitionStore) -> None:
         (parse({"sortField": "nmae"}), "sortField"),
     ]:
         for ask in (store.assets, store.count_assets):
-            with pytest.raises(Invalid) as refused:
+            with pytest.raises(InvalidQuery) as refused:
                 await ask(spec)
             assert refused.value.path == path
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidQuery):
         await store.policies(said("policy.target"))
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidQuery):
         await store.count_definitions(said("name"))
     assert await store.assets(said("urn:nobody:has:this")) == []
 

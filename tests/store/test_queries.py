@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.app import MIGRATIONS
-from connector.management.invalid import Invalid
+from connector.management.invalid import InvalidQuery
 from connector.management.model import EDC, QuerySpec
 from connector.management.queryspec import parse
 from connector.management.states import IN_FLIGHT, NUMBERS, edc_state
@@ -240,7 +240,7 @@ async def test_references_are_of_transfers_that_run_and_were_not_put_away(store:
 )
 async def test_an_unknown_field_is_refused_and_never_an_empty_list(store: QueryStore, spec: QuerySpec, path: str) -> None:
     for ask in (store.processes, store.count_processes):
-        with pytest.raises(Invalid) as refused:
+        with pytest.raises(InvalidQuery) as refused:
             await ask("negotiation", spec)
         assert refused.value.path == path
 
