@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -97,14 +97,15 @@ async def request_transfer(
     ask: Mapping[str, str] | None = None,
     into: str | None = None,
     by: Caller = OWNER,
+    private: Mapping[str, Any] | None = None,
     also: Sequence[Statement] = (),
 ) -> Process:
     """Consumer: ask for data under an agreement. With ``sink`` (a name, or folder/name) our data plane fetches them; without,
     the caller gets the data address and fetches them itself.
 
     ``ask`` narrows what is fetched: query parameters such as ``from``, ``to``, ``box``, ``columns``, ``format`` and ``purpose``.
-    ``into`` (``name.duckdb:table``) puts the rows into a table instead of leaving the file. ``also`` is written in the same
-    transaction.
+    ``into`` (``name.duckdb:table``) puts the rows into a table instead of leaving the file. ``private`` is kept with it and
+    shown to our own callers alone; ``also`` is written in the same transaction.
     """
     if (ask or into) and sink is None:
         raise CallerError("sink-missing", "what is asked for and where it goes are for our data plane: let it fetch the data")
@@ -118,7 +119,13 @@ async def request_transfer(
     if agreement.state != "binding":
         raise Conflict("agreement-not-binding", f"the agreement is {agreement.state}; finish the negotiation first")
     detail = Detail(
-        format=transfer_format, dataset=agreement.dataset, sink=sink, ask=dict(ask or {}), into=into, proposed_by=by.id
+        format=transfer_format,
+        dataset=agreement.dataset,
+        sink=sink,
+        ask=dict(ask or {}),
+        into=into,
+        proposed_by=by.id,
+        private=dict(private or {}),
     )
     process = await _new(context, Kind.TRANSFER, Role.CONSUMER, agreement.counterparty, address, agreement.id, detail)
     content: Document = {"format": transfer_format, "callback_address": context.callback(process.counterparty)}

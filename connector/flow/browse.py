@@ -33,16 +33,17 @@ class Browser:
     caller: Caller
     max_bytes: int
 
-    async def catalog(self, counterparty: str, address: str | None = None) -> list[Document]:
-        """Every dataset that the peer shows us. Raises Unavailable or PeerError, also for a catalogue without end."""
+    async def catalog(self, counterparty: str, address: str | None = None, *, most: int | None = None) -> list[Document]:
+        """Every dataset that the peer shows us, or at least the first ``most`` of them. Raises Unavailable or PeerError, also for
+        a catalogue without end."""
         base = await self.context.directory.known(counterparty, address)
         try:
             async with asyncio.timeout(MAX_READING_S):
-                return await self._pages(counterparty, f"{base}/catalog/request")
+                return await self._pages(counterparty, f"{base}/catalog/request", most)
         except TimeoutError as error:
             raise Unavailable("catalog-too-slow", f"the catalogue was not read within {MAX_READING_S:g} seconds") from error
 
-    async def _pages(self, counterparty: str, first: str) -> list[Document]:
+    async def _pages(self, counterparty: str, first: str, most: int | None) -> list[Document]:
         body = orjson.dumps({"@context": [DSP_CONTEXT], "@type": "CatalogRequestMessage"})
         datasets: list[Document] = []
         url, seen, size = first, {first}, 0
@@ -52,7 +53,8 @@ class Browser:
             document = await self._read(answer, "Catalog")
             datasets += document.get("dataset", [])
             following = _NEXT.search(answer.headers.get("Link", ""))
-            if following is None or not document.get("dataset"):
+            enough = most is not None and len(datasets) >= most
+            if following is None or enough or not document.get("dataset"):
                 return datasets
             url = await self._followed(counterparty, url, following[1])
             if url in seen:

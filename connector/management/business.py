@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeVar
 
+from catalog.compaction import PREFIXES
 from connector.access.caller import Caller
 from connector.flow import acts, begin
 from connector.flow.references import Reference, References
-from connector.management.leaves import matches
-from connector.management.model import EDC, QuerySpec
+from connector.management.leaves import leaves, meets
+from connector.management.model import EDC, Criterion, QuerySpec
 from connector.management.odrl_forms import OfferedTerms
 from connector.management.service import Management
 from connector.protocol.errors import CallerError, CarnetError, Conflict, NotFound, PeerError, Unavailable
@@ -71,14 +72,17 @@ async def catalog(b: Business, of: Counterparty, spec: QuerySpec) -> list[Docume
 
     A criterion names members of the datasets as the protocol spells them, or the id. Raises RemoteFailed, CallerError.
     """
+    if spec.sort_path:
+        raise CallerError("sort-unsupported", "a catalogue is in the order of its provider; leave sortField out")
     one = _one_id(spec)
     if one is not None:
         try:
             return [await dataset(b, of, one)] if spec.offset == 0 else []
         except NotFound:
             return []
-    found = await _remote(b.m.browser.catalog(of.id, of.address))
-    chosen = [each for each in found if all(matches(criterion, _asked(each)) for criterion in spec.criteria)]
+    most = None if spec.criteria else spec.offset + spec.limit
+    found = await _remote(b.m.browser.catalog(of.id, of.address, most=most))
+    chosen = [each for each in found if all(_meets(criterion, each) for criterion in spec.criteria)]
     return chosen[spec.offset : spec.offset + spec.limit]
 
 
@@ -115,9 +119,17 @@ def _one_id(spec: QuerySpec) -> str | None:
     return str(criterion.right) if criterion.path in (("id",), ("@id",), (f"{EDC}id",)) else None
 
 
-def _asked(document: Document) -> Document:
-    """A dataset as criteria see it: under its own names, and with its id under EDC's."""
-    return {**document, "id": document.get("@id"), f"{EDC}id": document.get("@id")}
+def _meets(criterion: Criterion, document: Document) -> bool:
+    """Whether a dataset meets a criterion. Members have the protocol's names, or IRIs; prefixes of the protocol count as such."""
+    wanted = tuple(_spelled(each) for each in criterion.path)
+    named = {**document, "id": document.get("@id")}
+    return meets(criterion, [leaf for leaf in leaves(named) if tuple(_spelled(each) for each in leaf.path) == wanted])
+
+
+def _spelled(name: str) -> str:
+    prefix, _, rest = name.partition(":")
+    whole = PREFIXES[prefix] + rest if prefix in PREFIXES else name
+    return whole.removeprefix(EDC)
 
 
 # -- negotiations ---------------------------------------------------------------------------------------------------------
@@ -224,13 +236,15 @@ async def agreement_of(b: Business, negotiation_id: str) -> Agreement:
 
 @dataclass(frozen=True, slots=True)
 class TransferWish:
-    """A transfer as a client asks for it. ``sink``: a file name, if our data plane is to fetch the data."""
+    """A transfer as a client asks for it. ``sink``: a file name, if our data plane is to fetch the data. ``private``: what the
+    client notes about it, under whole IRIs."""
 
     contract: str
     format: str
     counterparty: str | None = None
     address: str | None = None
     sink: str | None = None
+    private: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def transfer(b: Business, wish: TransferWish, by: Caller) -> Process:
@@ -243,6 +257,7 @@ async def transfer(b: Business, wish: TransferWish, by: Caller) -> Process:
         counterparty=wish.counterparty,
         transfer_format=wish.format,
         sink=wish.sink,
+        private=wish.private,
         address=wish.address,
         by=by,
     )

@@ -49,7 +49,8 @@ def read_offer(value: Any, path: str = "policy") -> OfferedTerms:
     policy = dsp.normal(_read(value, _NAMELESS, path))
     if policy.uid == _NAMELESS:
         raise invalid("an offer is named by its @id, as the catalogue has it", f"{path}.@id")
-    ours = {"assigner": policy.assigner and policy.assigner.iri, "target": policy.target and policy.target.iri}
+    assigner = None if policy.assigner is None else policy.assigner.iri
+    target = None if policy.target is None else policy.target.iri
     rules: Document = {}
     if _has_rules(policy):
         try:
@@ -57,13 +58,13 @@ def read_offer(value: Any, path: str = "policy") -> OfferedTerms:
         except PolicyInvalid as error:
             raise invalid(error.reason, f"{path}{error.path}") from error
         rules = {name: each for name, each in document.items() if name in (*_RULES, "profile")}
-    return OfferedTerms(policy.uid, ours["assigner"], ours["target"], rules)
+    return OfferedTerms(policy.uid, assigner, target, rules)
 
 
 def shown_policy(document: Mapping[str, Any]) -> Document:
     """A policy in full ODRL as it is shown: in DSP's form where it has one, else as it is kept."""
     policy = odrl.read(dict(document))
-    empty = {name: [] for name in _RULES}
+    empty: Document = {name: [] for name in _RULES}
     if not _has_rules(policy):
         return {"@id": policy.uid, "@type": "Set", **empty}
     try:

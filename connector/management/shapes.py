@@ -155,6 +155,7 @@ def transfer_request_of(document: Flat) -> TransferWish:
         counterparty=text(document, "counterPartyId"),
         address=text(document, "counterPartyAddress"),
         sink=sink,
+        private={name: each for name, each in inner(document, "privateProperties").items() if name != "@id"},
     )
 
 
@@ -268,6 +269,7 @@ def transfer_shown(process: Process) -> Document:
         "transferType": process.detail.format or PULL,
         **_correlation(process),
         **({} if sink is None else {"dataDestination": {"@type": "DataAddress", "type": SINK, "path": sink}}),
+        **({"privateProperties": _members(process.detail.private)} if process.detail.private else {}),
         **_failure(process),
         "callbackAddresses": [],
         "createdAt": process.created_at,

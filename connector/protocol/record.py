@@ -59,7 +59,8 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``waits_since`` is from when on that waits, ``asks`` who is asked (it stays when they have decided), and ``approvals`` who of
     them has approved it so far. ``proposed_by`` is the caller of ours who made our side's last proposal; empty: nobody did.
 
-    ``ensuing``: the format of the transfer that we begin as consumer as soon as the negotiation is finalized.
+    ``ensuing``: the format of the transfer that we begin as consumer as soon as the negotiation is finalized. ``private``: what a
+    caller of ours has noted about a transfer; nobody else sees it.
     """
 
     first_digest: str | None = None
@@ -73,6 +74,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     approvals: list[Given] = []
     proposed_by: str = ""
     ensuing: str | None = None
+    private: Document = {}
     redline: list[Document] = []
     format: str | None = None
     dataset: str | None = None
