@@ -106,7 +106,7 @@ REMEDIES: Final[dict[str, str]] = {
 
 BY_STATUS: Final[dict[int, str]] = {
     400: "correct what was asked for, then try again",
-    401: "let local.token_file of these settings be that of the running connector",
+    401: "give a key or token that this connector knows: CARNET_KEY, or local.token_file of its settings",
     403: "look at what the terms ask for: carnet explain ID, carnet simulate ID",
     404: "look the id up: carnet browse, carnet contracts list or carnet processes list",
     409: "see how it stands now, then decide: carnet processes show ID",

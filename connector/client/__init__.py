@@ -2,6 +2,7 @@
 
 from connector.client.carnet import Carnet
 from connector.client.deals import Landed
+from connector.client.decisions import Review, Waiting
 from connector.client.downloads import Downloaded
 from connector.client.frames import PackageMissing
 from connector.client.refusals import Away, Declined, Document, Refused, Waited
@@ -18,11 +19,9 @@ from connector.client.results import (
     Process,
     Published,
     Receipt,
-    Review,
     Simulation,
     Statement,
     Status,
-    Waiting,
 )
 
 __all__ = [

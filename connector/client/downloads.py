@@ -80,9 +80,10 @@ class _Kept(msgspec.Struct, kw_only=True):
 
 
 class _Broken(Exception):
-    """This attempt brought no end; another may, after ``wait_s`` seconds. ``counts``: it is one of those that are numbered."""
+    """This attempt brought no end; another may, after ``wait_s`` seconds (None: as long as is usual). ``counts``: it is one of
+    those that are numbered."""
 
-    def __init__(self, why: str, wait_s: float = BACKOFF_S, *, counts: bool = True) -> None:
+    def __init__(self, why: str, wait_s: float | None = None, *, counts: bool = True) -> None:
         super().__init__(why)
         self.wait_s = wait_s
         self.counts = counts
@@ -181,7 +182,8 @@ class Downloading:
                     fruitless = 0 if part.tell() > before or not why.counts else fruitless + 1
                     if fruitless >= ATTEMPTS:
                         raise Declined("provider-unreachable", f"given up; the last attempt: {why}") from None
-                    await asyncio.sleep(why.wait_s * (1 << max(0, fruitless - 1)))
+                    usual = BACKOFF_S * (1 << max(0, fruitless - 1))
+                    await asyncio.sleep(usual if why.wait_s is None else why.wait_s)
                     continue
                 except EgressRefused as error:
                     raise Declined(error.code, error.reason) from None

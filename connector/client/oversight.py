@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.client.calls import safe
+from connector.client.decisions import Review, Waiting
 from connector.client.local import LocalClient, standing
 from connector.client.refusals import Document
 from connector.client.results import (
@@ -21,10 +22,8 @@ from connector.client.results import (
     Peer,
     Process,
     Receipt,
-    Review,
     Simulation,
     Statement,
-    Waiting,
 )
 from connector.client.trade import AgreementId, ProcessId, document_of, id_of
 

@@ -1,4 +1,4 @@
-"""The README's first ten commands have twins in Python and over HTTP: both are run as the client's page has them."""
+"""The README's first ten commands have twins in Python and over HTTP; those in Python are run as their page has them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
-from yarl import URL
 
+from connector.api.twins import TWINS
 from connector.client import sync
 from connector.demo.fleet import KIT, write_parquet
 from connector.demo.houses import free_ports
-from tests.demo.test_walkthrough import LONGEST_S, ROOT, programs, walked
+from tests.demo.test_walkthrough import ROOT, programs, walked
 
 PAGE = (ROOT / "connector/client/README.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -52,13 +51,11 @@ def test_every_one_of_the_ten_has_its_twins() -> None:
     assert len(lines) == 10
     rows = re.findall(r"^\| `(carnet [a-z ]+)` \| `(.+?)` \|(.*?)\|$", PAGE, re.M)
     assert {name for name, _, _ in rows} == commands
-    served = block("ten commands over http", "http")
-    for _, python, http in rows:
+    assert {re.sub(r" (oem|city|\(\w+\))$", "", each.command) for each in TWINS} == commands
+    for _, python, _ in rows:
         method = re.search(r"(?:carnet\.)?(\w+)\(", python)
         assert method is not None
         assert hasattr(sync.Carnet, method[1]) or hasattr(sync, method[1]), python
-        for verb, path in re.findall(r"`(GET|POST) (/carnet/v1/\w+)", http):
-            assert f"{verb} {path}" in served or path.endswith("/status")
 
 
 def test_the_twins_in_python_work(programs: Path, tmp_path: Path) -> None:
@@ -79,7 +76,7 @@ def test_the_twins_in_python_work(programs: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """Both connectors, with what the page's words in capitals stand for."""
+    """Both connectors, up and strangers to each other: who they are, what is published, where each is called with which key."""
     folder, (one, two) = tmp_path_factory.mktemp("twins"), free_places()
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.chdir(folder)
@@ -92,60 +89,6 @@ def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
             "TERMS": json.loads((ROOT / "examples/offers/flow.json").read_text()),
             "OEM": f"did:web:localhost%3A{one}",
             "CITY": f"did:web:localhost%3A{two}",
-            "VERSION": "0",
             "oem": (f"http://127.0.0.1:{one + 2}", (folder / "oem" / "operator.key").read_text().strip()),
             "city": (f"http://127.0.0.1:{two + 2}", (folder / "city" / "operator.key").read_text().strip()),
         }
-
-
-def filled(value: Any, known: dict[str, Any]) -> Any:
-    """A body with what the words stand for."""
-    if isinstance(value, dict):
-        return {name: filled(each, known) for name, each in value.items()}
-    if isinstance(value, list):
-        return [filled(each, known) for each in value]
-    return known.get(value, value) if isinstance(value, str) else value
-
-
-def learnt(path: str, answer: Any, known: dict[str, Any]) -> None:
-    """What later requests need of an answer."""
-    match path.rpartition("/")[2].partition("?")[0]:
-        case "catalog" if isinstance(answer, dict):
-            known["OFFER"] = answer["hasPolicy"][0]
-        case "negotiations":
-            known |= {"NEGOTIATION": answer["id"], "VERSION": str(answer["version"])}
-        case "transfers":
-            known |= {"TRANSFER": answer["id"], "VERSION": str(answer["version"])}
-        case "NEGOTIATION":
-            known["AGREEMENT"] = answer["agreement"]["@id"]
-
-
-async def answered(line: str, known: dict[str, Any]) -> Any:
-    """The answer to a line of the page; what waits is asked again as long as it waits."""
-    found = re.fullmatch(r"(oem|city) +(GET|POST) (\S+)(?: (\{.*\}))?", line)
-    assert found is not None, line
-    url, key = known[found[1]]
-    body = None if found[4] is None else json.dumps(filled(json.loads(found[4]), known))
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    answer: Any = None
-    async with ClientSession() as web:
-        for _ in range(LONGEST_S):
-            path = found[3]
-            for word in ("CITY", "NEGOTIATION", "TRANSFER", "AGREEMENT", "VERSION"):
-                path = path.replace(word, re.sub("%", "%25", str(known.get(word, ""))))
-            async with web.request(found[2], URL(f"{url}{path}", encoded=True), data=body, headers=headers) as response:
-                answer = await response.json(content_type=None)
-                assert response.status in (200, 201), f"{line}: {answer}"
-            if "wait_s" not in path or answer["state"] in ("FINALIZED", "COMPLETED"):
-                learnt(found[3], answer, known)
-                return answer
-            assert answer["state"] != "TERMINATED", answer
-            known["VERSION"] = str(answer["version"])
-    raise AssertionError(f"{line}: {answer}")
-
-
-async def test_the_twins_over_http_work(houses: dict[str, Any]) -> None:
-    answer: Any = None
-    for line in block("ten commands over http", "http").splitlines():
-        answer = await answered(line, houses)
-    assert [each["content"]["rows"] > 0 for each in answer] == [True]
