@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 import orjson
 
 from connector.flow.context import Context
-from connector.flow.shelf import why_not
+from connector.flow.shelf import NOT_OPEN, why_not
 from connector.flow.told import Document, policy_told, simulation_told
 from connector.identity.interface import Principal
 from connector.identity.participants import Admission, Claims
@@ -28,9 +27,6 @@ from policies.explain import Reader
 from policies.model import Policy
 from policies.simulation import Case, simulate
 from policies.terms.time import AGREED_AT
-
-NOT_OPEN: Final = "not-open"
-"""The code of the reason why an offer is not shown to somebody whatever its policy says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from policies import dsp
 from policies.decision import Decision, Reason
 from policies.errors import PolicyInvalid
 
+NOT_OPEN: Final = "not-open"
+"""The code of the reason why an offer is not shown to somebody whatever its own policy says."""
 _CONTEXT: Final = f'"@context":["{DSP_CONTEXT}"]'
 
 
@@ -100,8 +102,10 @@ async def why_not(context: Context, principal: Principal, dataset_id: str) -> li
 
 def _looked(context: Context, principal: Principal, offer: Offered, decides: Visibility) -> Looked:
     decision, to = _judged(context, principal, offer), decides.open_to
-    if decision.permitted and decides.access:
-        decision = judged_access(context, principal, decides.access, offer.dataset)
+    access = judged_access(context, principal, decides.access, offer.dataset) if decides.access else None
+    if access is not None and not access.permitted:
+        said = "the access policy of its contract definition does not permit it"
+        decision = Decision("deny", (Reason(NOT_OPEN, "", said), *access.reasons), access.report)
     reached = open_to(principal, to)
     if not reached:
         said = "nobody has vouched for the participant, and the dataset is not open to all"
@@ -109,7 +113,7 @@ def _looked(context: Context, principal: Principal, offer: Offered, decides: Vis
             said = "an earlier release published it, and it says something that cannot be kept here"
         remedy = "publish it again" if to == "nobody" else "admit the participant, or open the dataset to all"
         kept = () if decision.permitted else decision.reasons
-        decision = Decision("deny", (Reason("not-open", "", said, remedy), *kept), decision.report)
+        decision = Decision("deny", (Reason(NOT_OPEN, "", said, remedy), *kept), decision.report)
     return Looked(offer.id, reached and decision.permitted, to, decision)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Final
 
 from connector.flow.browse import Browser
 from connector.flow.context import Context
@@ -12,6 +13,11 @@ from connector.management import projecting
 from connector.management.sealing import open_box
 from connector.management.service import Management
 from connector.store.definitions import DefinitionStore
+from connector.store.engine import StoreUnavailable
+from connector.telemetry import logger
+
+FINISH_EVERY_S: Final = 60.0
+log = logger("management")
 
 
 async def opened(context: Context, plane: Plane, browser: Browser, data_dir: Path) -> Management:
@@ -20,7 +26,11 @@ async def opened(context: Context, plane: Plane, browser: Browser, data_dir: Pat
     return Management(context, plane, browser, DefinitionStore(context.store.engine), box)
 
 
-async def finishing(management: Management) -> None:
-    """What an earlier life has left of contract definitions; then nothing, for as long as the connector runs."""
-    await projecting.finish(management)
-    await asyncio.Event().wait()
+async def finishing(management: Management, pause_s: float = FINISH_EVERY_S) -> None:
+    """Until cancelled: carry out what an earlier life, another replica or a busy time has left of contract definitions."""
+    while True:
+        try:
+            await projecting.finish(management)
+        except StoreUnavailable as error:
+            log.warning("contract definitions cannot be looked at now", error=str(error))
+        await asyncio.sleep(pause_s)

@@ -10,6 +10,7 @@ assets, so that any number of walks may meet. May import the store, flow and thi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,7 @@ async def check(m: Management, proposed: Rules, definition: ContractDefinition) 
     while assets := await m.store.assets_after(last, BATCH, definition.selector):
         stocked = await m.projection.stocked([each.id for each in assets])
         for each in assets:
+            await asyncio.sleep(0)  # others have their turn
             stock = stocked.get(each.id, Stock())
             await offer(m, proposed, each, found(stock.source), strict, promised=stock.promised)
         if len(assets) < BATCH:
@@ -75,7 +77,7 @@ async def carry_out(m: Management, definition_id: str) -> None:
 
 
 async def finish(m: Management) -> None:
-    """Carry out what an earlier life has left. What cannot be done is named in the log, and tried at the next start."""
+    """Carry out what was left. What cannot be done is named in the log, and tried at the next time."""
     unfinished = [definition_id for definition_id, _, _ in await m.store.unfinished(limit=10_000)]
     for each in [*unfinished, *await m.projection.orphaned()]:
         try:
@@ -120,6 +122,7 @@ async def _commit(
     stocked = await m.projection.stocked([each.id for each in assets])
     made = Made()
     for each in assets:
+        await asyncio.sleep(0)
         stock = stocked.get(each.id, Stock())
         one = await offer(m, rules, each, found(stock.source), NONE, promised=stock.promised)
         made.statements += [still(each), *one.statements]

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 import orjson
 
-from connector.flow import agreeing, begin
+from connector.flow import agreeing, asking, begin
 from connector.flow.context import Choices
+from connector.identity.participants import Claims
 from connector.management.service import Management
 from connector.protocol.states import State
+from policies.explain import Reader
 from policies.terms.party import PARTICIPANT
 from tests.flow.house import Street
 from tests.flow.test_acceptance import negotiation, rest
@@ -69,3 +71,13 @@ async def test_who_came_by_another_offer_is_held_against_it_at_the_agreement(m: 
         verdict = await agreeing.judge_agreement(context, about, {})
         assert verdict.code == code
         assert PARTICIPANT not in str(verdict.reasons)
+
+
+async def test_a_simulation_says_that_the_offer_is_not_shown(m: Management) -> None:
+    await policy(m, "others", when(PARTICIPANT, "eq", "did:web:other"))
+    await asset(m, "trips")
+    await definition(m, "d", access="others")
+    for participant, permitted in (("did:web:consumer", False), ("did:web:other", True)):
+        (found,) = await asking.suppose(m.context, "trips", asking.Supposed(participant, claims=Claims()), Reader())
+        assert found["permitted"] is permitted
+        assert ("hidden" in found) is not permitted
