@@ -35,8 +35,14 @@ _PORTS_EACH = 3
 )
 @click.option("--beside", type=_PORT, multiple=True, metavar="PORT", help="With --loopback: another such connector to talk to.")
 @click.option("--set", "chosen", multiple=True, metavar="KEY=VALUE", help="A setting with its TOML value: protocol.port=8301")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def command(
-    folder: Path, participant_id: str | None, loopback: int | None, beside: tuple[int, ...], chosen: tuple[str, ...]
+    folder: Path,
+    participant_id: str | None,
+    loopback: int | None,
+    beside: tuple[int, ...],
+    chosen: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Make FOLDER with a commented carnet.toml, the tokens and the keys of a new connector.
 
@@ -57,7 +63,12 @@ def command(
             raise click.BadParameter(f"write {key}=VALUE, VALUE as in a TOML file", param_hint="--set")
         settings[key.strip()] = value.strip()
     key = new_key("first operator", [Role.OPERATOR], now_ms=_now_ms(), by="owner").text
-    written = make_house(folder, participant_id or did_on_loopback(loopback or 0), settings, more, {KEY_FILE: key + "\n"})
+    us = participant_id or did_on_loopback(loopback or 0)
+    written = make_house(folder, us, settings, more, {KEY_FILE: key + "\n"})
+    if as_json:
+        made = {"participantId": us, "settings": str(folder / "carnet.toml"), "folder": str(folder), "files": written, "key": key}
+        click.echo(json.dumps(made, indent=2))
+        return
     click.echo(f"Wrote {', '.join(written)} to {folder}.")
     click.echo(f"An operator's key for its management interface, which is also in {KEY_FILE}: {key}")
     if loopback is not None:

@@ -16,6 +16,7 @@ from connector.cli.channel import call, channel_options, show
 from connector.cli.documents import read_json
 from connector.cli.measured import measure_options, measured
 from connector.cli.progress import progress
+from connector.cli.reaching import elsewhere
 from connector.cli.tabled import problem_lines, table_lines, table_options, table_wish
 
 MAX_TERMS_BYTES: Final = 1_048_576
@@ -58,9 +59,23 @@ def _template_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+class _Source(click.Path):
+    """A file or folder that is there; of a connector elsewhere nobody here can say that."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See click.Path."""
+        if elsewhere():
+            return Path(value)
+        self.exists = True
+        return super().convert(value, param, ctx)
+
+
 @click.command(name="publish")
 @channel_options
-@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.argument("file", type=_Source())
 @click.option("--id", "dataset", required=True, metavar="ID", help="The dataset's id, as peers see it.")
 @click.option("--title", default="", help="What it is, for people.")
 @click.option("--media-type", default="", help="Such as text/csv.")
@@ -85,7 +100,8 @@ def _template_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Who sees it: participants that somebody has vouched for (see `carnet peers`), or all that have shown who they are.",
 )
 def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any) -> None:
-    """Offer FILE as a dataset. It is read where it stands, which must be below a folder of data.source_roots.
+    """Offer FILE as a dataset. It is read where it stands, which must be below a folder of data.source_roots: with --url on
+    the machine of that connector.
 
     Nothing is published that could not be kept: a term that nobody here enforces, evidences or may leave to the law is refused
     with its place and what to do. Look before: `carnet explain OFFER`, and --table --dry-run for what would leave.
@@ -109,7 +125,9 @@ def command(config: Path, as_json: bool, file: Path, dataset: str, **given: Any)
     if given["dry_run"]:
         more["dry_run"] = True
     bar = None if wish is None else progress("Looking at the table")
-    published = call(config, lambda client: client.publish(dataset, str(file.absolute()), **more), bar=bar)
+    published = call(
+        config, lambda client: client.publish(dataset, str(file if elsewhere() else file.absolute()), **more), bar=bar
+    )
     if given["dry_run"]:
         looked(published, as_json=as_json)
         return

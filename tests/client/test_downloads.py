@@ -180,7 +180,8 @@ async def test_what_is_left_of_something_else_is_thrown_away(tmp_path: Path, cha
     world.breaks = [1000] * downloads.ATTEMPTS
     (tmp_path / "rows.part").write_bytes(b"x" * 50)
     kept: dict[str, Any] = {"agreement": "urn:uuid:2", "ask": {}, "transfer": "urn:uuid:5", "etag": '"x"', "total": 60}
-    kept |= {"ask": {"ask": {"box": "1"}}, "agreement": {"agreement": "urn:uuid:3"}, "state": {}}[change]
+    others: dict[str, dict[str, Any]] = {"ask": {"ask": {"box": "1"}}, "agreement": {"agreement": "urn:uuid:3"}, "state": {}}
+    kept |= others[change]
     (tmp_path / "rows.part.json").write_bytes(orjson.dumps(kept))
     world.breaks = []
     async with between(world) as carnet:
