@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from connector.settings import load
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 180
+PORTS_EACH = 3
 
 
 def commands(document: str, mark: str) -> str:
@@ -27,20 +28,25 @@ def commands(document: str, mark: str) -> str:
 
 
 def on_free_ports(script: str) -> str:
-    """The script with free ports in place of its own: 8301 and 8311, each with the one after it."""
+    """The script with free ports in place of its own: 8301 and 8311, each with the two after it."""
     used = set(re.findall(r"(?:port=|%3A|localhost:|127\.0\.0\.1:|--loopback |--beside )(\d{2,5})", script))
-    assert {"8301", "8311"} <= used <= {"8301", "8302", "8311", "8312"}
-    for port, free in zip((8301, 8311), free_pairs(2), strict=True):
-        script = script.replace(str(port), str(free)).replace(str(port + 1), str(free + 1))
+    assert {"8301", "8311"} <= used <= {"8301", "8302", "8303", "8311", "8312", "8313"}
+    for port, free in zip((8301, 8311), free_places(2), strict=True):
+        for after in range(PORTS_EACH):
+            script = script.replace(str(port + after), str(free + after))
     return script
 
 
-def free_pairs(count: int) -> list[int]:
-    """Ports that are free together with the one after each."""
+def free_places(count: int) -> list[int]:
+    """Ports that are free together with the two after each."""
     found: list[int] = []
     while len(found) < count:
         port = free_ports(1)[0]
-        with suppress(OSError), closing(socket.create_server(("127.0.0.1", port + 1))):
+        if any(abs(port - other) < PORTS_EACH for other in found):
+            continue
+        with suppress(OSError), ExitStack() as held:
+            for after in range(1, PORTS_EACH):
+                held.enter_context(closing(socket.create_server(("127.0.0.1", port + after))))
             found.append(port)
     return found
 
