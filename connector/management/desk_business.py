@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
 from connector.api.operation import Operation, Query, caller_of
-from connector.management import business, shapes
+from connector.management import business, federated, shapes
 from connector.management.business import Business
 from connector.management.dialect import PAGING, Dialect, done, one, page, raw_json
 from connector.protocol.messages import DSP_CONTEXT, Document
 from connector.protocol.states import Kind
 from connector.store.rows import Agreement
 
-_REFRESH = Query("auto_refresh", "Renew the token first if it ends soon.", bool)
+UNANSWERED: Final = "Carnet-Unanswered"
+"""The header that says of how many participants no catalogue came."""
+_FLATTEN: Final = Query("flatten", "Has no effect: what is shown is flat.", bool)
+_REFRESH: Final = Query("auto_refresh", "Renew the token first if it ends soon.", bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,16 @@ class BusinessDesk:
                 "One dataset of it.",
                 self._dataset,
                 errors=(404, 502),
+            ),
+            Operation(
+                "POST",
+                f"{self.base}/catalogs/request",
+                f"{self.dialect.name}-catalogs",
+                "catalog",
+                "read",
+                "The catalogues of all whom we deal with.",
+                self._catalogs,
+                query=(*PAGING, _FLATTEN),
             ),
         ]
 
@@ -237,6 +251,14 @@ class BusinessDesk:
         ]
 
     # -- catalogues ---------------------------------------------------------------------------------------------------
+
+    async def _catalogs(self, request: web.Request) -> web.StreamResponse:
+        """``flatten`` is taken and changes nothing: what is shown of a participant is flat."""
+        spec = shapes.query_of(await self.dialect.read(await request.read(), "QuerySpec"), request.query)
+        found = await federated.catalogs(self.b, spec)
+        response = raw_json([_catalog(participant, list(datasets)) for participant, datasets in found.catalogs])
+        response.headers[UNANSWERED] = str(found.unanswered)
+        return response
 
     async def _catalog(self, request: web.Request) -> web.StreamResponse:
         document = await self.dialect.read(await request.read(), "CatalogRequest")

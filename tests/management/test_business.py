@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from connector.access.caller import OWNER
-from connector.flow import acts, publish
-from connector.flow.browse import Browser
-from connector.flow.plane import Plane
-from connector.flow.references import References
-from connector.http.client import GuardedClient
-from connector.identity.assertions import Assertions
+from connector.flow import acts
 from connector.management import business
-from connector.management.business import Business, Counterparty, RemoteFailed, TransferWish
+from connector.management.business import RemoteFailed, TransferWish
 from connector.management.model import EDC, QuerySpec
 from connector.management.odrl_forms import OfferedTerms
 from connector.management.queryspec import parse
-from connector.management.sealing import SecretBox
-from connector.management.service import Management
 from connector.protocol.errors import CallerError, Conflict, NotFound, PeerError, Unavailable
-from connector.protocol.messages import PULL, Document
+from connector.protocol.messages import PULL
 from connector.protocol.states import Kind, State
-from connector.store.definitions import DefinitionStore
-from connector.store.queries import QueryStore
-from tests.flow.house import DATASET, OFFER, Fuse, House, Street
-
-PROVIDER = Counterparty("did:web:provider")
-RULES: Document = {"permission": OFFER["permission"]}
-OFFERED = OfferedTerms(OFFER["@id"], "did:web:provider", DATASET, RULES)
-ROUNDS = 20
+from tests.flow.house import DATASET, OFFER
+from tests.management.scene import OFFERED, PROVIDER, RULES, Scene, opened
 
 
 def edc_id(*parts: str) -> str:
@@ -42,70 +28,11 @@ def edc_id(*parts: str) -> str:
     return ":".join(base64.b64encode(part.encode()).decode() for part in parts)
 
 
-@dataclass
-class Shelf:
-    """The provider's catalogue, as a browser reads it."""
-
-    datasets: list[Document] = field(default_factory=list)
-    fails: Exception | None = None
-    read: list[int | None] = field(default_factory=list)
-
-    async def catalog(self, _: str, address: str | None = None, *, most: int | None = None) -> list[Document]:
-        """See Browser."""
-        del address
-        self.read.append(most)
-        if self.fails is not None:
-            raise self.fails
-        return self.datasets
-
-    async def dataset(self, _: str, dataset_id: str, address: str | None = None) -> Document:
-        """See Browser."""
-        del address
-        if self.fails is not None:
-            raise self.fails
-        found = [each for each in self.datasets if each["@id"] == dataset_id]
-        if not found:
-            raise PeerError("peer-refused", "the peer answered 404: {}")
-        return found[0]
-
-
-def served(house: House, shelf: Shelf) -> Business:
-    """The use cases over a house."""
-    store = DefinitionStore(house.context.store.engine)
-    m = Management(house.context, Plane.__new__(Plane), cast("Browser", shelf), store, SecretBox(bytes(32)))
-    references = References(house.context, cast("Assertions", None), cast("GuardedClient", None))
-    return Business(m, references, QueryStore(house.context.store.engine, house.context.participant_id))
-
-
-@dataclass
-class Scene:
-    """Two houses, one of which has published, and the use cases over the consumer's."""
-
-    street: Street
-    shelf: Shelf
-    b: Business
-
-    async def pump(self) -> None:
-        """Deliver everything."""
-        for _ in range(ROUNDS):
-            await self.street.pump()
-
-    async def agreed(self) -> str:
-        """The id of a negotiation that is finalized."""
-        begun = await business.negotiate(self.b, PROVIDER, OFFERED, OWNER)
-        await self.pump()
-        return begun.id
-
-
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     """The beginning."""
-    street = Street(Fuse())
-    await street.open(tmp_path, "street")
-    document = await publish.publish(street.provider.context, DATASET, title="Trips", source="trips.csv", offers=[OFFER])
-    shelf = Shelf([document, {"@id": "zones", "dct:title": "Zones"}])
-    yield Scene(street, shelf, served(street.consumer, shelf))
-    await street.close()
+    async with opened(tmp_path) as found:
+        yield found
 
 
 def equals(left: str, right: str) -> QuerySpec:

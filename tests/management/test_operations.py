@@ -36,6 +36,7 @@ GET /contractdefinitions/{id} 200
 DELETE /contractdefinitions/{id} 204
 POST /catalog/request 200
 POST /catalog/dataset/request 200
+POST /catalogs/request 200
 POST /contractnegotiations 200
 POST /contractnegotiations/request 200
 GET /contractnegotiations/{id} 200
