@@ -1,7 +1,7 @@
 """A town of connectors on this machine: made from nothing, started as processes of their own, acquainted, stopped at the end.
 
-The demo and the stories of `examples/` play in one. Whoever has connectors already needs none of this: a LocalClient of each is
-all that the rest takes.
+The demo and the stories of `examples/` play in one. Whoever has connectors already needs none of this: a client of each is all
+that the rest takes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from connector.client.carnet import Carnet
 from connector.client.local import Document, LocalClient
 from connector.demo.houses import House, build_houses
 from connector.demo.servers import serving
@@ -22,10 +23,15 @@ VOUCHED: Final = "A. Person, by telephone"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One connector of the town: its folder, and a client of its owner's channel."""
+    """One connector of the town: its folder, and a client of its owner's channel, which ``carnet`` puts types on."""
 
     house: House
     client: LocalClient
+
+    @property
+    def carnet(self) -> Carnet:
+        """The Python client of its owner."""
+        return Carnet.over(self.client)
 
     @property
     def name(self) -> str:

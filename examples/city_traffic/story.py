@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from connector.client.deals import Declined, Landed, contract, fetch, offered
-from connector.client.local import Document, Refused
+from connector.client import Agreement, Declined, Document, Landed, Receipt, Refused, Waited, Waiting
 from connector.demo.citymap import write_map
 from connector.demo.fleet import ENVIROCAR, write_parquet
 from connector.demo.fleet.writing import Written
@@ -35,7 +34,6 @@ FINE, COARSE, TOO_FINE = 8, 7, 9
 
 FLEET: Final = replace(ENVIROCAR, towns=1, spread_km=4.0, trip_km=(2.0, 3.0, 5.0, 8.0, 14.0))
 VEHICLES, DAYS, SEED = 400, 1, 7
-WAIT_S: Final = 60.0
 Say = Callable[[str], None]
 
 
@@ -112,7 +110,7 @@ class Result:
     flow: Flow
     suppressed: int
     owed: dict[str, dict[str, str]]
-    receipts: dict[str, list[Document]]
+    receipts: dict[str, list[Receipt]]
     refused: dict[str, str]
 
 
@@ -124,8 +122,8 @@ async def play(folder: Path, say: Say) -> Result:
         say("1. A manufacturer has a row of each vehicle every five seconds, and offers what they say together")
         fleet, written = await stock(oem, say)
         say("2. The city plans its streets; it is a public body, and gets the cells for nothing")
-        free = await contract(city.client, oem.did, FLOW, purpose=PLANNING)
-        landed = await fetch(city.client, free, "flow.parquet")
+        free = await city.carnet.contract(oem.did, FLOW, purpose=PLANNING)
+        landed = await city.carnet.fetch(free, "flow.parquet")
         file, page = city.received / landed.name, city.folder / "flow.html"
         flow = await asyncio.to_thread(read, file)
         tell(flow, landed, say)
@@ -133,9 +131,9 @@ async def play(folder: Path, say: Say) -> Result:
 
         say("3. A company whom nobody has verified; then somebody has, and it takes the same cells, for the price of them")
         refused = await unknown(oem, city, company, say)
-        await oem.client.admit_peer(company.did, VOUCHED, claims={"kind": "company", "country": "DE"})
-        paid = await contract(company.client, oem.did, FLOW, purpose=PLANNING)
-        bought = company.received / (await fetch(company.client, paid, "flow.csv", format="csv")).name
+        await oem.carnet.admit(company.did, VOUCHED, claims={"kind": "company", "country": "DE"})
+        paid = await company.carnet.contract(oem.did, FLOW, purpose=PLANNING)
+        bought = company.received / (await company.carnet.fetch(paid, "flow.csv", format="csv")).name
         hold(await asyncio.to_thread(same, file, bought), "the company has other cells than the city")
         say(f"   {bought}: the same {flow.cell_hours} cells")
         deals = {city: free, company: paid}
@@ -153,10 +151,10 @@ async def stock(oem: Member, say: Say) -> tuple[Path, Written]:
     """A day of a made-up fleet, published twice: in the cells of ``OFFER``, and in larger ones."""
     fleet = oem.folder / "fleet.parquet"
     written = await asyncio.to_thread(write_parquet, fleet, FLEET, VEHICLES, DAYS, SEED)
-    published = await oem.client.publish(FLOW, str(fleet), title="How fast traffic flows", offers=[OFFER], table={})
-    await oem.client.publish(DISTRICTS, str(fleet), title="Traffic by district", offers=[BY_DISTRICT], table={})
+    published = await oem.carnet.publish(FLOW, fleet, title="How fast traffic flows", offers=[OFFER], table=True)
+    await oem.carnet.publish(DISTRICTS, fleet, title="Traffic by district", offers=[BY_DISTRICT], table=True)
     say(f"   {written.rows:,} rows of {written.vehicles} vehicles on {written.trips:,} trips. What it would let out:")
-    for sentence in published["releases"][0]["sentences"]:
+    for sentence in published.releases[0].sentences:
         say(f"     {sentence}")
     return fleet, written
 
@@ -180,69 +178,72 @@ def draw(file: Path, page: Path, flow: Flow, landed: Landed, say: Say) -> None:
     say(f"   a map of them, to open in any browser: {page}")
 
 
-async def settled(oem: Member, buyer: Member, agreement: str) -> list[Document]:
+async def settled(oem: Member, buyer: Member, agreement: Agreement) -> list[Receipt]:
     """The receipts of an agreement, once both sides hold the same and have signed them."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                ours, theirs = [await member.client.receipts(agreement) for member in (oem, buyer)]
-                if ours and {each["state"] for each in (*ours, *theirs)} == {"countersigned"}:
-                    break
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise Untrue(f"the receipts of {buyer.name} are not countersigned after {WAIT_S:.0f} s") from None
-    hold([each["content"] for each in ours] == [each["content"] for each in theirs], "the two sides hold different receipts")
+    ours, theirs = [await countersigned(member, agreement) for member in (oem, buyer)]
+    hold([each.content for each in ours] == [each.content for each in theirs], "the two sides hold different receipts")
     return ours
 
 
-async def owing(oem: Member, buyer: Member, agreement: str, say: Say) -> dict[str, str]:
+async def countersigned(member: Member, agreement: Agreement) -> list[Receipt]:
+    """The receipts of an agreement, once both sides have signed each."""
+
+    async def receipts() -> list[Receipt]:
+        return [each async for each in member.carnet.receipts(agreement)]
+
+    try:
+        return await member.carnet.until(receipts, lambda found: {each.state for each in found} == {"countersigned"})
+    except Waited as error:
+        raise Untrue(f"the receipts of the {member.name} are not countersigned: {error.sentence}") from None
+
+
+async def owing(oem: Member, buyer: Member, agreement: Agreement, say: Say) -> dict[str, str]:
     """What is owed under an agreement, by currency: both sides reckon it for themselves, and come to the same."""
-    ours, theirs = [await member.client.statement(agreement) for member in (oem, buyer)]
-    hold(ours["totals"] == theirs["totals"], "the two sides reckon differently")
-    totals = {currency: str(amount) for currency, amount in ours["totals"].items()}
-    sums = ", ".join(f"{float(amount):,.2f} {currency}" for currency, amount in totals.items()) or "nothing"
+    ours, theirs = [await member.carnet.statement(agreement) for member in (oem, buyer)]
+    hold(ours.totals == theirs.totals, "the two sides reckon differently")
+    sums = ", ".join(f"{float(amount):,.2f} {currency}" for currency, amount in ours.totals.items()) or "nothing"
     say(f"   the {buyer.name} owes {sums}; both sides reckon so, from a receipt that both have signed")
-    return totals
+    return ours.totals
 
 
 async def unknown(oem: Member, city: Member, company: Member, say: Say) -> dict[str, str]:
     """Who is a connector like others, and nobody whom the manufacturer has verified."""
-    await company.client.hello(oem.did)
-    await company.client.admit_peer(oem.did, VOUCHED, claims={"kind": "company"})
-    shown = [each["@id"] for each in await company.client.catalog(oem.did)]
+    await company.carnet.hello(oem.did)
+    await company.carnet.admit(oem.did, VOUCHED, claims={"kind": "company"})
+    shown = [each.id for each in await company.carnet.browse(oem.did)]
     hold(FLOW not in shown, "who is not verified sees the offer")
-    seen = await offered(city.client, oem.did, FLOW)
-    asking = contract(company.client, oem.did, FLOW, offer=seen)
+    seen = await city.carnet.offered(oem.did, FLOW)
+    asking = company.carnet.contract(oem.did, FLOW, offer=seen)
     return {"unverified": await denied(asking, say, "it is not shown the offer, and asks with a copy of it")}
 
 
-async def beyond(oem: Member, city: Member, agreement: str, say: Say) -> dict[str, str]:
+async def beyond(oem: Member, city: Member, agreement: Agreement, say: Say) -> dict[str, str]:
     """Another purpose, smaller cells, and cells of another grid beside those that the city has."""
-    marketing = fetch(city.client, agreement, "marketing.parquet", purpose=MARKETING)
+    marketing = city.carnet.fetch(agreement, "marketing.parquet", purpose=MARKETING)
     refused = {"marketing": await denied(marketing, say, "the cells for marketing")}
-    wish = smaller(await offered(city.client, oem.did, FLOW))
-    asking = denied(contract(city.client, oem.did, FLOW, offer=wish), say, "cells of 175 m: who asks for more waits for a person")
+    wish = smaller((await city.carnet.offered(oem.did, FLOW)).document)
+    asking = denied(city.carnet.contract(oem.did, FLOW, offer=wish), say, "cells of 175 m: who asks for more waits for a person")
     refused["finer"], refused["redline"] = await asyncio.gather(asking, decided(oem))
     say(f"     what the person saw: {refused['redline']}")
-    beside = await contract(city.client, oem.did, DISTRICTS, purpose=PLANNING)
-    districts = fetch(city.client, beside, "districts.parquet")
+    beside = await city.carnet.contract(oem.did, DISTRICTS, purpose=PLANNING)
+    districts = city.carnet.fetch(beside, "districts.parquet")
     refused["beside"] = await denied(districts, say, "larger cells beside those that it has, under a contract for these")
     return refused
 
 
 async def decided(oem: Member) -> str:
     """A person at the manufacturer rejects the one wish that waits for a decision; what that person was shown of it."""
+
+    async def waiting() -> list[Waiting]:
+        return [each async for each in oem.carnet.approvals()]
+
     try:
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                waiting = [each for each in await oem.client.processes("negotiation") if each.get("pending")]
-                if waiting:
-                    break
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise Untrue(f"no wish waits for a decision after {WAIT_S:.0f} s") from None
-    await oem.client.act(waiting[0]["id"], "reject", comment="everybody gets the same grid")
-    return str(waiting[0]["redline"][0]["sentence"])
+        wish, *_ = await oem.carnet.until(waiting, bool)
+    except Waited as error:
+        raise Untrue(f"no wish waits for a decision: {error.sentence}") from None
+    seen = await oem.carnet.review(wish.id)
+    await oem.carnet.reject(wish.id, "everybody gets the same grid")
+    return seen.redline[0].sentence
 
 
 def smaller(offer: Document) -> Document:

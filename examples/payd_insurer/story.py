@@ -15,8 +15,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from connector.client.deals import Declined, contract, declined, fetch, offered
-from connector.client.local import Document, Refused
+from connector.client import Agreement, Declined, Document, Duty, Receipt, Refused, Statement
+from connector.client.deals import declined
 from connector.demo.fleet import ENVIROCAR, KIT, vins, write_parquet
 from connector.demo.premium import Premium, premiums, read_features, write_premiums
 from connector.demo.stage import Untrue, hold
@@ -33,18 +33,17 @@ from examples.payd_insurer.terms import (
     of_raw_trips,
 )
 
+Row = dict[str, Any]
 FLEET: Final = replace(KIT, towns=2, trip_km=(1.0, 2.0, 3.0, 4.0, 7.0, 12.0, 20.0, 45.0), commutes=0.2, errands=0.15, nights=0.04)
 """People who drive little: for them it pays to be insured by distance."""
 VEHICLES, SEED = 12, 5
 DAYS: Final = 122
 """From 2 March to the end of June 2026."""
-QUARTER: Final = {"from": "2026-03-01T00:00:00Z", "to": "2026-06-01T00:00:00Z"}
-JUNE: Final = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
+QUARTER: Final[Row] = {"from_": "2026-03-01T00:00:00Z", "to": "2026-06-01T00:00:00Z"}
+JUNE: Final[Row] = {"from_": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
 DRIVING: Final = "urn:example:driving"
 BASE_EUR: Final = Decimal(600)
-WAIT_S: Final = 60.0
 Say = Callable[[str], None]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +81,11 @@ class Result:
     quarter: Rated
     rival: list[Row]
     gone: str
-    erasure: Document
+    erasure: Duty
     left: list[Row]
     june: Rated
-    statement: Document
-    receipts: tuple[list[Document], list[Document]]
+    statement: Statement
+    receipts: tuple[list[Receipt], list[Receipt]]
 
 
 async def play(folder: Path, say: Say) -> Result:
@@ -104,7 +103,7 @@ async def play(folder: Path, say: Say) -> Result:
         say(f"{len(asking)}, two of them among these, want a quote from a rival; the others never signed")
         refused = await publish(oem, raw, say)
         refused |= await ask_for_more(oem, insurer, say)
-        agreement = await contract(insurer.client, oem.did, DRIVING)
+        agreement = await insurer.carnet.contract(oem.did, DRIVING)
         say("The insurer takes the offer as it is: a contract, without a person in between")
         refused |= await fetch_more(insurer, agreement, say)
         quarter = await rate(insurer, agreement, "quarter", QUARTER, insured, say)
@@ -121,7 +120,7 @@ async def play(folder: Path, say: Say) -> Result:
         statement, receipts = await account(oem, insurer, agreement, say)
     hold({row["reference"] for row in june.rows} <= set(insured.values()) - {insured[gone]}, "June has the driver who withdrew")
     return Result(
-        raw, agreement, insured, asking, refused, quarter, others, gone, erasure, left, june, statement, receipts
+        raw, agreement.id, insured, asking, refused, quarter, others, gone, erasure, left, june, statement, receipts
     )  # fmt: skip
 
 
@@ -142,26 +141,26 @@ async def enrol(oem: Member, insurer: Member, references: Mapping[str, str]) -> 
         for car in references
         for category in CATEGORIES
     ]
-    await oem.client.decide_consents(consents)
-    await oem.client.enrol([{**signed, "vehicle": car, "reference": reference} for car, reference in references.items()])
+    await oem.carnet.decide_consents(consents)
+    await oem.carnet.enrol([{**signed, "vehicle": car, "reference": reference} for car, reference in references.items()])
     for car in references:
-        written = (await oem.client.vehicle_consents(car))["entries"]
+        written = (await oem.carnet.consents(car))["entries"]
         shown = {each["textSha256"] for each in written if each["recipient"] == insurer.did}
         hold(shown == {digest(TEXT)}, f"the ledger does not say which text the driver of {car} was shown")
 
 
 async def publish(oem: Member, raw: Path, say: Say) -> dict[str, Refusal]:
     """The offer is published, once its terms are such that they can be kept. Two that cannot are refused."""
-    table = await oem.client.publish(DRIVING, str(raw), title="How people drive, by month", offers=[OFFER], table={})
+    table = await oem.carnet.publish(DRIVING, raw, title="How people drive, by month", offers=[OFFER], table=True)
     say("It offers insurers figures by car and month. What would leave:")
-    for sentence in (line for release in table["releases"] for line in release["sentences"]):
+    for sentence in (line for release in table.releases for line in release.sentences):
         say(f"  {sentence}")
     # A small table with a row every five seconds is enough to see both refused.
     coarse = oem.folder / "coarse.parquet"
     await asyncio.to_thread(write_parquet, coarse, ENVIROCAR, 2, 1, SEED)
 
     async def refused(offer: Document) -> Refusal:
-        return await refusal(oem.client.publish("urn:example:other", str(coarse), title="Other", offers=[offer], table={}))
+        return await refusal(oem.carnet.publish("urn:example:other", coarse, title="Other", offers=[offer], table=True))
 
     found = {"speed with position": await refused(SPEED_WITH_PLACE), "a row every 5 s": await refused(OFFER)}
     say_refused("The car maker cannot publish", found, say)
@@ -170,25 +169,25 @@ async def publish(oem: Member, raw: Path, say: Say) -> dict[str, Refusal]:
 
 async def ask_for_more(oem: Member, insurer: Member, say: Say) -> dict[str, Refusal]:
     """The insurer asks for contracts on other terms: one is refused at once, for the other a person is asked, who says no."""
-    offer = await offered(insurer.client, oem.did, DRIVING)
-    wanted = contract(insurer.client, oem.did, DRIVING, offer=for_marketing(offer))
+    offer = (await insurer.carnet.offered(oem.did, DRIVING)).document
+    wanted = insurer.carnet.contract(oem.did, DRIVING, offer=for_marketing(offer))
     found = {"marketing": await refusal(wanted)}
-    begun = await insurer.client.negotiate(oem.did, DRIVING, of_raw_trips(offer))
-    sent = await insurer.client.wait(begun["id"], lambda now: bool(now["providerPid"]), WAIT_S)
-    asked = await oem.client.wait(sent["providerPid"], lambda now: bool(now.get("pending")), WAIT_S)
-    hold(asked["pending"] == "decide-counter-offer", "raw trips did not wait for a person")
-    await oem.client.act(asked["id"], "terminate", reason=["raw trips are not for insurers: take the figures, or leave it"])
-    ended = declined(await insurer.client.wait(begun["id"], lambda now: now["state"] == "TERMINATED", WAIT_S))
+    begun = await insurer.carnet.negotiate(oem.did, DRIVING, of_raw_trips(offer))
+    sent = await insurer.carnet.wait(begun, lambda now: now.provider_pid is not None)
+    asked = await oem.carnet.wait(sent.provider_pid or "", lambda now: now.pending is not None)
+    hold(asked.pending == "decide-counter-offer", "raw trips did not wait for a person")
+    await oem.carnet.reject(asked, "raw trips are not for insurers: take the figures, or leave it")
+    ended = declined((await insurer.carnet.wait(begun, lambda now: now.over)).document)
     found["raw trips"] = Refusal(ended.code, ended.reason)
     say_refused("The insurer gets no contract for", found, say)
     return found
 
 
-async def fetch_more(insurer: Member, agreement: str, say: Say) -> dict[str, Refusal]:
+async def fetch_more(insurer: Member, agreement: Agreement, say: Say) -> dict[str, Refusal]:
     """With the contract, it asks for data that are not in it."""
     found = {
-        "positions": await refusal(fetch(insurer.client, agreement, "positions.parquet", columns=LATITUDE)),
-        "data for marketing": await refusal(fetch(insurer.client, agreement, "marketing.parquet", purpose=MARKETING)),
+        "positions": await refusal(insurer.carnet.fetch(agreement, "positions.parquet", columns=LATITUDE)),
+        "data for marketing": await refusal(insurer.carnet.fetch(agreement, "marketing.parquet", purpose=MARKETING)),
     }
     say_refused("With the contract, the insurer gets no", found, say)
     return found
@@ -196,15 +195,15 @@ async def fetch_more(insurer: Member, agreement: str, say: Say) -> dict[str, Ref
 
 async def rate(
     insurer: Member,
-    agreement: str,
+    agreement: Agreement,
     name: str,
-    period: Mapping[str, str],
+    period: Row,
     insured: Mapping[str, str],
     say: Say,
     before: list[Row] | None = None,
 ) -> Rated:
     """The insurer fetches a period, and makes a premium for each of its contracts of that and what it had ``before``."""
-    landed = await fetch(insurer.client, agreement, f"{name}.parquet", **period)
+    landed = await insurer.carnet.fetch(agreement, f"{name}.parquet", **period)
     came, priced = insurer.received / landed.name, insurer.folder / f"premiums-{name}.csv"
     rows = read_features(came)
     found = premiums([*(before or []), *rows], base_eur=BASE_EUR, contracts=insured.values())
@@ -216,8 +215,8 @@ async def rate(
 
 async def compare(oem: Member, rival: Member, ours: list[Row], say: Say) -> list[Row]:
     """A rival takes the same offer. Two of its drivers are the insurer's too; nothing in the two files says which."""
-    agreement = await contract(rival.client, oem.did, DRIVING)
-    landed = await fetch(rival.client, agreement, "quarter.parquet", **QUARTER)
+    agreement = await rival.carnet.contract(oem.did, DRIVING)
+    landed = await rival.carnet.fetch(agreement, "quarter.parquet", **QUARTER)
     theirs = read_features(rival.received / landed.name)
     for name in ("pseudonym", "reference"):
         shared = {row[name] for row in ours} & {row[name] for row in theirs}
@@ -227,42 +226,38 @@ async def compare(oem: Member, rival: Member, ours: list[Row], say: Say) -> list
     return theirs
 
 
-async def withdraw(oem: Member, insurer: Member, agreement: str, car: str, reference: str, say: Say) -> Document:
+async def withdraw(oem: Member, insurer: Member, agreement: Agreement, car: str, reference: str, say: Say) -> Duty:
     """A driver takes it back: the insurer's connector erases what it has, and attests it."""
-    await oem.client.withdraw_consents({"vehicle": car, "recipient": insurer.did})
+    await oem.carnet.withdraw_consents(car, recipient=insurer.did)
     duty = await erased(oem, agreement)
-    (file,) = duty["outcome"]["erased"]
+    (file,) = (duty.outcome or {})["erased"]
     erased_rows = f"{file['rows']} rows of {file['file']}"
     say(f"The driver of {reference} withdraws: {erased_rows} are erased at the insurer, and its connector attests it")
     return duty
 
 
-async def erased(oem: Member, agreement: str) -> Document:
+async def erased(oem: Member, agreement: Agreement) -> Duty:
     """The duty to erase under an agreement, once the attestation has come."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            for duty in await oem.client.duties():
-                if (duty["kind"], duty["agreement"]) == ("erase", agreement) and duty["fulfilledAt"] is not None:
-                    return duty
-            await asyncio.sleep(0.1)
+
+    async def fulfilled() -> list[Duty]:
+        mine = [each async for each in oem.carnet.duties() if (each.kind, each.agreement) == ("erase", agreement.id)]
+        return [each for each in mine if each.fulfilled_at is not None]
+
+    return (await oem.carnet.until(fulfilled, bool))[0]
 
 
 async def account(
-    oem: Member, insurer: Member, agreement: str, say: Say
-) -> tuple[Document, tuple[list[Document], list[Document]]]:
+    oem: Member, insurer: Member, agreement: Agreement, say: Say
+) -> tuple[Statement, tuple[list[Receipt], list[Receipt]]]:
     """What is owed, once both sides have signed for both deliveries."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            told = await oem.client.statement(agreement)
-            if not told["unsettled"]:
-                break
-            await asyncio.sleep(0.1)
-    receipts = (await oem.client.receipts(agreement), await insurer.client.receipts(agreement))
-    ours, theirs = ([each["content"] for each in side] for side in receipts)
+    told = await oem.carnet.until(lambda: oem.carnet.statement(agreement), lambda now: not now.unsettled)
+    mine, yours = [[each async for each in side.carnet.receipts(agreement)] for side in (oem, insurer)]
+    receipts = (mine, yours)
+    ours, theirs = ([each.content for each in side] for side in receipts)
     hold(ours == theirs, "the two sides hold different receipts")
-    (line,) = told["lines"]
-    price, amount = (f"{line[name]} {line['currency']}" for name in ("price", "amount"))
-    say(f"Owed: {line['quantity']} cars x {price} = {amount}, for a month of the contract")
+    (line,) = told.lines
+    price, amount = (f"{each} {line.currency}" for each in (line.price, line.amount))
+    say(f"Owed: {line.quantity} cars x {price} = {amount}, for a month of the contract")
     say(f"{len(ours)} receipts, the same on both sides, countersigned")
     return told, receipts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from connector.client.local import Document
+from connector.client import Document
 
 VDX: Final = "https://w3id.org/carnet/terms#"
 DPV: Final = "https://w3id.org/dpv#"

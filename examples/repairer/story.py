@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from connector.client.deals import Declined, contract, fetch, offered
-from connector.client.local import Document, Refused
+from connector.client import Agreement, Declined, Duty, Receipt, Refused, Statement
 from connector.demo.fleet import ENVIROCAR, vins, write_parquet
 from connector.demo.stage import Untrue, hold
 from connector.demo.town import Member, acquaint, town
@@ -25,7 +24,6 @@ FLEET: Final = replace(ENVIROCAR, towns=2, trip_km=(1.0, 2.0, 4.0, 7.0, 12.0), f
 """Cars that need a garage more often than most."""
 VEHICLES, DAYS, SEED = 12, 14, 35
 FAULTS: Final = "urn:example:faults-and-mileage"
-WAIT_S: Final = 60.0
 Say = Callable[[str], None]
 
 
@@ -49,16 +47,16 @@ class Result:
 
     raw: Path
     vehicles: Mapping[str, str]
-    agreements: Mapping[str, str]
+    agreements: Mapping[str, Agreement]
     landed: Mapping[str, Path]
     rows: Mapping[str, int]
     jobs: list[Job]
     worklist: Path
     refused: Mapping[str, Refusal]
     withdrawn: str
-    erasure: Document
-    statements: Mapping[str, Document]
-    receipts: tuple[list[Document], list[Document]]
+    erasure: Duty
+    statements: Mapping[str, Statement]
+    receipts: tuple[list[Receipt], list[Receipt]]
 
 
 async def play(folder: Path, say: Say) -> Result:
@@ -84,11 +82,11 @@ async def play(folder: Path, say: Say) -> Result:
         refused |= await fetch_more(garage, agreements[mine[0]], say)
         statements = {request: await settled(oem, agreement) for request, agreement in agreements.items()}
         say_owed(statements, say)
-        receipts = await oem.client.receipts(agreements[mine[0]]), await garage.client.receipts(agreements[mine[0]])
+        ours, yours = [[each async for each in side.carnet.receipts(agreements[mine[0]])] for side in (oem, garage)]
         erasure = await withdraw(oem, garage, agreements[mine[0]], mine[0], say)
         refused |= await ask_again(garage, oem, agreements[mine[0]], mine[0], say)
     return Result(
-        raw, vehicles, agreements, landed, rows, found, worklist, refused, mine[0], erasure, statements, receipts
+        raw, vehicles, agreements, landed, rows, found, worklist, refused, mine[0], erasure, statements, (ours, yours)
     )  # fmt: skip
 
 
@@ -111,8 +109,8 @@ async def ask(oem: Member, garage: Member, chain: Member, say: Say) -> dict[str,
     text = hashlib.sha256(ORDER.encode()).hexdigest()
     for request, (car, recipient) in asked.items():
         more = {"id": request, "categories": CATEGORIES, "decided_by": "owner", "text_sha256": text}
-        await oem.client.request_share(car, recipient.did, AGREED, **more)
-    on_record = await oem.client.user_requests()
+        await oem.carnet.request_share(car, recipient.did, AGREED, **more)
+    on_record = await oem.carnet.user_requests()
     hold({each["id"] for each in on_record} == set(asked), "not every request stands on record")
     say(f"{len(asked)} owners ask it to share faults and mileage: two name the garage, one names the chain")
     return {request: car for request, (car, _) in asked.items()}
@@ -121,34 +119,34 @@ async def ask(oem: Member, garage: Member, chain: Member, say: Say) -> dict[str,
 async def publish(oem: Member, raw: Path, requests: list[str], say: Say) -> dict[str, Refusal]:
     """One offer for whoever was named. With exclusivity it is not published: what a user shares is not the manufacturer's to
     promise."""
-    about = {"title": "Faults and mileage at the owner's request", "table": {}}
-    tried = oem.client.publish(FAULTS, str(raw), offers=[exclusive(offer(requests))], **about)
+    title = "Faults and mileage at the owner's request"
+    tried = oem.carnet.publish(FAULTS, raw, title=title, offers=[exclusive(offer(requests))], table=True)
     found = {"an offer with exclusivity": await refusal(tried)}
     say_refused("The manufacturer cannot publish", found, say)
-    table = await oem.client.publish(FAULTS, str(raw), offers=[offer(requests)], **about)
+    table = await oem.carnet.publish(FAULTS, raw, title=title, offers=[offer(requests)], table=True)
     say("It offers the rows of exactly these vehicles. What would leave:")
-    for sentence in table["releases"][0]["sentences"]:
+    for sentence in table.releases[0].sentences:
         say(f"  {sentence}")
     return found
 
 
-async def agree(buyer: Member, oem: Member, request: str) -> str:
+async def agree(buyer: Member, oem: Member, request: str) -> Agreement:
     """A contract about one request."""
-    terms = await offered(buyer.client, oem.did, FAULTS)
-    return await contract(buyer.client, oem.did, FAULTS, offer=for_one(terms, request))
+    terms = (await buyer.carnet.offered(oem.did, FAULTS)).document
+    return await buyer.carnet.contract(oem.did, FAULTS, offer=for_one(terms, request))
 
 
 async def ask_for_more(
     oem: Member, garage: Member, chain: Member, other: Member, requests: list[str], say: Say
 ) -> dict[str, Refusal]:
     """Nobody gets a contract about a vehicle whose owner named somebody else; and nobody has one alone."""
-    terms = await offered(chain.client, oem.did, FAULTS)
+    terms = (await chain.carnet.offered(oem.did, FAULTS)).document
     alone = exclusive(for_one(terms, requests[2]))
     found = {
         "the other garage, whom nobody named": await refusal(agree(other, oem, requests[0])),
         "the chain, about the garage's customer": await refusal(agree(chain, oem, requests[0])),
         "the garage, about a request that nobody made": await refusal(contract_on(garage, oem, "urn:request:2026-9999")),
-        "the chain, with exclusivity": await refusal(contract(chain.client, oem.did, FAULTS, offer=alone)),
+        "the chain, with exclusivity": await refusal(chain.carnet.contract(oem.did, FAULTS, offer=alone)),
     }
     say_refused("There is no contract for", found, say)
     hold(found["the other garage, whom nobody named"].code == "policy-denied", "whom nobody named is refused for another reason")
@@ -157,18 +155,18 @@ async def ask_for_more(
 
 async def contract_on(buyer: Member, oem: Member, request: str) -> str:
     """A contract that names a request which the offer does not name: more than is offered, which a person has to decide."""
-    terms = for_one(await offered(buyer.client, oem.did, FAULTS), request)
-    begun = await buyer.client.negotiate(oem.did, FAULTS, terms)
-    sent = await buyer.client.wait(begun["id"], lambda now: bool(now["providerPid"]), WAIT_S)
-    await oem.client.wait(sent["providerPid"], lambda now: bool(now.get("pending")), WAIT_S)
+    terms = for_one((await buyer.carnet.offered(oem.did, FAULTS)).document, request)
+    begun = await buyer.carnet.negotiate(oem.did, FAULTS, terms)
+    sent = await buyer.carnet.wait(begun, lambda now: now.provider_pid is not None)
+    asked = await oem.carnet.wait(sent.provider_pid or "", lambda now: now.pending is not None)
     # The person says yes, and cannot make it so.
-    await oem.client.act(sent["providerPid"], "agree")
-    return str(begun["id"])
+    await oem.carnet.approve(asked)
+    return begun.id
 
 
-async def receive(buyer: Member, agreement: str, request: str) -> tuple[Path, int]:
+async def receive(buyer: Member, agreement: Agreement, request: str) -> tuple[Path, int]:
     """The rows of one request, in a file."""
-    landed = await fetch(buyer.client, agreement, f"{request.rpartition(':')[2]}.parquet")
+    landed = await buyer.carnet.fetch(agreement, f"{request.rpartition(':')[2]}.parquet")
     return buyer.received / landed.name, int(landed.received["rows"])
 
 
@@ -183,53 +181,48 @@ async def work(garage: Member, landed: Mapping[str, Path], say: Say) -> tuple[li
     return found, worklist
 
 
-async def fetch_more(garage: Member, agreement: str, say: Say) -> dict[str, Refusal]:
+async def fetch_more(garage: Member, agreement: Agreement, say: Say) -> dict[str, Refusal]:
     """With its contract, the garage asks for what the owner did not ask for."""
     found = {
-        "positions": await refusal(fetch(garage.client, agreement, "positions.parquet", columns=LATITUDE)),
-        "data for marketing": await refusal(fetch(garage.client, agreement, "marketing.parquet", purpose=MARKETING)),
+        "positions": await refusal(garage.carnet.fetch(agreement, "positions.parquet", columns=LATITUDE)),
+        "data for marketing": await refusal(garage.carnet.fetch(agreement, "marketing.parquet", purpose=MARKETING)),
     }
     say_refused("With its contract, the garage gets no", found, say)
     return found
 
 
-async def withdraw(oem: Member, garage: Member, agreement: str, request: str, say: Say) -> Document:
+async def withdraw(oem: Member, garage: Member, agreement: Agreement, request: str, say: Say) -> Duty:
     """The owner takes it back: the garage's connector erases what it has, and attests it."""
-    await oem.client.withdraw_request(request)
+    await oem.carnet.withdraw_request(request)
     duty = await erased(oem, agreement)
-    rows = sum(each["rows"] for each in duty["outcome"]["erased"])
+    rows = sum(each["rows"] for each in (duty.outcome or {})["erased"])
     say(f"The owner of {request} takes it back; the garage's connector attests that {rows:,} rows are erased")
     return duty
 
 
-async def ask_again(garage: Member, oem: Member, agreement: str, request: str, say: Say) -> dict[str, Refusal]:
+async def ask_again(garage: Member, oem: Member, agreement: Agreement, request: str, say: Say) -> dict[str, Refusal]:
     """After that, neither the old contract gives anything, nor is there a new one."""
     found = {
-        "rows under the contract": await refusal(fetch(garage.client, agreement, "later.parquet")),
+        "rows under the contract": await refusal(garage.carnet.fetch(agreement, "later.parquet")),
         "a new contract": await refusal(agree(garage, oem, request)),
     }
     say_refused("After that, the garage gets no", found, say)
     return found
 
 
-async def erased(oem: Member, agreement: str) -> Document:
+async def erased(oem: Member, agreement: Agreement) -> Duty:
     """The duty to erase under an agreement, once the attestation has come."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            for duty in await oem.client.duties():
-                if (duty["kind"], duty["agreement"]) == ("erase", agreement) and duty["fulfilledAt"] is not None:
-                    return duty
-            await asyncio.sleep(0.1)
+
+    async def fulfilled() -> list[Duty]:
+        mine = [each async for each in oem.carnet.duties() if (each.kind, each.agreement) == ("erase", agreement.id)]
+        return [each for each in mine if each.fulfilled_at is not None]
+
+    return (await oem.carnet.until(fulfilled, bool))[0]
 
 
-async def settled(oem: Member, agreement: str) -> Document:
+async def settled(oem: Member, agreement: Agreement) -> Statement:
     """What is owed under an agreement, once both sides have signed for what was delivered."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            told = await oem.client.statement(agreement)
-            if not told["unsettled"]:
-                return told
-            await asyncio.sleep(0.1)
+    return await oem.carnet.until(lambda: oem.carnet.statement(agreement), lambda told: not told.unsettled)
 
 
 async def refusal(tried: Awaitable[object]) -> Refusal:
@@ -246,12 +239,12 @@ async def refusal(tried: Awaitable[object]) -> Refusal:
     raise Untrue("something was given that the terms forbid")
 
 
-def say_owed(statements: Mapping[str, Document], say: Say) -> None:
+def say_owed(statements: Mapping[str, Statement], say: Say) -> None:
     """What each contract costs."""
     say("Owed, at cost by a small or medium enterprise, at list price by others:")
     for request, told in statements.items():
-        for line in told["lines"]:
-            owed = f"{line['quantity']} vehicle x {line['price']} {line['currency']} = {line['amount']} {line['currency']}"
+        for line in told.lines:
+            owed = f"{line.quantity} vehicle x {line.price} {line.currency} = {line.amount} {line.currency}"
             say(f"  {request}: {owed}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, Final
 
-from connector.client.local import Document
+from connector.client import Document
 
 VDX: Final = "https://w3id.org/carnet/terms#"
 XSD: Final = "http://www.w3.org/2001/XMLSchema#"

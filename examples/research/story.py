@@ -19,8 +19,7 @@ from typing import Any, Final
 import pyarrow
 import pyarrow.csv
 
-from connector.client.deals import Declined, contract, fetch, offered
-from connector.client.local import Document, Refused
+from connector.client import Agreement, Declined, Document, Duty, Refused, Waited
 from connector.demo.fleet import KIT, Request, consents, write_parquet
 from connector.demo.stage import Untrue, hold
 from connector.demo.town import Member, acquaint, town
@@ -39,7 +38,6 @@ VEHICLES, DAYS, SEED = 60, 2, 20267
 SPARE_S: Final = 8
 """Laboratory B keeps the rows for so many seconds in place of ninety days, so that the story sees the end of it; and for three
 times as long as laboratory A took to get them, so that a slow machine has the time."""
-WAIT_S: Final = 60.0
 Say = Callable[[str], None]
 
 
@@ -80,7 +78,7 @@ class Loan:
     """What one laboratory got, and where it lies until it is deleted. ``names``: how many pseudonyms it has on each day."""
 
     lab: Member
-    agreement: str
+    agreement: Agreement
     transfer: str
     file: Path
     rows: int
@@ -92,8 +90,8 @@ class Loan:
 class Deleted:
     """A duty to delete that was fulfilled, as the laboratory (``ours``) and the manufacturer (``theirs``) see it."""
 
-    ours: Document
-    theirs: Document
+    ours: Duty
+    theirs: Duty
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +145,13 @@ async def play(folder: Path, say: Say) -> Result:
         refused = await refusals(oem, a, broker, say)
         legal = await promise(a, say)
         say("5. The study of laboratory A has ended, and it says so")
-        await lab_a.client.happened(ends_a["id"], oem.did)
-        deleted_a = await deleted(oem, a, ends_a["id"], say)
-        refused["again"] = await denied(fetch(lab_a.client, a.agreement, "again.parquet"), say, "lab_a asks for them once more")
-        until = int(owed_a["dueAt"])
+        await lab_a.carnet.happened(ends_a.id, oem.did)
+        deleted_a = await deleted(oem, a, ends_a.id, say)
+        refused["again"] = await denied(lab_a.carnet.fetch(a.agreement, "again.parquet"), say, "lab_a asks for them once more")
+        until = owed_a.due_at or 0
         say(f"   without its word it would have had to by {moment(until)}")
         say(f"6. The {seconds} seconds of laboratory B run out; its connector deletes without being told")
-        deleted_b = await deleted(oem, b, owed_b["id"], say)
+        deleted_b = await deleted(oem, b, owed_b.id, say)
         return Result(fleet, decided, study, raw_rows, a, b, met, refused, legal, deleted_a, deleted_b, until, seconds)
 
 
@@ -166,19 +164,19 @@ async def stock(oem: Member, labs: tuple[Member, ...], say: Say) -> tuple[Path, 
     table = consents(FLEET, VEHICLES, asked, SEED)
     recipients = pyarrow.array([ids[name] for name in table["recipient"].to_pylist()])
     pyarrow.csv.write_csv(table.set_column(table.column_names.index("recipient"), "recipient", recipients), decided)
-    await oem.client.import_consents(str(decided))
-    published = await oem.client.publish(DRIVES, str(fleet), title="Drives for research", offers=[OFFER], table={})
+    await oem.carnet.import_consents(decided)
+    published = await oem.carnet.publish(DRIVES, fleet, title="Drives for research", offers=[OFFER], table=True)
     say(f"   {written.rows:,} rows of {written.vehicles} vehicles on {written.trips} trips. What it would let out:")
-    for sentence in (line for release in published["releases"] for line in release["sentences"]):
+    for sentence in (line for release in published.releases for line in release.sentences):
         say(f"     {sentence}")
     return fleet, decided, written.rows
 
 
 async def borrowed(oem: Member, lab: Member, seconds: int | None = None) -> Loan:
     """A contract for the drives, for so many ``seconds`` or as offered, and the rows of it."""
-    offer = await offered(lab.client, oem.did, DRIVES)
-    agreement = await contract(lab.client, oem.did, DRIVES, offer=offer if seconds is None else shorter(offer, seconds))
-    landed = await fetch(lab.client, agreement, "drives.parquet")
+    offer = (await lab.carnet.offered(oem.did, DRIVES)).document
+    agreement = await lab.carnet.contract(oem.did, DRIVES, offer=offer if seconds is None else shorter(offer, seconds))
+    landed = await lab.carnet.fetch(agreement, "drives.parquet")
     file = lab.received / landed.name
     names = await asyncio.to_thread(names_by_day, file)
     return Loan(lab, agreement, landed.transfer, file, int(landed.received["rows"]), str(landed.received["sha256"]), names)
@@ -206,13 +204,13 @@ def tell(met: Meeting, say: Say) -> None:
 
 async def refusals(oem: Member, a: Loan, broker: Member, say: Say) -> dict[str, str]:
     """What does not go, each with the reason that the manufacturer's connector gives."""
-    fetching = fetch(a.lab.client, a.agreement, "marketing.parquet", purpose=MARKETING)
+    fetching = a.lab.carnet.fetch(a.agreement, "marketing.parquet", purpose=MARKETING)
     marketing = await denied(fetching, say, "lab_a asks for rows under its contract, for marketing")
-    seen = await offered(a.lab.client, oem.did, DRIVES)
-    shown = await broker.client.catalog(oem.did)
+    seen = await a.lab.carnet.offered(oem.did, DRIVES)
+    shown = await broker.carnet.browse(oem.did)
     hold(shown == [], "who is not verified as a research organisation sees the offer")
     say(f"   a broker whose kind nobody has verified sees {len(shown)} datasets")
-    asking = contract(broker.client, oem.did, DRIVES, offer=seen)
+    asking = broker.carnet.contract(oem.did, DRIVES, offer=seen)
     return {"marketing": marketing, "broker": await denied(asking, say, "it asks all the same, with a copy of the offer")}
 
 
@@ -228,16 +226,17 @@ async def denied(attempt: Awaitable[Any], say: Say, what: str) -> str:
 
 async def promise(a: Loan, say: Say) -> str:
     """How the prohibition to re-identify is kept: it binds in law, and no connector can see to it."""
-    told = await a.lab.client.explain(a.agreement)
-    (kept,) = [line["sentence"] for line in told["delivery"] if line["path"] == "/prohibition/0"]
+    told = await a.lab.carnet.explain(a.agreement)
+    (kept,) = [line.sentence for line in told.delivery if line.path == "/prohibition/0"]
     hold(kept.endswith("legal only"), "a promise is said to be more than that")
     say(f'   "{kept}": no connector sees to that')
-    return str(kept)
+    return kept
 
 
-async def duty(loan: Loan, stage: str) -> Document:
+async def duty(loan: Loan, stage: str) -> Duty:
     """The duty to delete of a contract that has a deadline (``pending``), or waits for its event (``waiting``)."""
-    found = [each for each in await loan.lab.client.duties() if (each["agreement"], each["stage"]) == (loan.agreement, stage)]
+    wanted = (loan.agreement.id, stage)
+    found = [each async for each in loan.lab.carnet.duties() if (each.agreement, each.stage) == wanted]
     hold(len(found) == 1, f"{loan.lab.name} has {len(found)} duties that are {stage}")
     return found[0]
 
@@ -247,28 +246,28 @@ async def deleted(oem: Member, loan: Loan, duty_id: str, say: Say) -> Deleted:
     theirs = await fulfilled(oem, duty_id, loan.lab.did)
     ours = await fulfilled(loan.lab, duty_id, oem.did)
     hold(not loan.file.exists(), f"{loan.file} is still there")
-    hold(ours["attestation"] == theirs["attestation"], "the two sides hold different attestations")
-    hold(not theirs["late"], "it was deleted too late")
-    (gone,) = theirs["outcome"]["erased"]
+    hold(ours.attestation == theirs.attestation, "the two sides hold different attestations")
+    hold(not theirs.late, "it was deleted too late")
+    (gone,) = (theirs.outcome or {})["erased"]
     hold((gone["transfer"], gone["rows"]) == (loan.transfer, loan.rows), "something else was deleted")
-    hold(loan.transfer not in str(theirs["outcome"]["outside"]), "the rows were out of reach")
+    hold(loan.transfer not in str((theirs.outcome or {})["outside"]), "the rows were out of reach")
     say(f"   {gone['file']} with {gone['rows']:,} rows is gone, in time")
-    key = theirs["keyThumbprint"][:12]
+    key = (theirs.key_thumbprint or "")[:12]
     say(f"   attested and signed by {loan.lab.name}, verified by the manufacturer with the key {key}…")
     return Deleted(ours, theirs)
 
 
-async def fulfilled(member: Member, duty_id: str, counterparty: str) -> Document:
-    """A duty once it is fulfilled. Raises Untrue where it is not within ``WAIT_S`` seconds."""
+async def fulfilled(member: Member, duty_id: str, counterparty: str) -> Duty:
+    """A duty once it is fulfilled. Raises Untrue where it is not."""
+    wanted = (duty_id, counterparty, "fulfilled")
+
+    async def found() -> list[Duty]:
+        return [each async for each in member.carnet.duties() if (each.id, each.counterparty, each.stage) == wanted]
+
     try:
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                for each in await member.client.duties():
-                    if (each["id"], each["counterparty"], each["stage"]) == (duty_id, counterparty, "fulfilled"):
-                        return each
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise Untrue(f"{member.name}: {duty_id} is not fulfilled after {WAIT_S:.0f} s") from None
+        return (await member.carnet.until(found, bool))[0]
+    except Waited as error:
+        raise Untrue(f"{member.name}: {duty_id} is not fulfilled: {error.sentence}") from None
 
 
 def moment(at_ms: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections import defaultdict
 from pathlib import Path
@@ -108,8 +107,7 @@ def test_both_deliveries_have_a_receipt_of_both_sides(story: Played[Result], cam
     assert story.result.receipts.keys() == {"city", "company"}
     for receipts in story.result.receipts.values():
         (receipt,) = receipts
-        content = receipt["content"] if isinstance(receipt["content"], dict) else json.loads(receipt["content"])
-        assert (receipt["state"], content["rows"]) == ("countersigned", len(came))
+        assert (receipt.state, receipt.content["rows"]) == ("countersigned", len(came))
 
 
 def test_what_was_refused_was_refused_for_its_reason(story: Played[Result]) -> None:

@@ -131,11 +131,12 @@ def test_what_had_come_is_erased_and_attested(told: Result) -> None:
     reference = told.insured[told.gone]
     assert told.left == [row for row in told.quarter.rows if row["reference"] != reference]
     assert pyarrow.parquet.read_table(told.quarter.came).to_pylist() == told.left
-    (file,) = told.erasure["outcome"]["erased"]
+    assert told.erasure.outcome is not None
+    (file,) = told.erasure.outcome["erased"]
     assert (file["file"], file["rows"]) == ("quarter.parquet", 3)
     assert file["sha256After"] == hashlib.sha256(told.quarter.came.read_bytes()).hexdigest()
-    assert (told.erasure["stage"], told.erasure["late"]) == ("fulfilled", False)
-    assert told.erasure["keyThumbprint"]
+    assert (told.erasure.stage, told.erasure.late) == ("fulfilled", False)
+    assert told.erasure.key_thumbprint
 
 
 def check_premiums(found: list[Premium], told: Result, months: Iterable[str], driven: dict[tuple[str, str], Row]) -> None:
@@ -177,7 +178,7 @@ def test_premiums_are_written(told: Result) -> None:
         ("speed with position", "speed-with-place", "data on offences"),
         ("a row every 5 s", "sampling-too-coarse", "measured every 5000 ms"),
         ("marketing", "policy-denied", "ask for a purpose that the offer allows"),
-        ("raw trips", "terminated", "raw trips are not for insurers"),
+        ("raw trips", "rejected", "raw trips are not for insurers"),
         ("positions", "ask-outside", "the agreed columns are those of features"),
         ("data for marketing", "policy-denied", "ask for a purpose that the offer allows"),
     ],
@@ -210,18 +211,18 @@ def test_two_insurers_cannot_join_their_files(told: Result, driven: dict[tuple[s
 
 def test_what_is_owed_is_cars_times_the_price(told: Result) -> None:
     cars = len({row["reference"] for row in [*told.quarter.rows, *told.june.rows]})
-    (line,) = told.statement["lines"]
-    assert (line["quantity"], line["price"], line["currency"]) == (str(cars), "1.50", "EUR")
-    assert Decimal(line["amount"]) == cars * Decimal("1.50") == Decimal(told.statement["totals"]["EUR"])
-    assert line["receipts"] == {"countersigned": 2, "disputed": 0, "unverified": 0, "missing": 0}
+    (line,) = told.statement.lines
+    assert (line.quantity, line.price, line.currency) == (str(cars), "1.50", "EUR")
+    assert Decimal(line.amount or 0) == cars * Decimal("1.50") == Decimal(told.statement.totals["EUR"])
+    assert line.receipts == {"countersigned": 2, "disputed": 0, "unverified": 0, "missing": 0}
 
 
 def test_both_sides_hold_the_same_receipts(told: Result) -> None:
     ours, theirs = told.receipts
-    assert [each["content"] for each in ours] == [each["content"] for each in theirs]
-    assert {each["state"] for each in ours} == {"countersigned"}
-    assert [each["content"]["rows"] for each in ours] == [len(told.quarter.rows), len(told.june.rows)]
-    assert ours[1]["content"]["sha256"] == hashlib.sha256(told.june.came.read_bytes()).hexdigest()
+    assert [each.content for each in ours] == [each.content for each in theirs]
+    assert {each.state for each in ours} == {"countersigned"}
+    assert [each.content["rows"] for each in ours] == [len(told.quarter.rows), len(told.june.rows)]
+    assert ours[1].content["sha256"] == hashlib.sha256(told.june.came.read_bytes()).hexdigest()
 
 
 def test_the_page_quotes_what_was_said(story: Played[Result]) -> None:

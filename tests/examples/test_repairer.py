@@ -81,10 +81,11 @@ def test_who_took_it_back_is_gone_from_the_file_and_from_no_other(result: Result
     before = told(base, result.raw, result.vehicles[ONE])
     assert result.rows[ONE] == len(before) > 1000
     assert told(base, result.landed[ONE]) == []
-    (file,) = result.erasure["outcome"]["erased"]
+    assert result.erasure.outcome is not None
+    (file,) = result.erasure.outcome["erased"]
     assert (file["file"], file["rows"]) == (result.landed[ONE].name, len(before))
-    assert (result.erasure["stage"], result.erasure["pseudonyms"]) == ("fulfilled", 1)
-    assert result.erasure["keyThumbprint"], "the attestation was not verified"
+    assert (result.erasure.stage, result.erasure.document["pseudonyms"]) == ("fulfilled", 1)
+    assert result.erasure.key_thumbprint, "the attestation was not verified"
 
 
 @pytest.mark.parametrize("request_id", [ONE, TWO])
@@ -145,17 +146,17 @@ def test_the_answer_does_not_tell_a_withdrawn_request_from_one_of_somebody_else(
 
 def test_a_small_enterprise_pays_what_it_costs(result: Result) -> None:
     for request_id, told_of in result.statements.items():
-        (line,) = told_of["lines"]
-        assert Decimal(line["quantity"]) == 1
-        assert line["currency"] == "EUR"
-        assert Decimal(line["price"]) == Decimal(line["amount"]) == PRICES[request_id]
+        (line,) = told_of.lines
+        assert Decimal(line.quantity) == 1
+        assert line.currency == "EUR"
+        assert Decimal(line.price or 0) == Decimal(line.amount or 0) == PRICES[request_id]
 
 
 def test_both_sides_hold_the_same_receipt(result: Result) -> None:
     (ours,), (theirs,) = result.receipts
-    assert ours["content"] == theirs["content"]
-    assert ours["state"] == theirs["state"] == "countersigned"
-    assert ours["content"]["rows"] == result.rows[ONE]
+    assert ours.content == theirs.content
+    assert ours.state == theirs.state == "countersigned"
+    assert ours.content["rows"] == result.rows[ONE]
 
 
 def test_no_vehicle_is_named_where_none_may_be(folder: Path, result: Result) -> None:

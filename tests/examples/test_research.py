@@ -91,7 +91,7 @@ class Copied:
         """The key of a laboratory's pseudonyms, which only the manufacturer has."""
         with sqlite3.connect(self.result.fleet.parent / "data.db") as database:
             query = "SELECT secret FROM pseudonym_key WHERE recipient = ? AND agreement = ?"
-            [(secret,)] = database.execute(query, (loan.lab.did, loan.agreement)).fetchall()
+            [(secret,)] = database.execute(query, (loan.lab.did, loan.agreement.id)).fetchall()
         return bytes(secret)
 
     def opened(self, loan: Loan) -> Opened:
@@ -190,10 +190,11 @@ def test_a_deletion_is_attested_under_the_laboratory_s_signature(story: Copied, 
     loan: Loan = getattr(story.result, which)
     deleted: Deleted = getattr(story.result, f"deleted_{which}")
     for side, role in ((deleted.ours, "consumer"), (deleted.theirs, "provider")):
-        assert (side["role"], side["kind"], side["agreement"], side["stage"]) == (role, "delete", loan.agreement, "fulfilled")
-        assert (side["late"], side["attestation"]) == (False, deleted.ours["attestation"])
-    content = signed_by(loan, deleted.theirs["attestation"])
-    assert (content["agreementId"], content["consumer"], content["kind"]) == (loan.agreement, loan.lab.did, "delete")
+        assert (side.role, side.kind, side.agreement, side.stage) == (role, "delete", loan.agreement.id, "fulfilled")
+        assert (side.late, side.attestation) == (False, deleted.ours.attestation)
+    assert deleted.theirs.attestation is not None
+    content = signed_by(loan, deleted.theirs.attestation)
+    assert (content["agreementId"], content["consumer"], content["kind"]) == (loan.agreement.id, loan.lab.did, "delete")
     (erased,) = content["erased"]
     assert (erased["transfer"], erased["rows"], erased["sha256Before"]) == (loan.transfer, loan.rows, loan.sha256)
     assert loan.transfer not in {each["transfer"] for each in content["outside"]}
@@ -210,7 +211,7 @@ def signed_by(loan: Loan, attestation: str) -> dict[str, Any]:
 
 
 def test_one_is_deleted_at_its_event_and_the_other_in_time(story: Copied) -> None:
-    a, b = story.result.deleted_a.ours, story.result.deleted_b.ours
+    a, b = story.result.deleted_a.ours.document, story.result.deleted_b.ours.document
     assert a["happenedAt"] is not None
     assert a["happenedAt"] <= a["fulfilledAt"]
     assert (b["happenedAt"], b["fulfilledAt"] <= b["dueAt"]) == (None, True)
