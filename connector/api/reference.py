@@ -22,7 +22,7 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:0 auto;padding:1r
 h1{margin:.6rem 0 0}h2{margin:2.4rem 0 .4rem;border-bottom:1px solid var(--line)}
 nav a{margin-right:.9rem;white-space:nowrap}
 details{border:1px solid var(--line);border-radius:.4rem;margin:.4rem 0;padding:.1rem .8rem}
-summary{cursor:pointer;padding:.35rem 0}summary code{font-weight:600}
+summary{cursor:pointer;padding:.35rem 0}summary>code:first-of-type{font-weight:600}
 code,pre{font-family:ui-monospace,monospace;font-size:.86em}
 pre{background:var(--soft);padding:.6rem .8rem;overflow-x:auto;border-radius:.3rem}
 b.m{display:inline-block;min-width:4.2rem;color:var(--mark);font-family:ui-monospace,monospace}
@@ -51,9 +51,9 @@ def _beginning(whole: Document) -> Iterator[str]:
     yield "<p>Send a key as <code>x-api-key</code>, or a token as <code>Authorization: Bearer</code>. "
     yield "<code>carnet access add</code> makes keys; <code>POST /oauth/token</code> gives a token for one. "
     yield "On the owner's socket nothing is needed. The same as <a href='openapi.json'>OpenAPI 3.1</a>.</p><nav>"
-    yield "<a href='#commands'>commands</a>"
+    yield "<a href='#commands'>commands</a> "
     for tag in whole["tags"]:
-        yield f"<a href='#{_text(tag['name'])}'>{_text(tag['name'])}</a>"
+        yield f"<a href='#{_text(tag['name'])}'>{_text(tag['name'])}</a> "
     yield "<a href='#types'>types</a></nav>"
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from connector.dispatch import Dispatcher, Retry
+from connector.dispatch import TOLD_RETRIES, Dispatcher, Retry
 from connector.settings.model import DispatchSettings
 from connector.store import writes
 from connector.store.control import WAKE_CHANNEL, ControlStore
@@ -201,6 +201,25 @@ async def test_the_pause_after_a_failure_outlives_a_restart(store: WatchedStore,
         assert [each.attempts for each in delivery.attempts] == [1]
     finally:
         await again.engine.close()
+
+
+async def test_a_retry_stands_in_the_timeline_of_its_process_and_not_too_many_do(store: WatchedStore) -> None:
+    await queue(store, message(1, "far", process_id="urn:p:1"), message(2, "far", process_id="urn:p:2", attempts=TOLD_RETRIES))
+
+    async def failed() -> bool:
+        rows = [await store.outgoing(f"urn:m:{number}") for number in (1, 2)]
+        return all(row is not None and row.last_error for row in rows)
+
+    clock = Clock()
+    async with dispatching(store, FakeDelivery(store, {"far": refuse}), clock):
+        async with asyncio.timeout(GUARD_S):
+            while not await failed():
+                # After a failure the peer gets one try at a time, with pauses between.
+                clock.now += SETTINGS.backoff_max_s * 1000
+                await store.commit([])
+    (line,) = [each for each in await store.timeline("urn:p:1") if each.note and each.note.startswith("attempt 1:")]
+    assert (line.what, line.message, line.note) == ("will be sent again", "Hello", "attempt 1: nobody listens")
+    assert await store.timeline("urn:p:2") == []
 
 
 async def test_what_is_withdrawn_while_it_waits_is_not_sent(store: WatchedStore) -> None:
