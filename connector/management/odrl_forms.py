@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
+
+import orjson
 
 from connector.management.documents import ODRL, invalid
 from connector.management.model import EDC
@@ -19,6 +22,8 @@ from policies.errors import PolicyInvalid
 from policies.model import Policy
 from policies.names import DSP_PREFIXES
 
+REMEMBERED: Final = 512
+"""Most policies that are remembered as they are shown."""
 _WORDS: Final = frozenset({"action", "leftOperand", "operator"})
 _REFERENCES: Final = frozenset({"target", "assigner", "assignee", "profile"})
 _RULES: Final = ("permission", "prohibition", "obligation")
@@ -62,8 +67,14 @@ def read_offer(value: Any, path: str = "policy") -> OfferedTerms:
 
 
 def shown_policy(document: Mapping[str, Any]) -> Document:
-    """A policy in full ODRL as it is shown: in DSP's form where it has one, else as it is kept."""
-    policy = odrl.read(dict(document))
+    """A policy in full ODRL as it is shown: in DSP's form where it has one, else as it is kept. Not to be changed: policies are
+    shown more often than they are written."""
+    return _shown(orjson.dumps(document))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _shown(text: bytes) -> Document:
+    policy = odrl.read(orjson.loads(text))
     empty: Document = {name: [] for name in _RULES}
     if not _has_rules(policy):
         return {"@id": policy.uid, "@type": "Set", **empty}
