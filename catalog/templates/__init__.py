@@ -89,8 +89,10 @@ def fill(template: str, answers: Answers) -> Filled:
 
 
 def terms(template: str) -> dict[str, Any]:
-    """Return the offer of `template`, one of `TEMPLATES`, in full ODRL, with `{dataset}`, `{publisher}` and `{price}` where answers
-    go. Raises KeyError for another template."""
+    """Return the offer of `template`, one of `TEMPLATES`, in full ODRL, with placeholders where answers go.
+
+    Raises KeyError for another template.
+    """
     if template not in TEMPLATES:
         raise KeyError(template)
     offer: dict[str, Any] = _read(template)["@graph"][1]

@@ -65,6 +65,7 @@ async def pages(channel: Channel, path: str) -> list[Any]:
 async def test_offers_are_listed_one_by_one_and_found_by_their_ids(tmp_path: Path) -> None:
     async with running(tmp_path, data_plane=True) as channel:
         await published(channel, *IDS)
+        found: list[Any] = []
         for limit in (1, 2, 3, 100):
             found = await pages(channel, f"/offers?limit={limit}")
             assert [each["dataset"] for each in found] == [IDS[0], IDS[0], IDS[1], IDS[1]]
