@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, cast
 from connector.management.leaves import text_of
 from connector.management.model import EDC, Criterion, QuerySpec, Scalar
 from connector.management.states import IN_FLIGHT, NUMBERS, RESUMING
+from connector.protocol.messages import PULL
 from connector.protocol.record import Process
 from connector.protocol.states import FINAL, Kind, Message, State
 from connector.store.control import AGREEMENT_COLUMNS, process_of
@@ -39,13 +40,19 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where rows of a kind are: ``tables`` and what always holds, the columns that tell one from another, and the fields."""
+    """Where rows of a kind are: a table, the agreement ``g`` that belongs to a row where there is one, what always holds, the
+    columns that tell one row from another, the fields, and the time that orders a list."""
 
-    tables: str
+    table: str
+    joined: str
     always: Part
     keys: tuple[str, ...]
     fields: Mapping[str, Column]
     time: str
+
+    def tables(self, *used: str) -> str:
+        """What these expressions are about. Neither engine leaves a join out by itself where it counts."""
+        return f"{self.table}{self.joined}" if any("g." in each for each in used) else self.table
 
 
 def drop_reference(transfer_id: str, now_ms: int) -> Statement:
@@ -54,7 +61,10 @@ def drop_reference(transfer_id: str, now_ms: int) -> Statement:
 
 
 class QueryStore:
-    """Typed lists over either engine; ``own`` is our participant id. Raises InvalidQuery, and StoreUnavailable as the engine does."""
+    """Typed lists over either engine; ``own`` is our participant id.
+
+    Raises InvalidQuery, and StoreUnavailable as the engine does.
+    """
 
     def __init__(self, engine: Engine, own: str) -> None:
         self.engine = engine
@@ -113,16 +123,17 @@ class QueryStore:
         ties = [_key(place) for place in range(len(source.keys))]
         inner = ", ".join(f"{each}{way}" for each in ("k", *reversed(ties)))
         outer = ", ".join(f"q.{each}{way}" for each in ("k", *reversed(ties)))
-        sql = (
-            f"SELECT {columns} FROM (SELECT {order.sql} AS k, {keys} FROM {source.tables} WHERE {where} ORDER BY {inner} "
-            f"LIMIT ? OFFSET ?) q JOIN {joined} ORDER BY {outer}"
+        chosen = (
+            f"SELECT {order.sql} AS k, {keys} FROM {source.tables(order.sql, where)} WHERE {where} ORDER BY {inner} "
+            "LIMIT ? OFFSET ?"
         )
+        sql = f"SELECT {columns} FROM ({chosen}) q JOIN {joined} ORDER BY {outer}"
         return await self.engine.fetch(sql, (*order.params, *params, spec.limit, spec.offset))
 
     async def _count(self, source: _Source, spec: QuerySpec) -> int:
         _order(source, spec)
         where, params = _where(source, spec, self._dialect)
-        rows = await self.engine.fetch(f"SELECT count(*) FROM {source.tables} WHERE {where}", params)
+        rows = await self.engine.fetch(f"SELECT count(*) FROM {source.tables(where)} WHERE {where}", params)
         return int(cast("int", rows[0][0]))
 
 
@@ -183,8 +194,8 @@ def _negotiations(own: str) -> _Source:
         **{f"contractAgreement.{name}": column for name, column in _parties(own, "g").items()},
         "contractAgreement.contractSigningDate": Column("g.created_at / 1000", number=True),
     }
-    tables = "process p LEFT JOIN agreement g ON g.negotiation_id = p.id"
-    return _Source(tables, ("p.kind = ?", (Kind.NEGOTIATION.value,)), ("p.id",), fields, "p.created_at")
+    joined = " LEFT JOIN agreement g ON g.negotiation_id = p.id"
+    return _Source("process p", joined, ("p.kind = ?", (Kind.NEGOTIATION.value,)), ("p.id",), fields, "p.created_at")
 
 
 def _transfers(own: str, dialect: Dialect) -> _Source:
@@ -196,11 +207,11 @@ def _transfers(own: str, dialect: Dialect) -> _Source:
         "contractAgreementId": agreement,
         "contractId": agreement,
         "contractNegotiationId": Column("g.negotiation_id", narrow=True),
-        "transferType": Column(_member("format", dialect)),
+        "transferType": Column(f"coalesce({_member('format', dialect)}, '{PULL}')"),
         **_parties(own, "p"),
     }
     always: Part = ("p.kind = ?", (Kind.TRANSFER.value,))
-    return _Source(_TRANSFERS, always, ("p.id",), fields, "p.created_at")
+    return _Source("process p", _OF_TRANSFER, always, ("p.id",), fields, "p.created_at")
 
 
 def _references(dialect: Dialect) -> _Source:
@@ -216,13 +227,13 @@ def _references(dialect: Dialect) -> _Source:
         "counterPartyId": Column("p.counterparty"),
         "createdAt": Column("p.created_at", number=True),
         "providerId": Column("p.counterparty"),
-        "transferType": Column(_member("format", dialect)),
+        "transferType": Column(f"coalesce({_member('format', dialect)}, '{PULL}')"),
     }
     always = (
         f"p.kind = ? AND p.role = 'consumer' AND p.state = 'STARTED' AND {_member('data_address', dialect)} IS NOT NULL "
         f"AND {_member('sink', dialect)} IS NULL AND NOT EXISTS (SELECT 1 FROM reference_dropped e WHERE e.transfer = p.id)"
     )
-    return _Source(_TRANSFERS, (always, (Kind.TRANSFER.value,)), ("p.id",), fields, "p.created_at")
+    return _Source("process p", _OF_TRANSFER, (always, (Kind.TRANSFER.value,)), ("p.id",), fields, "p.created_at")
 
 
 def _agreements(own: str) -> _Source:
@@ -244,10 +255,10 @@ def _agreements(own: str) -> _Source:
         "policy.target": asset,
         "type": Column("upper(g.role)"),
     }
-    return _Source("agreement g", ("g.state <> 'void'", ()), ("g.counterparty", "g.role", "g.id"), fields, "g.created_at")
+    return _Source("agreement g", "", ("g.state <> 'void'", ()), ("g.counterparty", "g.role", "g.id"), fields, "g.created_at")
 
 
-_TRANSFERS: Final = "process p LEFT JOIN agreement g ON g.counterparty = p.counterparty AND g.role = p.role AND g.id = p.subject"
+_OF_TRANSFER: Final = " LEFT JOIN agreement g ON g.counterparty = p.counterparty AND g.role = p.role AND g.id = p.subject"
 
 
 def _of_process(kind: Kind) -> dict[str, Column]:

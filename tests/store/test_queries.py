@@ -141,7 +141,8 @@ async def test_transfers_are_found_by_what_they_are_about(store: QueryStore) -> 
         ("contractAgreementId", "g", ["t", "u"]),
         ("agreementId", "none", []),
         ("contractNegotiationId", "n", ["t"]),
-        ("transferType", "HttpData-PULL", ["t"]),
+        ("transferType", "HttpData-PULL", ["t", "u"]),  # what is meant where nothing is said
+        ("transferType", "HttpData-PUSH", []),
         ("state", "STARTED", ["t"]),
         ("state", 690, ["u"]),
         ("providerId", OWN, ["u"]),
