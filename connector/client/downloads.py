@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import fcntl
 import hashlib
 import os
 import re
@@ -116,20 +117,22 @@ class Downloading:
         return self.path.with_name(f"{self.path.name}.part.json")
 
     async def run(self) -> Downloaded:
-        """The file, in place. Raises FileExistsError; Declined with the provider's reason, after which nothing of it is left;
-        Refused; Away; Waited when the transfer has not started within ``within_s`` seconds."""
+        """The file, in place. Raises FileExistsError, also when another program downloads to the same name; Declined with the
+        provider's reason, after which nothing of it is left; Refused; Away; Waited when the transfer has not started within
+        ``within_s`` seconds."""
         if await asyncio.to_thread(self.path.exists):
             raise FileExistsError(f"{self.path} is there already")
-        kept = await self._resumed() or await self._begun()
-        try:
-            await self._whole(kept)
-        except Declined:
-            await asyncio.to_thread(self._forget)
-            with suppress(Refused):
-                await self.client.act(kept.transfer, "terminate", reason=["nothing came of it"])
-            raise
-        sha256, size = await asyncio.to_thread(self._verified, kept)
-        await asyncio.to_thread(self._place)
+        with await asyncio.to_thread(self._open) as part:
+            kept = await self._started(part)
+            try:
+                await self._whole(kept, part)
+                sha256, size = await asyncio.to_thread(self._verified, kept, part)
+            except Declined:
+                await asyncio.to_thread(self._forget)
+                with suppress(Refused):
+                    await self.client.act(kept.transfer, "terminate", reason=["nothing came of it"])
+                raise
+            await asyncio.to_thread(self._place)
         # Where the provider was quicker, there is nothing left to end.
         with suppress(Refused):
             await self.client.act(kept.transfer, "complete")
@@ -137,16 +140,27 @@ class Downloading:
 
     # -- beginning ----------------------------------------------------------------------------------------------------
 
+    async def _started(self, part: IO[bytes]) -> _Kept:
+        """A transfer that runs: that of an earlier run of the same, with what it has left in the part, or another."""
+        try:
+            kept = await self._resumed()
+            if kept is None:
+                await asyncio.to_thread(self._restart, part)
+                kept = await self._begun()
+        except BaseException:
+            if not part.tell():
+                self._forget()
+            raise
+        return kept
+
     async def _resumed(self) -> _Kept | None:
-        """What an earlier run has left of the same, if its transfer still runs."""
+        """What an earlier run has noted of the same, if its transfer still runs."""
         kept = await asyncio.to_thread(self._read)
         if kept is None or (kept.agreement, kept.ask) != (self.agreement, dict(self.ask)):
-            await asyncio.to_thread(self._forget)
             return None
         with suppress(Refused):
             if (await self.client.process(kept.transfer))["state"] == "STARTED":
                 return kept
-        await asyncio.to_thread(self._forget)
         return None
 
     async def _begun(self) -> _Kept:
@@ -164,30 +178,29 @@ class Downloading:
 
     # -- attempts -----------------------------------------------------------------------------------------------------
 
-    async def _whole(self, kept: _Kept) -> None:
+    async def _whole(self, kept: _Kept, part: IO[bytes]) -> None:
         """Attempts until all of it is there. Raises Declined."""
-        with await asyncio.to_thread(self._open) as part:
-            fruitless = renewed = 0
-            while True:
-                before = part.tell()
-                try:
-                    await self._attempt(kept, part)
-                except _Expired as why:
-                    renewed = renewed + 1 if part.tell() == before else 1
-                    if renewed > MAX_RENEWALS:
-                        raise Declined("token-refused", str(why)) from None
-                    await self._renew(kept)
-                    continue
-                except _Broken as why:
-                    fruitless = 0 if part.tell() > before or not why.counts else fruitless + 1
-                    if fruitless >= ATTEMPTS:
-                        raise Declined("provider-unreachable", f"given up; the last attempt: {why}") from None
-                    usual = BACKOFF_S * (1 << max(0, fruitless - 1))
-                    await asyncio.sleep(usual if why.wait_s is None else why.wait_s)
-                    continue
-                except EgressRefused as error:
-                    raise Declined(error.code, error.reason) from None
-                return
+        fruitless = renewed = 0
+        while True:
+            before = part.tell()
+            try:
+                await self._attempt(kept, part)
+            except _Expired as why:
+                renewed = renewed + 1 if part.tell() == before else 1
+                if renewed > MAX_RENEWALS:
+                    raise Declined("token-refused", str(why)) from None
+                await self._renew(kept)
+                continue
+            except _Broken as why:
+                fruitless = 0 if part.tell() > before or not why.counts else fruitless + 1
+                if fruitless >= ATTEMPTS:
+                    raise Declined("provider-unreachable", f"given up; the last attempt: {why}") from None
+                usual = BACKOFF_S * (1 << max(0, fruitless - 1))
+                await asyncio.sleep(usual if why.wait_s is None else why.wait_s)
+                continue
+            except EgressRefused as error:
+                raise Declined(error.code, error.reason) from None
+            return
 
     async def _attempt(self, kept: _Kept, part: IO[bytes]) -> None:
         """One request. Returns when all of it is there; raises _Broken or Declined."""
@@ -258,9 +271,14 @@ class Downloading:
     # -- files --------------------------------------------------------------------------------------------------------
 
     def _open(self) -> IO[bytes]:
-        """The part, with the hash of what is in it, for appending."""
+        """The part, with the hash of what is in it, for appending by us alone. Raises FileExistsError."""
         descriptor = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         part = os.fdopen(descriptor, "r+b")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            part.close()
+            raise FileExistsError(f"{self._part} is written by another program") from None
         self._hash = hashlib.sha256()
         while piece := part.read(1 << 20):
             self._hash.update(piece)
@@ -275,17 +293,25 @@ class Downloading:
         part.truncate()
         self._hash = hashlib.sha256()
 
-    def _verified(self, kept: _Kept) -> tuple[str, int]:
-        """SHA-256 and size of what came. Raises Declined, and removes it, where it is not what was announced."""
+    def _verified(self, kept: _Kept, part: IO[bytes]) -> tuple[str, int]:
+        """SHA-256 and size of what came, which is on the disk then. Raises Declined where it is not what was announced."""
         found = self._hash.hexdigest()
         if kept.digest is not None and found != kept.digest:
-            self._forget()
             raise Declined("digest-mismatch", "the bytes that came are not those that the provider announced")
-        return found, self._part.stat().st_size
+        part.flush()
+        os.fsync(part.fileno())
+        return found, part.tell()
 
     def _place(self) -> None:
         """Give it its name, which nobody has taken meanwhile. Raises FileExistsError."""
-        os.link(self._part, self.path)
+        try:
+            os.link(self._part, self.path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links: the name is taken first, then filled.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            self._part.replace(self.path)
         self._forget()
 
     def _forget(self) -> None:

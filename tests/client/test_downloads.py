@@ -271,6 +271,35 @@ async def test_nothing_that_is_there_is_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "rows").read_text() == "mine"
 
 
+async def test_two_programs_do_not_write_the_same_file(tmp_path: Path) -> None:
+    world = World()
+    async with between(world) as carnet:
+
+        async def second() -> None:
+            with pytest.raises(FileExistsError, match="another program"):
+                await carnet.download("urn:uuid:2", tmp_path / "rows")
+            world.progress(1000, None)
+
+        world.breaks = [1000]
+        first = asyncio.create_task(carnet.download("urn:uuid:2", tmp_path / "rows"))
+        while not world.asked:
+            await asyncio.wait({first}, timeout=0.01)
+        await asyncio.gather(first, second())
+    assert (tmp_path / "rows").read_bytes() == DATA
+    assert world.acts.count("transfers") == 1
+
+
+async def test_a_file_system_without_hard_links_does_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    async with between(World()) as carnet:
+        await carnet.download("urn:uuid:2", tmp_path / "rows")
+    assert (tmp_path / "rows").read_bytes() == DATA
+    assert os.listdir(tmp_path) == ["rows"]
+
+
 @pytest.mark.parametrize(("state", "error"), [("REQUESTED", Waited), ("TERMINATED", Declined)])
 async def test_a_transfer_that_does_not_start_is_said(tmp_path: Path, state: str, error: type[Exception]) -> None:
     world = World()
