@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +17,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from connector.api.operation import Operation, Query
+from connector.api.operation import Operation, Query, caller_of
 from connector.api.page import whole_of
 from connector.flow.context import Context
 from connector.flow.watch import LOOK_AGAIN_S, Watch
@@ -25,6 +26,8 @@ from connector.store.engine import StoreUnavailable
 from connector.store.events import EventStore, Happened
 
 MAX_STREAMS: Final = 64
+MAX_OF_ONE: Final = 16
+"""Streams of one caller."""
 HEARTBEAT_S: Final = 15.0
 STREAM_S: Final = 900.0
 """The longest life of a stream; a client connects again by itself."""
@@ -74,11 +77,11 @@ def event_answer(line: Happened) -> EventAnswer:
 
 @dataclass(slots=True)
 class Events:
-    """The handler, and how many streams are open."""
+    """The handler, and how many streams are open, by caller."""
 
     context: Context
     watch: Watch
-    _open: int = field(default=0)
+    _open: Counter[str] = field(default_factory=Counter)
 
     def operations(self) -> list[Operation]:
         """The one."""
@@ -92,10 +95,11 @@ class Events:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         store = EventStore(self.context.store.engine)
-        last = _given(request)
-        if self._open >= MAX_STREAMS:
-            raise TooMany("too-many-streams", f"at most {MAX_STREAMS} streams are open at once", int(HEARTBEAT_S))
-        self._open += 1
+        last, who = _given(request), caller_of(request).id
+        if self._open[who] >= MAX_OF_ONE or self._open.total() >= MAX_STREAMS:
+            said = f"at most {MAX_STREAMS} streams are open at once, and {MAX_OF_ONE} of one caller"
+            raise TooMany("too-many-streams", said, int(HEARTBEAT_S))
+        self._open[who] += 1
         try:
             last = await store.newest() if last is None else last
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
@@ -107,7 +111,8 @@ class Events:
                 return response
             return response
         finally:
-            self._open -= 1
+            self._open[who] -= 1
+            self._open += Counter()
 
     async def _follow(self, store: EventStore, response: web.StreamResponse, last: int, process: str) -> None:
         """Write what comes after ``last`` until the stream is old or the connector stops.

@@ -143,8 +143,9 @@ async def test_a_store_that_is_away_ends_the_stream(stage: Stage, monkeypatch: p
         assert await block(answer) == []
 
 
-async def test_streams_are_counted_and_given_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MAX_STREAMS", 1)
+@pytest.mark.parametrize("bound", ["MAX_STREAMS", "MAX_OF_ONE"])
+async def test_streams_are_counted_and_given_back(stage: Stage, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(events, bound, 1)
     async with stage.stream():
         async with stage.client.get("/carnet/v1/events") as answer:
             assert (answer.status, (await answer.json())["code"]) == (429, "too-many-streams")

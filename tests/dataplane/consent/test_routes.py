@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -138,6 +140,34 @@ async def test_what_is_refused_is_refused_without_naming_a_vehicle(
     # aiohttp's test server notes requests by their path.
     assert VIN not in caplog.text
     assert await desk.ledger.number() == 0
+
+
+async def test_every_answer_is_of_the_type_that_is_described(desk: Desk) -> None:
+    """And has no member beside it."""
+    types: dict[tuple[str, str], Any] = {
+        (each.method, each.path.removeprefix("/carnet/v1")): each.answer for each in LocalConsents(ANY).operations()
+    }
+    asked = {"vehicle": VIN, "recipient": INSURER, "purpose": "vdx:Insurance", "id": "urn:request:1"}
+    reference = {"vehicle": VIN, "recipient": INSURER, "reference": "contract 7", "text_sha256": TEXT}
+    calls = (
+        ("POST", "/consents", {"entries": [ENTRY]}),
+        ("GET", "/consents", None),
+        ("POST", "/consents/number", {"vehicle": VIN}),
+        ("POST", "/enrolments", {"enrolments": [reference]}),
+        ("POST", "/requests", asked),
+        ("GET", "/requests", None),
+        ("POST", "/requests/show", {"id": "urn:request:1"}),
+        ("POST", "/consents/vehicle", {"vehicle": VIN}),
+        ("POST", "/requests/withdraw", {"id": "urn:request:1"}),
+        ("POST", "/consents/withdraw", {"vehicle": VIN}),
+        ("POST", "/consents/import", {"path": str(write_csv(desk.roots / "in.csv", [row("other")]))}),
+    )
+    assert {call[:2] for call in calls} == types.keys()
+    for method, path, body in calls:
+        status, answer = await desk.call(method, path, body)
+        assert status in (200, 201), (path, answer)
+        understood = msgspec.convert(answer, types[method, path])
+        assert msgspec.json.decode(msgspec.json.encode(understood)) == answer, path
 
 
 async def test_a_ledger_that_is_away_is_said_so() -> None:
