@@ -17,7 +17,8 @@ from tests.interop.installed import HERE, NotInstallable
 from tests.interop.parties import SOURCE_KEY, Market, market, steps
 from tests.requirement import missing
 
-pytestmark = pytest.mark.interop
+# The first time, clients are installed.
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
