@@ -40,6 +40,13 @@ def acting(draft: Draft) -> Iterator[Act]:
         _current.reset(token)
 
 
+def only_looks() -> None:
+    """What is being done turns out to change nothing: there is nothing to tell."""
+    act = _current.get()
+    if act is not None:
+        act.told = True
+
+
 @contextmanager
 def carried() -> Iterator[list[Draft]]:
     """What a transaction that is committed inside has to tell beside its own: at most one draft, and once. After an error nothing

@@ -10,6 +10,7 @@ import msgspec
 import orjson
 from aiohttp import web
 
+from connector.access.acting import only_looks
 from connector.api.answers.catalogue import OfferAnswer, PublishedAnswer, TemplateAnswer, offer_answer, template_answers
 from connector.api.etags import expected_version, tagged
 from connector.api.operation import Operation, Query
@@ -134,6 +135,7 @@ class LocalDatasets:
             return await self._tagged(wanted.id, json_answer(await self._published(wanted.id, wanted, facts), 201))
         if wanted.table is None:
             raise CallerError("dry-run-table", "only a table is looked at before; a file leaves as it is")
+        only_looks()
         facts = await self.plane.preview(wanted.id, wanted.file, wanted.table)
         name = facts.pop("preview")
         try:

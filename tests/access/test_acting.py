@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from connector.access.acting import acting, carried
+from connector.access.acting import acting, carried, only_looks
 from connector.log.leaf import Draft
 from connector.store.engine import LostRace
 
@@ -28,6 +28,14 @@ def test_the_first_transaction_carries_it_and_no_other() -> None:
         assert act.told
         assert drafts() == []
     assert drafts() == []
+
+
+def test_who_only_looks_tells_nothing() -> None:
+    only_looks()
+    with acting(DRAFT) as act:
+        only_looks()
+        assert act.told
+        assert drafts() == []
 
 
 def test_after_a_lost_race_the_next_one_has_it() -> None:
