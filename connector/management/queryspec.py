@@ -22,6 +22,8 @@ MAX_CRITERIA: Final = 32
 MAX_VALUES: Final = 500
 """Most values of ``in`` and ``notIn``."""
 MAX_TEXT_CHARS: Final = 4096
+MAX_WILDCARDS: Final = 32
+"""Most ``%`` in a pattern: each may make a database look through a text anew."""
 MAX_PATH_CHARS: Final = 512
 MAX_SEGMENTS: Final = 8
 MAX_NUMBER: Final = 2**53
@@ -150,8 +152,8 @@ def _right(operator: Operator, value: Any, path: str) -> Scalar | tuple[Scalar, 
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
     right = _scalar(value, path)
-    if operator in ("like", "ilike") and not isinstance(right, str):
-        raise InvalidQuery("a pattern is a text", path, value)
+    if operator in ("like", "ilike") and (not isinstance(right, str) or right.count("%") > MAX_WILDCARDS):
+        raise InvalidQuery(f"a pattern is a text with at most {MAX_WILDCARDS} times %", path, value)
     if operator in ("<", "<=", ">", ">=") and isinstance(right, bool):
         raise InvalidQuery("true and false have no order", path, value)
     return right

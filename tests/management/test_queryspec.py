@@ -101,6 +101,7 @@ def test_what_compaction_leaves_of_an_array_is_taken() -> None:
         ({"filterExpression": [criterion(operator="in", right=[])]}, "filterExpression[0].operandRight"),
         ({"filterExpression": [criterion(operator="in", right=[1] * (MAX_VALUES + 1))]}, "filterExpression[0].operandRight"),
         ({"filterExpression": [criterion(operator="like", right=1)]}, "filterExpression[0].operandRight"),
+        ({"filterExpression": [criterion(operator="like", right="%a" * 33)]}, "filterExpression[0].operandRight"),
         ({"filterExpression": [criterion(operator="<", right=True)]}, "filterExpression[0].operandRight"),
     ],
 )
