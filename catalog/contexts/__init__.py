@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from catalog.contexts import dsp, edc, odrl, peer
+from catalog.contexts import catenax, dsp, edc, odrl, peer
 
 DSP: Final = dsp.URL
 ODRL_PROFILE: Final = dsp.ODRL_URL
@@ -34,6 +34,7 @@ _FROZEN: Final[Mapping[str, bytes]] = MappingProxyType(
 
 _OWNERS: Final[Mapping[str, bytes]] = MappingProxyType(
     dict.fromkeys((odrl.URL, odrl.SECURE_URL), orjson.dumps({"@context": odrl.CONTEXT}))
+    | {url: orjson.dumps({"@context": context}) for url, context in catenax.CONTEXTS.items()}
 )
 
 URLS: Final = frozenset(_FROZEN)

@@ -16,7 +16,7 @@ from catalog.compaction import PREFIXES
 from connector.access.caller import Caller
 from connector.flow import acts, begin
 from connector.flow.references import Reference, References
-from connector.management.leaves import leaves, meets
+from connector.management.leaves import Leaf, leaves, meets
 from connector.management.model import EDC, Criterion, QuerySpec
 from connector.management.odrl_forms import OfferedTerms
 from connector.management.service import Management
@@ -68,21 +68,21 @@ def check_protocol(protocol: str | None) -> None:
 
 
 async def catalog(b: Business, of: Counterparty, spec: QuerySpec) -> list[Document]:
-    """The datasets that a peer shows us and that meet the criteria, in the peer's order; a page of them.
+    """The datasets that a peer shows us and that meet the criteria; a page of them, in the peer's order unless they are sorted.
 
     A criterion names members of the datasets as the protocol spells them, or the id. Raises RemoteFailed, CallerError.
     """
-    if spec.sort_path:
-        raise CallerError("sort-unsupported", "a catalogue is in the order of its provider; leave sortField out")
     one = _one_id(spec)
     if one is not None:
         try:
             return [await dataset(b, of, one)] if spec.offset == 0 else []
         except NotFound:
             return []
-    most = None if spec.criteria else spec.offset + spec.limit
+    most = None if spec.criteria or spec.sort_path else spec.offset + spec.limit
     found = await _remote(b.m.browser.catalog(of.id, of.address, most=most))
     chosen = [each for each in found if all(_meets(criterion, each) for criterion in spec.criteria)]
+    if spec.sort_path:
+        chosen.sort(key=lambda each: _rank(spec, each), reverse=spec.descending)
     return chosen[spec.offset : spec.offset + spec.limit]
 
 
@@ -121,9 +121,18 @@ def _one_id(spec: QuerySpec) -> str | None:
 
 def _meets(criterion: Criterion, document: Document) -> bool:
     """Whether a dataset meets a criterion. Members have the protocol's names, or IRIs; prefixes of the protocol count as such."""
-    wanted = tuple(_spelled(each) for each in criterion.path)
+    return meets(criterion, _at(criterion.path, document))
+
+
+def _rank(spec: QuerySpec, document: Document) -> str:
+    """By what a dataset is sorted; those that say nothing of it stand together, in the order that they have."""
+    return next((leaf.rank for leaf in _at(spec.sort_path, document)), "")
+
+
+def _at(path: tuple[str, ...], document: Document) -> list[Leaf]:
+    wanted = tuple(_spelled(each) for each in path)
     named = {**document, "id": document.get("@id")}
-    return meets(criterion, [leaf for leaf in leaves(named) if tuple(_spelled(each) for each in leaf.path) == wanted])
+    return [leaf for leaf in leaves(named) if tuple(_spelled(each) for each in leaf.path) == wanted]
 
 
 def _spelled(name: str) -> str:

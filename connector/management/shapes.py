@@ -17,7 +17,7 @@ from connector.management.business import Counterparty, TransferWish, check_prot
 from connector.management.documents import Flat, inner, invalid, needed, plain, several, short, text
 from connector.management.model import EDC, Asset, ContractDefinition, PolicyDefinition, QuerySpec, SecretEntry
 from connector.management.odrl_forms import OfferedTerms, read_offer, read_policy, shown_policy
-from connector.management.queryspec import criteria, document_of, parse
+from connector.management.queryspec import MAX_LIMIT, criteria, document_of, parse
 from connector.management.states import edc_state
 from connector.protocol.messages import PULL, Document
 from connector.protocol.record import Process
@@ -125,7 +125,11 @@ def dataset_id_of(document: Flat) -> str:
 def catalog_query_of(document: Flat) -> QuerySpec:
     """What a catalogue is narrowed to. Raises Invalid."""
     value = document.get(f"{EDC}querySpec")
-    return parse(plain(value if isinstance(value, dict) else {}))
+    wanted = plain(value if isinstance(value, dict) else {})
+    # Clients write a number that is large enough for everything.
+    if isinstance(wanted.get("limit"), int):
+        wanted["limit"] = min(wanted["limit"], MAX_LIMIT)
+    return parse(wanted)
 
 
 def contract_request_of(document: Flat) -> tuple[Counterparty, OfferedTerms]:

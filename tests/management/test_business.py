@@ -53,10 +53,16 @@ async def test_one_dataset_is_read_instead_of_a_catalogue(scene: Scene, left: st
 async def test_a_catalogue_is_narrowed_and_paged(scene: Scene) -> None:
     assert [each["@id"] for each in await business.catalog(scene.b, PROVIDER, QuerySpec(offset=1, limit=1))] == ["zones"]
     assert [each["@id"] for each in await business.catalog(scene.b, PROVIDER, equals("'dct:title'", "Zones"))] == ["zones"]
-    # What has no criteria is read as far as it is shown.
+    # What has neither criteria nor an order of its own is read as far as it is shown.
     assert scene.shelf.read == [2, None]
-    with pytest.raises(CallerError, match="order"):
-        await business.catalog(scene.b, PROVIDER, parse({"sortField": "title"}))
+
+
+@pytest.mark.parametrize(("order", "expected"), [("ASC", [DATASET, "zones"]), ("DESC", ["zones", DATASET])])
+async def test_a_catalogue_is_sorted_by_what_its_datasets_say(scene: Scene, order: str, expected: list[str]) -> None:
+    found = await business.catalog(scene.b, PROVIDER, parse({"sortField": "id", "sortOrder": order}))
+    assert [each["@id"] for each in found] == expected
+    untold = await business.catalog(scene.b, PROVIDER, parse({"sortField": "target", "sortOrder": order}))
+    assert [each["@id"] for each in untold] == [DATASET, "zones"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from connector.management.model import EDC
 from connector.management.odrl_forms import OfferedTerms, prefixed, read_offer, read_policy, shown_policy
 from connector.protocol.errors import Invalid
 from policies import dsp, odrl
-from policies.model import Policy
+from policies.model import Compound, Constraint, Policy
 from policies.plain import plain_policy
 from tests.policies.drawn import offers
 
@@ -87,6 +87,27 @@ async def test_members_under_another_vocabulary_are_refused_with_what_to_do() ->
     document = {"@context": {"@vocab": EDC}, "@id": "p", "policy": {"@type": "Set", "permission": [{"action": "use"}]}}
     with pytest.raises(Invalid, match="@context of ODRL"):
         shapes.policy_of(await documents.flat(document))
+
+
+@pytest.mark.parametrize(
+    ("urls", "namespace"),
+    [
+        (["https://w3id.org/tractusx/policy/v1.0.0", "http://www.w3.org/ns/odrl.jsonld"], "https://w3id.org/catenax/policy/"),
+        (
+            ["https://w3id.org/catenax/2025/9/policy/odrl.jsonld", "https://w3id.org/catenax/2025/9/policy/context.jsonld"],
+            "https://w3id.org/catenax/2025/9/policy/",
+        ),
+    ],
+)
+async def test_policies_of_catena_x_are_read_under_their_contexts(urls: list[str], namespace: str) -> None:
+    atoms = [{"leftOperand": name, "operator": "eq", "rightOperand": "x"} for name in ("Membership", "BusinessPartnerNumber")]
+    policy = {"@type": "Set", "permission": [{"action": "use", "constraint": [{"and": atoms}]}]}
+    document = {"@context": [*urls, {"@vocab": EDC}], "@type": "PolicyDefinition", "@id": "p", "policy": policy}
+    kept = odrl.read(dict(shapes.policy_of(await documents.flat(document)).policy))
+    (constraint,) = kept.permissions[0].constraints
+    assert isinstance(constraint, Compound)
+    lefts = [atom.left for atom in constraint.parts if isinstance(atom, Constraint)]
+    assert lefts == [f"{namespace}Membership", "https://w3id.org/tractusx/v0.0.1/ns/BusinessPartnerNumber"]
 
 
 def test_a_policy_without_rules_stays_one() -> None:
