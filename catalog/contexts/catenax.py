@@ -1,4 +1,4 @@
-"""Terms of the contexts of Catena-X's policy profiles, which owners' clients name beside that of ODRL; no peer's message names them.
+"""Terms of the contexts of Catena-X's policy profiles, which owners' clients name beside ODRL's; no peer's message names them.
 
 Our own tables: names, and the namespace that each profile has for them. Imports the table of ODRL.
 """

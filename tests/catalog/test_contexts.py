@@ -17,9 +17,11 @@ from pyld.context_resolver import ContextResolver
 
 from catalog import compaction, contexts, expansion, schemas
 from catalog.contexts import edc
+from catalog.errors import DocumentError
 from tests.catalog import messages as m
 from tests.requirement import missing
 
+ODRL = "http://www.w3.org/ns/odrl/2/"
 JAR = Path(__file__).parents[2] / ".tck/kit/lib/core-1.0.0-RC6.jar"
 FILES = {contexts.DSP: "dsp-2025-1.jsonld", contexts.ODRL_PROFILE: "dsp-2025-1-odrl-profile.jsonld"}
 # A node of DID documents, with an alias for a keyword: never part of a message.
@@ -133,3 +135,21 @@ def test_management_documents_of_edc_expand() -> None:
 def test_every_context_can_be_warmed_up() -> None:
     expansion.warm_up()
     assert len(contexts.URLS) == 5
+
+
+@pytest.mark.parametrize("url", sorted(contexts.OWNERS_URLS - contexts.URLS))
+def test_contexts_of_owners_are_for_owners_alone(url: str) -> None:
+    document = {"@context": [url, {"ex": "https://example.org/"}], "@id": "urn:x", "ex:y": "z"}
+    with pytest.raises(DocumentError, match="not known here"):
+        expansion.expand(document)
+    assert expansion.expand(document, trusted=True) == [{"@id": "urn:x", "https://example.org/y": [{"@value": "z"}]}]
+
+
+def test_the_context_of_odrl_names_what_odrl_names() -> None:
+    names = {"permission": [{"action": "use", "constraint": [{"and": [{"leftOperand": "dateTime", "operator": "eq"}]}]}]}
+    (node,) = expansion.expand({"@context": [contexts.ODRL], "type": "Set", "uid": "urn:x", **names}, trusted=True)
+    assert (node["@id"], node["@type"]) == ("urn:x", [f"{ODRL}Set"])
+    rule = node[f"{ODRL}permission"][0]
+    assert rule[f"{ODRL}action"] == [{"@id": f"{ODRL}use"}]
+    (atom,) = rule[f"{ODRL}constraint"][0][f"{ODRL}and"][0]["@list"]
+    assert atom == {f"{ODRL}leftOperand": [{"@id": f"{ODRL}dateTime"}], f"{ODRL}operator": [{"@id": f"{ODRL}eq"}]}
