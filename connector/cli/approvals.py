@@ -12,7 +12,7 @@ from connector.cli.columns import columns
 from connector.cli.errors import problem_lines
 from connector.cli.explain import language_option, nested
 from connector.cli.publish import read_terms
-from connector.client.local import Document, LocalClient
+from connector.client.local import Document
 from policies.terms.term import Language
 
 NOTHING = "nothing waits for a person"
@@ -29,18 +29,7 @@ def command() -> None:
 @channel_options
 def listed(config: Path, as_json: bool) -> None:
     """What waits, one a line, the newest first."""
-
-    async def read(client: LocalClient) -> list[Document]:
-        found: list[Document] = []
-        after = ""
-        while page := await client.approvals(after):
-            found += page
-            if page[-1].get("since") is None:
-                break
-            after = f"{page[-1]['since']}:{page[-1]['id']}"
-        return found
-
-    rows = call(config, read)
+    rows = call(config, lambda client: client.approvals())
     show(rows, columns([_cells(row) for row in rows], shrink=(3, 2)) or [NOTHING], as_json=as_json)
 
 

@@ -14,7 +14,9 @@ from connector.client.results import (
     Explanation,
     Happening,
     Letter,
+    Meters,
     Offer,
+    OurOffer,
     Peer,
     Process,
     Published,
@@ -22,6 +24,8 @@ from connector.client.results import (
     Simulation,
     Statement,
     Status,
+    Template,
+    Who,
 )
 
 __all__ = [
@@ -38,7 +42,9 @@ __all__ = [
     "Happening",
     "Landed",
     "Letter",
+    "Meters",
     "Offer",
+    "OurOffer",
     "PackageMissing",
     "Peer",
     "Process",
@@ -49,6 +55,8 @@ __all__ = [
     "Simulation",
     "Statement",
     "Status",
+    "Template",
     "Waited",
     "Waiting",
+    "Who",
 ]

@@ -8,11 +8,12 @@ connector's inside.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ BASE: Final = "/carnet/v1"
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 PIECE_BYTES: Final = 262_144
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_NEXT: Final = re.compile(r'<([^<>\s]{1,4096})>\s*;\s*rel="next"')
 _BREAKS: Final = (aiohttp.ClientError, OSError)
 
 
@@ -89,14 +91,27 @@ class Calls:
         once: str | None = None,
     ) -> Any:
         """The answer, decoded. ``once``: a key of our own; what was done under it is not done again."""
+        found, _ = await self.answered(method, path, body, timeout_s=timeout_s, said={"Idempotency-Key": once} if once else {})
+        return found
+
+    async def answered(
+        self,
+        method: str,
+        path: str,
+        body: Document | None = None,
+        *,
+        timeout_s: float = CALL_TIMEOUT_S,
+        said: Mapping[str, str] = MappingProxyType({}),
+    ) -> tuple[Any, Mapping[str, str]]:
+        """The answer, decoded, and its headers. ``said``: headers of ours."""
         data = None if body is None else orjson.dumps(body)
-        headers = ({"Content-Type": "application/json"} if data else {}) | ({"Idempotency-Key": once} if once else {})
+        headers = {**said, **({"Content-Type": "application/json"} if data else {})}
         try:
             async with (
                 asyncio.timeout(timeout_s),
                 self._session.request(method, self._at(path), data=data, headers=headers, allow_redirects=False) as answer,
             ):
-                return understood(answer.status, await _read(answer))
+                return understood(answer.status, await _read(answer)), answer.headers
         except TimeoutError as error:
             raise self._silent() from error
         except _BREAKS as error:
@@ -117,6 +132,17 @@ class Calls:
             for row in page:
                 yield row
             last = safe(page[-1][name])
+
+    async def each_linked(self, path: str) -> AsyncGenerator[Document, None]:
+        """The same for a list of another order, each page of which names the next one (RFC 8288)."""
+        following: str | None = path
+        while following is not None:
+            page, headers = await self.answered("GET", following)
+            for row in page:
+                yield row
+            found = _NEXT.search(headers.get("Link", ""))
+            # A link that leads elsewhere is none of a connector.
+            following = found[1].removeprefix(BASE) if found and found[1].startswith(f"{BASE}{path.partition('?')[0]}?") else None
 
     @asynccontextmanager
     async def streamed(

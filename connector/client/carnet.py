@@ -15,7 +15,7 @@ from connector.client.delivering import Delivering
 from connector.client.following import events
 from connector.client.local import LocalClient
 from connector.client.oversight import Oversight
-from connector.client.results import Event, Status
+from connector.client.results import Event, Status, Who
 from connector.client.trade import ProcessId, Trade, id_of
 from connector.http.client import EgressPolicy
 from connector.settings import Settings, load
@@ -64,6 +64,10 @@ class Carnet(Trade, Delivering, Oversight):
     async def status(self) -> Status:
         """Who the connector is, how many messages wait, whether its data plane is there."""
         return Status.of(await self.documents.status())
+
+    async def whoami(self) -> Who:
+        """Who we are to the connector: roles and scopes."""
+        return Who.of(await self.documents.whoami())
 
     async def events(self, after: int | None = None, *, process: ProcessId = "") -> AsyncIterator[Event]:
         """What happens in negotiations and transfers, or in one, as it happens, without end; ``after``: from which number on."""

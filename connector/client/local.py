@@ -15,6 +15,7 @@ from typing import IO, Any, Final, Self, TypeVar
 
 from connector.client.access import AccessCalls
 from connector.client.calls import CALL_TIMEOUT_S, given, safe
+from connector.client.offering import OfferCalls
 from connector.client.persons import PUBLISH_TIMEOUT_S, PersonCalls
 from connector.client.refusals import Away, Document, Refused
 from connector.settings import Settings
@@ -26,7 +27,7 @@ WAIT_S: Final = 20
 HELLO_LOOK_S: Final = 0.1
 
 
-class LocalClient(PersonCalls, AccessCalls):
+class LocalClient(PersonCalls, AccessCalls, OfferCalls):
     """One connector, as its owner talks to it; an async context manager.
 
     Every call raises Refused with the connector's own code, or Away when nobody answers in time.
@@ -163,9 +164,9 @@ class LocalClient(PersonCalls, AccessCalls):
         """Approve, reject, accept, agree, verify, finalize, offer, start, suspend, resume, complete or terminate."""
         return dict(await self._call("POST", f"/processes/{safe(process_id)}/{safe(name)}", given(content)))
 
-    async def approvals(self, after: str = "") -> list[Document]:
-        """A page of what waits for people, the newest first; ``after`` is ``since:id`` of the last one seen."""
-        return list(await self._call("GET", "/approvals" + (f"?after={safe(after)}" if after else "")))
+    async def approvals(self) -> list[Document]:
+        """What waits for people, the newest first."""
+        return [row async for row in self.each_linked("/approvals")]
 
     async def review(self, process_id: str, language: str = "en") -> Document:
         """What somebody sees who decides: redline, risk, explanation."""

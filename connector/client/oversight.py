@@ -18,6 +18,7 @@ from connector.client.results import (
     Duty,
     Explanation,
     Letter,
+    Meters,
     Offer,
     Peer,
     Process,
@@ -76,6 +77,14 @@ class Oversight:
         leaves by what was withdrawn."""
         return await self.documents.withdraw_consents({"vehicle": vehicle, **narrower})
 
+    async def own_consents(self) -> Document:
+        """For a driver: what one's own vehicle agrees to (``held``), and every decision about it (``entries``)."""
+        return await self.documents.own_consents()
+
+    async def decide_own_consents(self, entries: Iterable[Document]) -> int:
+        """For a driver: grants and withdrawals for one's own vehicle, all or none; the number of the ledger."""
+        return int((await self.documents.decide_own_consents(list(entries)))["number"])
+
     async def enrol(self, enrolments: Iterable[Document]) -> Document:
         """Note a buyer's own references of vehicles, all or none."""
         return await self.documents.enrol(list(enrolments))
@@ -96,13 +105,8 @@ class Oversight:
 
     async def approvals(self) -> AsyncIterator[Waiting]:
         """What waits for people, the newest first: what, who is asked, until when, and whether we may decide it."""
-        after = ""
-        while page := await self.documents.approvals(after):
-            for row in page:
-                yield Waiting.of(row)
-            if page[-1].get("since") is None:
-                return
-            after = f"{page[-1]['since']}:{page[-1]['id']}"
+        async for row in self.documents.each_linked("/approvals"):
+            yield Waiting.of(row)
 
     async def review(self, process: ProcessId, *, language: str = "en") -> Review:
         """What somebody sees who decides: the redline, what the terms would release, what the linter finds, what they say."""
@@ -149,6 +153,10 @@ class Oversight:
     async def statement(self, agreement: AgreementId, *, counterparty: str | None = None) -> Statement:
         """What is owed under a contract so far."""
         return Statement.of(await self.documents.statement(id_of(agreement), counterparty))
+
+    async def meters(self, agreement: AgreementId, *, counterparty: str | None = None) -> Meters:
+        """What a contract has used, as our data plane has counted it."""
+        return Meters.of(await self.documents.meters(id_of(agreement), counterparty))
 
     async def duties(self, *, overdue: bool = False) -> AsyncIterator[Duty]:
         """What has to be erased, in order of its making; with ``overdue`` only what is late."""

@@ -36,6 +36,22 @@ class PersonCalls(Calls):
         """Write a file of decisions, all or nothing."""
         return dict(await self._call("POST", "/consents/import", {"path": path}, timeout_s=PUBLISH_TIMEOUT_S))
 
+    async def own_consents(self) -> Document:
+        """What the vehicle of the driver who asks agrees to (``held``), and every decision about it (``entries``)."""
+        return dict(await self._call("GET", "/own-consents"))
+
+    async def decide_own_consents(self, entries: list[Document]) -> Document:
+        """Write a driver's grants and withdrawals for his vehicle, all or none; gives the number of the ledger."""
+        return dict(await self._call("POST", "/own-consents", {"entries": entries}, timeout_s=PUBLISH_TIMEOUT_S))
+
+    async def withdraw_own_consents(self, wanted: Document) -> Document:
+        """Withdraw what a driver agreed to for his vehicle; ``category``, ``purpose``, ``recipient`` narrow it."""
+        return dict(await self._call("POST", "/own-consents/withdraw", wanted, timeout_s=PUBLISH_TIMEOUT_S))
+
+    async def vehicle_number(self, vehicle: str) -> Document:
+        """The consent ledger's own ``number`` of a vehicle, by which a driver's key names it."""
+        return dict(await self._call("POST", "/consents/number", {"vehicle": vehicle}))
+
     async def enrol(self, enrolments: list[Document]) -> Document:
         """Note a buyer's own references of vehicles, all or none."""
         return dict(await self._call("POST", "/enrolments", {"enrolments": enrolments}))

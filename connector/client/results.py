@@ -46,6 +46,15 @@ class Status(Told, frozen=True):
     data_plane: bool
 
 
+class Who(Told, frozen=True):
+    """Who asks: by which name, in which roles, with which scopes. ``vehicle``: of a driver, the ledger's own number of it."""
+
+    id: str
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    vehicle: int | None = None
+
+
 class Sentence(Part, frozen=True):
     """One sentence about terms: what it is about (a JSON pointer), how deeply it is nested, and what it says."""
 
@@ -76,6 +85,38 @@ class Offer(Told, frozen=True):
     """Terms on which a dataset can be had: ``document`` is the ODRL offer."""
 
     id: str = msgspec.field(name="@id")
+
+
+class OurOffer(Told, frozen=True):
+    """An offer of ours: as peers see it (``terms``), as it was written (``odrl``), and who is asked before it binds us."""
+
+    id: str
+    dataset: str
+    terms: Document
+    odrl: Any = None
+    approval: Document | None = None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """From the connector's answer, in which the terms are called ``document``."""
+        return cls._made({**document, "terms": document.get("document"), "document": document})
+
+
+class Question(Part, frozen=True):
+    """One thing that a template asks: the member of ``answers``, whether it has to be given, and what it is."""
+
+    name: str
+    required: bool = False
+    about: str = ""
+
+
+class Template(Told, frozen=True):
+    """What a record and an offer are made of once its questions are answered: ``publish(template=id, answers={...})``."""
+
+    id: str
+    about: str = ""
+    questions: tuple[Question, ...] = ()
+    terms: Document = {}
 
 
 class Dataset(Told, frozen=True):
@@ -268,6 +309,15 @@ class Unsettled(Part, frozen=True):
 
     transfer: str
     receipt: str
+
+
+class Meters(Told, frozen=True):
+    """What a contract has used: by period, and each delivery whose first byte has left."""
+
+    agreement_id: str
+    counterparty: str
+    periods: tuple[Document, ...] = ()
+    deliveries: tuple[Document, ...] = ()
 
 
 class Statement(Told, frozen=True):

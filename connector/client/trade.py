@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from connector.client import deals
+from connector.client.calls import safe
 from connector.client.following import Following
 from connector.client.local import LocalClient, standing
 from connector.client.refusals import Document, Waited
-from connector.client.results import Agreement, Dataset, Happening, Offer, Process, Published
+from connector.client.results import Agreement, Dataset, Happening, Offer, OurOffer, Process, Published, Template
 
 Found = TypeVar("Found")
 WAIT_S: Final = 60.0
@@ -65,6 +66,15 @@ class Trade:
         """What we offer, in the order of ids."""
         async for row in self.documents.each_named("/datasets", name="@id"):
             yield Dataset.of(row)
+
+    async def offers(self, dataset: str = "") -> AsyncIterator[OurOffer]:
+        """Our offers, or those of one dataset, in the order of datasets."""
+        async for row in self.documents.each_linked("/offers" + (f"?dataset={safe(dataset)}" if dataset else "")):
+            yield OurOffer.of(row)
+
+    async def templates(self) -> list[Template]:
+        """What a record and an offer can be made of with a few answers, and what each asks."""
+        return [Template.of(each) for each in await self.documents.templates()]
 
     async def browse(self, participant: str, *, address: str | None = None) -> list[Dataset]:
         """What a participant offers us. Raises Refused where it does not answer, or as it says."""

@@ -126,6 +126,7 @@ def test_without_settings_and_with_wrong_options(path: tuple[str, ...], house: P
 AWAY = [path for path, command in LEAVES.items() if any(each.name == "as_json" for each in command.params)]
 LOCAL = {
     ("doctor",),
+    ("init",),
     ("backup",),
     ("restore",),
     ("keys", "list"),

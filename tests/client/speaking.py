@@ -36,10 +36,11 @@ def process(version: int = 1, state: str = "REQUESTED", **more: Any) -> dict[str
 
 
 class Said:
-    """What was asked, with headers and bodies, and the answers that are left; the last one is repeated."""
+    """What was asked, with headers and bodies, and the answers that are left, the last one repeated. ``link``: of the first."""
 
-    def __init__(self, *answers: tuple[int, Any]) -> None:
+    def __init__(self, *answers: tuple[int, Any], link: str = "") -> None:
         self.answers = list(answers)
+        self.link = link
         self.asked: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.bodies: list[Any] = []
@@ -50,7 +51,8 @@ class Said:
         self.headers.append(dict(request.headers))
         self.bodies.append(orjson.loads(raw) if raw else None)
         status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return web.Response(status=status, body=body if isinstance(body, bytes) else orjson.dumps(body))
+        headers, self.link = ({"Link": self.link} if self.link else {}), ""
+        return web.Response(status=status, body=body if isinstance(body, bytes) else orjson.dumps(body), headers=headers)
 
 
 @asynccontextmanager

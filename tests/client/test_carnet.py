@@ -66,11 +66,23 @@ async def test_what_waits_is_read_to_its_end() -> None:
         "approvals": [{"caller": "key:a", "role": "operator", "at": 6}],
         "may": {"approve": False, "code": "approval-given", "reason": "you have"},
     }  # fmt: skip
-    said = Said((200, [row]), (200, []))
+    said = Said((200, [row]), (200, []), link='</carnet/v1/approvals?after=5%3Aurn%3Auuid%3A1>; rel="next"')
     async with speaking(said) as carnet:
         (found,) = [each async for each in carnet.approvals()]
     assert (found.rule.eyes, found.approvals[0].caller, found.may.approve, found.changes) == (2, "key:a", False, 2)
     assert said.asked == ["GET /carnet/v1/approvals", "GET /carnet/v1/approvals?after=5%3Aurn%3Auuid%3A1"]
+
+
+async def test_a_link_that_leads_elsewhere_is_not_followed() -> None:
+    for link in (
+        "<https://elsewhere.example/carnet/v1/offers?after=x>",
+        "</carnet/v1/peers?after=x>",
+        "</carnet/v1/offers/../x?y>",
+    ):
+        said = Said((200, []), link=f'{link}; rel="next"')
+        async with speaking(said) as carnet:
+            assert [each async for each in carnet.offers()] == []
+        assert len(said.asked) == 1
 
 
 async def test_a_person_says_yes_no_or_something_else() -> None:
