@@ -74,6 +74,8 @@ def on_column(criterion: Criterion, column: Column, dialect: Dialect, place: str
     if operator in _ORDER:
         if not column.ordered:
             raise InvalidQuery(f"{criterion.left} has no order", f"{place}.operator", operator)
+        if not column.number and not isinstance(right, str):
+            return "1 = 0", ()
         # The database's own collation may be another than that of code points.
         collated = ' COLLATE "C"' if dialect == "postgresql" and not column.number else ""
         return f"{column.sql}{collated} {operator} {slots[0]}", params

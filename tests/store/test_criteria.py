@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from connector.app import MIGRATIONS
@@ -93,6 +93,7 @@ def expected(assets: Sequence[Asset], spec: QuerySpec) -> list[str]:
     return [asset.id for asset in [*having, *(asset for asset in meant if not firsts[asset.id])]]
 
 
+NUMBER_OF_A_TEXT = {"filterExpression": [{"operandLeft": "id", "operator": ">", "operandRight": -2}]}
 EMPTY = [
     Statement("DELETE FROM asset", (), None),
     Statement("DELETE FROM property", (), None),
@@ -118,6 +119,7 @@ def test_sql_and_code_mean_the_same(database: str) -> None:
                 assert chosen == sorted(each for each in meant if each > "A"), query
 
         @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+        @example([Asset("a", created_at=1)], [NUMBER_OF_A_TEXT])
         @given(shelves(), st.lists(QUERIES, min_size=1, max_size=6))
         def same(assets: list[Asset], queries: list[dict[str, Any]]) -> None:
             runner.run(compare(assets, queries))
