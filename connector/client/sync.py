@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -40,11 +40,11 @@ def waited(method: Callable[Concatenate[Async, P], Awaitable[Found]]) -> Callabl
 
 def gone_through(
     method: Callable[Concatenate[Async, P], AsyncIterator[Found]],
-) -> Callable[Concatenate[Carnet, P], Iterator[Found]]:
-    """The iterator that goes through this one."""
+) -> Callable[Concatenate[Carnet, P], Generator[Found, None, None]]:
+    """The iterator that goes through this one; it may be closed before its end."""
 
     @functools.wraps(method)
-    def each(self: Carnet, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Found]:
+    def each(self: Carnet, /, *args: P.args, **kwargs: P.kwargs) -> Generator[Found, None, None]:
         rows = method(self.client, *args, **kwargs)
         try:
             while True:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connector.cli.main import cli
-from connector.client import sync
+from connector.client import Refused, sync
 from tests.demo.test_twins import free_places
 
 ASKED = 2000
@@ -168,6 +168,25 @@ def test_what_waits_is_rejected_or_answered(places: tuple[Place, Place], wider: 
     assert consumer.carnet.wait(ours, lambda now: now.pending is not None).pending == "decide-offer"
     assert consumer("approve", ours).exit_code == 0
     assert consumer.carnet.wait(ours, lambda now: now.over).state == "FINALIZED"
+
+
+def test_what_is_asked_twice_under_one_word_is_done_once(places: tuple[Place, Place]) -> None:
+    provider, consumer = places
+    with sync.Carnet(consumer.url, key=consumer.key_file.read_text().strip()) as carnet:
+        offer = carnet.offered(provider.did, "trips")
+        first = carnet.negotiate(provider.did, "trips", offer, once="order-17")
+        assert carnet.negotiate(provider.did, "trips", offer, once="order-17").id == first.id
+        with pytest.raises(Refused, match="idempotency-key-reused"):
+            carnet.negotiate(provider.did, "trips", {**offer.document, "prohibition": []}, once="order-17")
+        assert carnet.wait(first).state == "FINALIZED"
+        events = carnet.events(0, process=first)
+        told = [next(events) for _ in range(3)]
+        events.close()
+        assert {each.process for each in told} == {first.id}
+        assert [each.seq for each in told] == sorted(each.seq for each in told)
+        assert told[0].correlation_id == first.correlation_id == carnet.timeline(first)[0].document["correlationId"]
+        assert (carnet.whoami().roles, [each.id for each in carnet.offers()]) == (("operator",), [])
+        assert {each.id for each in carnet.templates()} == {"payd", "city", "research", "repairer"}
 
 
 def test_data_are_fetched_to_where_the_command_runs(places: tuple[Place, Place], tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_the_twins_in_python_work(programs: Path, tmp_path: Path) -> None:
         r"^0 datasets before the OEM knows the city$",
         r"^[1-9]\d* cells, [1-9]\d* held back, in flow\.csv$",
         r"^consumer countersigned: [1-9]\d* rows$",
+        r"^[1-9]\d* cells in a data frame, the fastest at \d+\.\d+ km/h$",
     ):
         assert re.search(line, said, re.M), f"{line}\n{said}"
     with (tmp_path / "walk" / "city" / "received" / "flow.csv").open(encoding="utf-8") as opened:
