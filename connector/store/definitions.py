@@ -276,11 +276,6 @@ class DefinitionStore:
         """The next assets by id that meet every criterion of a selector. Raises InvalidQuery for a path that cannot be."""
         return await self._after(_ASSET, _asset, after, limit, selector)
 
-    async def asset_in_use(self, asset_id: str) -> bool:
-        """Whether an agreement of ours as provider is about it."""
-        sql = "SELECT 1 FROM agreement WHERE dataset = ? AND role = 'provider' AND state <> 'void'"
-        return bool(await self.engine.fetch(sql, (asset_id,), limit=1))
-
     async def policy(self, policy_id: str) -> PolicyDefinition | None:
         """A policy by its id."""
         return await self._one(_POLICY, _policy, policy_id)
