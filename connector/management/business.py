@@ -19,6 +19,7 @@ from connector.flow.references import Reference, References
 from connector.management.leaves import Leaf, leaves, meets
 from connector.management.model import EDC, Criterion, QuerySpec
 from connector.management.odrl_forms import OfferedTerms
+from connector.management.prefixed import LEGACY_PROTOCOL
 from connector.management.service import Management
 from connector.protocol.errors import CallerError, CarnetError, Conflict, NotFound, PeerError, Unavailable
 from connector.protocol.messages import PULL, Document
@@ -29,7 +30,7 @@ from connector.store.forgetting import forget_process
 from connector.store.queries import PROTOCOL, QueryStore, drop_reference
 from connector.store.rows import Agreement
 
-PROTOCOLS: Final = frozenset({PROTOCOL, "dataspace-protocol-http"})
+PROTOCOLS: Final = frozenset({PROTOCOL, LEGACY_PROTOCOL})
 """How clients call the one protocol that is spoken here; without a version they mean the connector's own."""
 _REMOTE: Final = frozenset({"peer-unreachable", "catalog-too-slow"})
 Result = TypeVar("Result")
@@ -79,7 +80,7 @@ async def catalog(b: Business, of: Counterparty, spec: QuerySpec) -> list[Docume
         except NotFound:
             return []
     most = None if spec.criteria or spec.sort_path else spec.offset + spec.limit
-    found = await _remote(b.m.browser.catalog(of.id, of.address, most=most))
+    found = await _remote(b.m.browser.catalog(of.id, await _address(b, of), most=most))
     chosen = [each for each in found if all(_meets(criterion, each) for criterion in spec.criteria)]
     if spec.sort_path:
         chosen.sort(key=lambda each: _rank(spec, each), reverse=spec.descending)
@@ -89,13 +90,22 @@ async def catalog(b: Business, of: Counterparty, spec: QuerySpec) -> list[Docume
 async def dataset(b: Business, of: Counterparty, dataset_id: str) -> Document:
     """One dataset with its offers. Raises NotFound if the peer shows us none of this id, RemoteFailed."""
     try:
-        return await b.m.browser.dataset(of.id, dataset_id, of.address)
+        return await b.m.browser.dataset(of.id, dataset_id, await _address(b, of))
     except PeerError as error:
         if error.code == "peer-refused" and "answered 404" in error.reason:
             raise NotFound("dataset-unknown", f"the participant shows no dataset {dataset_id:.80}") from error
         raise RemoteFailed(error.code, error.reason) from error
     except Unavailable as error:
         raise _away(error) from error
+
+
+async def _address(b: Business, of: Counterparty) -> str | None:
+    """The address that the caller named. Where he left the path of the protocol's version out, the one that is known: None."""
+    directory, named = b.m.context.directory, of.address
+    if named is None or await directory.owns(of.id, named):
+        return named
+    known = await directory.address(of.id)
+    return None if known.startswith(named.rstrip("/") + "/") else named
 
 
 async def _remote(work: Awaitable[Result]) -> Result:
@@ -160,7 +170,7 @@ async def negotiate(b: Business, of: Counterparty, offer: OfferedTerms, by: Call
         counterparty=of.id,
         dataset=offer.target,
         offer={"@id": offer.id, **rules},
-        address=of.address,
+        address=await _address(b, of),
         by=by,
         ensuing=PULL if ensuing else None,
     )
@@ -260,6 +270,10 @@ async def transfer(b: Business, wish: TransferWish, by: Caller) -> Process:
     """Ask for data under an agreement. Raises CallerError, NotFound, Conflict, PolicyDenied."""
     if wish.format != PULL:
         raise CallerError("format-unsupported", f"data come by {PULL} here; a provider cannot push them")
+    address = wish.address
+    if address is not None:
+        known = await begin.own_agreement(b.m.context, wish.contract, wish.counterparty)
+        address = await _address(b, Counterparty(known.counterparty, address))
     return await begin.request_transfer(
         b.m.context,
         agreement_id=wish.contract,
@@ -267,7 +281,7 @@ async def transfer(b: Business, wish: TransferWish, by: Caller) -> Process:
         transfer_format=wish.format,
         sink=wish.sink,
         private=wish.private,
-        address=wish.address,
+        address=address,
         by=by,
     )
 

@@ -15,6 +15,8 @@ from connector.api.operation import Operation, Query, caller_of
 from connector.management import business, federated, shapes
 from connector.management.business import Business
 from connector.management.dialect import PAGING, Dialect, done, one, page, raw_json
+from connector.management.documents import Flat, text
+from connector.management.prefixed import LEGACY_PROTOCOL, with_prefixes
 from connector.protocol.messages import DSP_CONTEXT, Document
 from connector.protocol.states import Kind
 from connector.store.rows import Agreement
@@ -264,13 +266,18 @@ class BusinessDesk:
         document = await self.dialect.read(await request.read(), "CatalogRequest")
         of = shapes.counterparty_of(document)
         found = await business.catalog(self.b, of, shapes.catalog_query_of(document))
-        return raw_json(_catalog(of.id, found))
+        return raw_json(self._spelled(document, _catalog(of.id, found)))
 
     async def _dataset(self, request: web.Request) -> web.StreamResponse:
         document = await self.dialect.read(await request.read(), "DatasetRequest")
         of, dataset_id = shapes.counterparty_of(document), shapes.dataset_id_of(document)
         found = await business.dataset(self.b, of, dataset_id)
-        return raw_json({**found, "@context": [DSP_CONTEXT]})
+        return raw_json(self._spelled(document, {**found, "@context": [DSP_CONTEXT]}))
+
+    def _spelled(self, asked: Flat, answer: Document) -> Document:
+        """What a counterparty said, in the spelling of the protocol that the client calls it by."""
+        legacy = self.dialect.name == "v3" and text(asked, "protocol") == LEGACY_PROTOCOL
+        return with_prefixes(answer) if legacy else answer
 
     # -- negotiations -------------------------------------------------------------------------------------------------
 

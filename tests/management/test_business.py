@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from connector.access.caller import OWNER
-from connector.flow import acts
+from connector.flow import acts, standing
+from connector.identity.roster import ProfileChange
 from connector.management import business
-from connector.management.business import RemoteFailed, TransferWish
+from connector.management.business import Counterparty, RemoteFailed, TransferWish
 from connector.management.model import EDC, QuerySpec
 from connector.management.odrl_forms import OfferedTerms
 from connector.management.queryspec import parse
@@ -204,6 +205,28 @@ async def test_a_transfer_goes_on_and_its_reference_can_be_put_away(scene: Scene
     await scene.pump()
     with pytest.raises(Conflict):
         await business.move(scene.b, transfer.id, "resume", None, OWNER)
+
+
+@pytest.mark.parametrize(
+    ("named", "used"),
+    [
+        ("https://provider.example", True),
+        ("https://provider.example/", True),
+        ("https://other.example", False),
+        ("https://prov", False),
+    ],
+)
+async def test_the_path_of_the_version_may_be_left_out_of_an_address(scene: Scene, named: str, used: bool) -> None:
+    context = scene.b.m.context
+    change = ProfileChange(addresses=("https://provider.example/dsp/2025-1",))
+    await standing.update(context, "did:web:provider", profile=change)
+    of = Counterparty("did:web:provider", named)
+    if not used:
+        with pytest.raises(CallerError, match="address"):
+            await business.negotiate(scene.b, of, OFFERED, OWNER)
+        return
+    begun = await business.negotiate(scene.b, of, OFFERED, OWNER)
+    assert begun.peer_address == "https://provider.example/dsp/2025-1"
 
 
 async def test_data_come_by_pulling_alone(scene: Scene) -> None:

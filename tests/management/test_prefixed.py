@@ -1,0 +1,72 @@
+"""A catalogue in the spelling of older clients: the same catalogue, and what is taken from it can be sent back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from catalog.expansion import expand
+from connector.management.odrl_forms import read_offer
+from connector.management.prefixed import with_prefixes
+
+CATALOG: dict[str, Any] = {
+    "@context": ["https://w3id.org/dspace/2025/1/context.jsonld"],
+    "@id": "urn:catalog",
+    "@type": "Catalog",
+    "participantId": "did:web:p",
+    "dataset": [
+        {
+            "@id": "trips",
+            "@type": "Dataset",
+            "dct:title": "Trips",
+            "https://example.org/extra": [{"@id": "urn:x"}],
+            "hasPolicy": [
+                {
+                    "@id": "o",
+                    "@type": "Offer",
+                    "permission": [
+                        {
+                            "action": "use",
+                            "constraint": [{"leftOperand": "odrl:dateTime", "operator": "lteq", "rightOperand": "2027-01-01"}],
+                        }
+                    ],
+                }
+            ],
+            "distribution": [
+                {
+                    "@type": "Distribution",
+                    "format": "HttpData-PULL",
+                    "accessService": {"@id": "urn:s", "@type": "DataService", "endpointURL": "https://p/dsp"},
+                }
+            ],
+        }
+    ],
+}
+
+
+def test_its_members_have_prefixes() -> None:
+    (dataset,) = with_prefixes(CATALOG)["dcat:dataset"]
+    (offer,) = dataset["odrl:hasPolicy"]
+    assert (dataset["@type"], offer["@type"]) == ("dcat:Dataset", "odrl:Offer")
+    assert dataset["dcat:distribution"][0]["dct:format"] == {"@id": "HttpData-PULL"}
+    assert offer["odrl:permission"][0]["odrl:action"] == {"@id": "odrl:use"}
+    assert not [name for name in dataset if ":" not in name and not name.startswith("@")]
+
+
+def test_it_says_the_same() -> None:
+    (ours,), (theirs,) = expand(CATALOG, trusted=True), expand(with_prefixes(CATALOG), trusted=True)
+    offer = theirs["http://www.w3.org/ns/dcat#dataset"][0]["http://www.w3.org/ns/odrl/2/hasPolicy"][0]
+    for empty in ("prohibition", "obligation"):
+        assert offer.pop(f"http://www.w3.org/ns/odrl/2/{empty}") == []
+    assert _unordered(theirs) == _unordered(ours)
+
+
+def test_an_offer_of_it_is_read_as_the_offer() -> None:
+    (dataset,) = with_prefixes(CATALOG)["dcat:dataset"]
+    (offer,) = dataset["odrl:hasPolicy"]
+    assert read_offer(offer).rules == {"permission": CATALOG["dataset"][0]["hasPolicy"][0]["permission"]}
+
+
+def _unordered(value: Any) -> Any:
+    if isinstance(value, list):
+        return sorted((_unordered(each) for each in value), key=repr)
+    return {name: _unordered(each) for name, each in sorted(value.items())} if isinstance(value, dict) else value
