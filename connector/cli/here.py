@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from connector.cli.channel import call
 from connector.cli.config import read_settings
@@ -14,6 +15,9 @@ from connector.cli.reaching import elsewhere
 from connector.client.carnet import Carnet
 from connector.client.downloads import Downloaded
 from connector.client.local import Document, LocalClient
+
+KEPT: Final = "the download was interrupted, and what has come is kept"
+AGAIN: Final = "give the same command again: it goes on where it was"
 
 
 def fetch_here(
@@ -38,7 +42,7 @@ def fetch_here(
         return await carnet.download(str(found["id"]), file, progress=bar.to, counterparty=counterparty, within_s=wait_s, **ask)
 
     try:
-        came = call(config, work, bar=bar)
+        came = call(config, work, bar=bar, goes_on=lambda: (KEPT, AGAIN))
     except FileExistsError:
         raise Failed("file-exists", f"{file} is there already") from None
     rows = [] if came.rows is None else [f"  {came.rows} rows" + (f", {came.suppressed} suppressed" if came.suppressed else "")]

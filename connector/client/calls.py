@@ -25,6 +25,7 @@ from connector.client.refusals import Away, Document, Refused
 from connector.settings.secret import Secret
 
 CALL_TIMEOUT_S: Final = 60.0
+CONNECT_TIMEOUT_S: Final = 10.0
 BASE: Final = "/carnet/v1"
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 PIECE_BYTES: Final = 262_144
@@ -60,7 +61,11 @@ class Calls:
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.reveal()}"
         connector = aiohttp.UnixConnector(self._socket) if self._socket else aiohttp.TCPConnector(ssl=await self._tls())
-        self._opened = aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar())
+        # Each call has a deadline of its own around all of it; the library's would cut what may take longer.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
+        self._opened = aiohttp.ClientSession(
+            connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout
+        )
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -149,7 +154,7 @@ class Calls:
         self, path: str, *, headers: dict[str, str] | None = None, timeout_s: float | None = None, idle_s: float | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The pieces of an answer that may be long or endless. ``timeout_s`` bounds all of it, ``idle_s`` each silence."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=idle_s)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
         try:
             async with (
                 asyncio.timeout(timeout_s),

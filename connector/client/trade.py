@@ -45,7 +45,7 @@ class Trade:
         once: str | None = None,
         **more: Any,
     ) -> Published:
-        """Offer a file that the connector can read, on these terms (none: free use).
+        """Offer a file on these terms (none: free use). ``file``: its absolute path, where the connector runs.
 
         ``table``: the rows of it, shaped by the contract; True, or what is known of it (mapping, personal, sensitive, bases).
         With ``dry_run`` nothing is published: the answer says what would leave, and what is wrong. ``more``: media_type, open_to,
