@@ -47,7 +47,7 @@ class DefinitionDesk:
                 "Replace an asset.",
                 self._update_asset,
                 status=204,
-                errors=(404, 409),
+                errors=(404, 409, 412),
                 told=True,
             ),
             Operation(
@@ -84,7 +84,7 @@ class DefinitionDesk:
                 "Replace a policy.",
                 self._update_policy,
                 status=204,
-                errors=(404, 409),
+                errors=(404, 409, 412),
                 told=True,
             ),
             Operation("POST", f"{at}/request", f"{name}-query", "policies", "read", "List.", self._query_policies, query=PAGING),
@@ -146,7 +146,7 @@ class DefinitionDesk:
                 "Offer otherwise.",
                 self._update_definition,
                 status=204,
-                errors=(404, 409),
+                errors=(404, 409, 412),
                 told=True,
             ),
             Operation(
