@@ -58,7 +58,7 @@ def parsed(raw: bytes) -> dict[str, Any]:
 
 async def flat(document: dict[str, Any]) -> Flat:
     """A parsed document in its flat form. Raises DocumentError."""
-    context = document.get("@context", PLAIN_CONTEXT)
+    context = _context(document)
     if _is_plain_context(context):
         quick = _quick(document, in_vocabulary=_is_vocabulary(context))
         if quick is not None:
@@ -68,11 +68,17 @@ async def flat(document: dict[str, Any]) -> Flat:
 
 def slow(document: dict[str, Any]) -> Flat:
     """A parsed document in its flat form by JSON-LD expansion, in milliseconds. Raises DocumentError."""
-    own = document.get("@context", {"@vocab": EDC})
+    own = _context(document)
     # Usual prefixes come before the document's own words, which may say otherwise.
     own = [_PREFIXES, *(own if isinstance(own, list) else [own])]
     expanded = expansion.expand({**document, "@context": own}, trusted=True)
     return _unwrapped(expanded[0]) if expanded else {}
+
+
+def _context(document: dict[str, Any]) -> Any:
+    """What a document is read with. One written inline speaks EDC's vocabulary unless it names another, as EDC itself has it."""
+    context = document.get("@context", PLAIN_CONTEXT)
+    return {"@vocab": EDC, **context} if isinstance(context, dict) and "@vocab" not in context else context
 
 
 # --- plain documents -------------------------------------------------------------------------------------------------

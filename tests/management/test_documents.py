@@ -61,6 +61,8 @@ async def test_no_body_and_null_are_an_empty_document(raw: bytes) -> None:
         None,
         {"@vocab": EDC, "edc": EDC, "odrl": "http://www.w3.org/ns/odrl/2/"},
         {"edc": EDC, "limit": "edc:limit"},
+        {"edc": EDC, "odrl": "http://www.w3.org/ns/odrl/2/", "dct": "https://purl.org/dc/terms/"},
+        {},
         [{"@vocab": EDC}],
         ["http://www.w3.org/ns/odrl.jsonld", {"@vocab": EDC}],
         ["https://w3id.org/edc/connector/management/v2"],
