@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from connector.client import deals
 from connector.client.calls import safe
+from connector.client.decisions import Waiting
 from connector.client.following import Following
 from connector.client.local import LocalClient, standing
 from connector.client.refusals import Document, Waited
@@ -19,8 +20,8 @@ from connector.client.results import Agreement, Dataset, Happening, Offer, OurOf
 
 Found = TypeVar("Found")
 WAIT_S: Final = 60.0
-ProcessId = str | Process
-"""A negotiation or transfer, or its id."""
+ProcessId = str | Process | Waiting
+"""A negotiation or transfer, as it was seen or as it waits, or its id."""
 AgreementId = str | Agreement
 """A contract, or its id."""
 

@@ -241,8 +241,8 @@ async def decided(oem: Member) -> str:
         wish, *_ = await oem.carnet.until(waiting, bool)
     except Waited as error:
         raise Untrue(f"no wish waits for a decision: {error.sentence}") from None
-    seen = await oem.carnet.review(wish.id)
-    await oem.carnet.reject(wish.id, "everybody gets the same grid")
+    seen = await oem.carnet.review(wish)
+    await oem.carnet.reject(wish, "everybody gets the same grid")
     return seen.redline[0].sentence
 
 
