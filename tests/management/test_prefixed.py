@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from catalog.expansion import expand
-from connector.management.odrl_forms import read_offer
+from connector.management import documents, shapes
+from connector.management.model import EDC
+from connector.management.odrl_forms import OfferedTerms, read_offer
 from connector.management.prefixed import with_prefixes
 
 CATALOG: dict[str, Any] = {
@@ -70,3 +72,25 @@ def _unordered(value: Any) -> Any:
     if isinstance(value, list):
         return sorted((_unordered(each) for each in value), key=repr)
     return {name: _unordered(each) for name, each in sorted(value.items())} if isinstance(value, dict) else value
+
+
+async def test_an_offer_of_it_is_sent_back_with_the_contexts_of_another_data_space() -> None:
+    """As clients of Catena-X do: what was in the catalogue, and beside it whose it is and what it is about."""
+    (dataset,) = with_prefixes(CATALOG)["dcat:dataset"]
+    (offer,) = dataset["odrl:hasPolicy"]
+    document = {
+        "@context": ["https://w3id.org/tractusx/policy/v1.0.0", "http://www.w3.org/ns/odrl.jsonld", {"@vocab": EDC}],
+        "@type": "ContractRequest",
+        "counterPartyAddress": "https://p/dsp",
+        "protocol": "dataspace-protocol-http",
+        "policy": {"target": "trips", "assigner": "did:web:p", **offer},
+        "callbackAddresses": [],
+    }
+    of, terms = shapes.contract_request_of(await documents.flat(document))
+    assert (of.id, of.address) == ("did:web:p", "https://p/dsp")
+    assert terms == OfferedTerms("o", "did:web:p", "trips", {"permission": CATALOG["dataset"][0]["hasPolicy"][0]["permission"]})
+    asked = {"@context": {"edc": EDC, "dct": "https://purl.org/dc/terms/"}, "@type": "edc:CatalogRequest"}
+    asked |= {"counterPartyId": "did:web:p", "counterPartyAddress": "https://p/dsp", "querySpec": {"limit": 20_000}}
+    found = await documents.flat(asked)
+    assert shapes.counterparty_of(found).id == "did:web:p"
+    assert shapes.catalog_query_of(found).limit == 10_000
