@@ -6,7 +6,8 @@ May import this package, settings and the guarded client's policy.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,7 +70,8 @@ class Carnet(Trade, Delivering, Oversight):
         """Who we are to the connector: roles and scopes."""
         return Who.of(await self.documents.whoami())
 
-    async def events(self, after: int | None = None, *, process: ProcessId = "") -> AsyncIterator[Event]:
+    async def events(self, after: int | None = None, *, process: ProcessId = "") -> AsyncGenerator[Event, None]:
         """What happens in negotiations and transfers, or in one, as it happens, without end; ``after``: from which number on."""
-        async for event in events(self.documents, after, id_of(process)):
-            yield event
+        async with aclosing(events(self.documents, after, id_of(process))) as happenings:
+            async for event in happenings:
+                yield event

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -113,5 +113,6 @@ class Following:
 
     async def _follow(self) -> None:
         with suppress(Refused, Away):
-            async for _ in events(self._calls):
-                self._happened.set()
+            async with aclosing(events(self._calls)) as happenings:
+                async for _ in happenings:
+                    self._happened.set()
