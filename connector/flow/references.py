@@ -18,7 +18,7 @@ import msgspec
 import orjson
 
 from connector.flow.acts import load
-from connector.flow.context import Context, Note, save
+from connector.flow.context import MAX_RACES, Context, Note, save
 from connector.flow.renewals import assertion
 from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
 from connector.identity.assertions import Assertions
@@ -84,7 +84,7 @@ class References:
     async def _renewed(self, process: Process) -> Reference:
         token = _bare(_properties(process.detail.data_address)["authorization"])
         fresh = await self._ask(process, token)
-        while True:
+        for _ in range(MAX_RACES):
             address = _with(process.detail.data_address or {}, fresh)
             detail = msgspec.structs.replace(process.detail, data_address=address)
             changed = replace(process, detail=detail, updated_at=self.context.now_ms())
@@ -97,6 +97,7 @@ class References:
                     return reference_of(process)
                 continue
             return reference_of(changed)
+        raise Unavailable("contended", "this transfer is being changed by too many at once; try again")
 
     async def _ask(self, process: Process, token: str) -> dict[str, str]:
         """The properties that a renewal brings. Raises Unavailable."""
@@ -150,8 +151,8 @@ def _properties(address: Document | None) -> dict[str, str]:
 
 
 def _due(process: Process, known: Reference, now_ms: int) -> bool:
-    """Whether the token ends soon. The record was last written when the token came, or later: never due too late by more than
-    that."""
+    """Whether the token ends soon. The record is written when a token comes; whatever else writes it makes the token look
+    younger than it is, which is what an explicit renewal is for."""
     if known.life_s is None:
         return False
     life_ms = known.life_s * 1000

@@ -19,6 +19,7 @@ from tests.interop.parties import Market, Party, market
 NS = "https://w3id.org/edc/v0.0.1/ns/"
 CONTEXT = {"@vocab": NS}
 PROTOCOL = "dataspace-protocol-http:2025-1"
+TYPE = "https://example.org/Trip"
 POLLS = 150
 
 
@@ -57,8 +58,9 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 async def publish(provider: Caller, source: str, asset: str = "trips") -> None:
     """An asset of the API, open to all whom the provider knows."""
+    properties = {"kind": ["a"], "dct:type": {"@id": TYPE}}
     address = {"@type": "DataAddress", "type": "HttpData", "baseUrl": source, "proxyPath": "true"}
-    await provider("POST", "assets", {"@context": CONTEXT, "@id": asset, "properties": {"kind": ["a"]}, "dataAddress": address})
+    await provider("POST", "assets", {"@context": CONTEXT, "@id": asset, "properties": properties, "dataAddress": address})
     if asset != "trips":
         return
     policy = {"@context": "http://www.w3.org/ns/odrl.jsonld", "@type": "Set", "permission": [{"action": "use"}]}
@@ -92,6 +94,10 @@ async def test_one_call_from_offer_to_data(sellers: Market, session: aiohttp.Cli
     party = {"counterPartyAddress": who["address"], "counterPartyId": who["id"], "protocol": PROTOCOL}
     wanted = {"@context": CONTEXT, "@type": "CatalogRequest", **party, "querySpec": equals(f"{NS}id", "trips")}
     (dataset,) = (await consumer("POST", "catalog/request", wanted))["dataset"]
+    typed = {**wanted, "querySpec": equals("'http://purl.org/dc/terms/type'.'@id'", TYPE)}
+    assert [each["@id"] for each in (await consumer("POST", "catalog/request", typed))["dataset"]] == ["trips"]
+    typed["querySpec"] = equals("'http://purl.org/dc/terms/type'.'@id'", "https://example.org/Another")
+    assert "dataset" not in await consumer("POST", "catalog/request", typed)
     # By the older name of the protocol the same catalogue comes with prefixes, as older clients read it.
     legacy = {**wanted, "protocol": "dataspace-protocol-http", "counterPartyAddress": who["address"].removesuffix("/2025-1")}
     (same,) = (await consumer("POST", "catalog/request", legacy))["dcat:dataset"]
