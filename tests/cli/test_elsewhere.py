@@ -101,6 +101,14 @@ def test_a_connector_elsewhere_does_what_it_is_told(places: tuple[Place, Place],
     assert (listed.exit_code, "oauth" in listed.stdout) == (0, True)
 
 
+def test_a_file_is_where_the_connector_is(places: tuple[Place, Place]) -> None:
+    provider, _ = places
+    missing = provider("publish", provider.folder / "nowhere.csv", "--id", "nowhere")
+    assert (missing.exit_code, "[source_missing]" in missing.stderr) == (1, True), missing.output
+    published = provider("publish", provider.folder / "trips.csv", "--id", "urn:example:again", "--title", "Again")
+    assert (published.exit_code, published.stdout.startswith("urn:example:again: ")) == (0, True), published.output
+
+
 @pytest.mark.parametrize(
     ("words", "key", "code", "ends"),
     [
