@@ -25,6 +25,14 @@ MAX_READING_S: Final = 50.0
 _NEXT: Final = re.compile(r"<([^>]{1,4096})>\s*;[^,]*\brel=\"?next\"?", re.IGNORECASE)
 
 
+class PeerRefused(PeerError):
+    """The peer did not show what was asked for; ``answered`` is its HTTP status."""
+
+    def __init__(self, answered: int, body: bytes) -> None:
+        super().__init__("peer-refused", f"the peer answered {answered}: {body[:300].decode('utf-8', 'replace')}")
+        self.answered = answered
+
+
 @dataclass(frozen=True, slots=True)
 class Browser:
     """Reads catalogues over the guarded client, as the participant that we are."""
@@ -88,7 +96,7 @@ class Browser:
         except PeerUnreachable as error:
             raise Unavailable("peer-unreachable", f"the peer cannot be reached now: {error.reason}") from error
         if answer.status != 200:
-            raise PeerError("peer-refused", f"the peer answered {answer.status}: {answer.body[:300].decode('utf-8', 'replace')}")
+            raise PeerRefused(answer.status, answer.body)
         return answer
 
     async def _read(self, answer: Answer, name: str) -> Document:

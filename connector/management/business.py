@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 from catalog.compaction import PREFIXES
 from connector.access.caller import Caller
 from connector.flow import acts, begin
+from connector.flow.browse import PeerRefused
 from connector.flow.references import Reference, References
 from connector.management.leaves import Leaf, leaves, meets
 from connector.management.model import EDC, Criterion, QuerySpec
@@ -92,7 +93,7 @@ async def dataset(b: Business, of: Counterparty, dataset_id: str) -> Document:
     try:
         return await b.m.browser.dataset(of.id, dataset_id, await _address(b, of))
     except PeerError as error:
-        if error.code == "peer-refused" and "answered 404" in error.reason:
+        if isinstance(error, PeerRefused) and error.answered == 404:
             raise NotFound("dataset-unknown", f"the participant shows no dataset {dataset_id:.80}") from error
         raise RemoteFailed(error.code, error.reason) from error
     except Unavailable as error:

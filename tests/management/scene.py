@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from connector.access.caller import OWNER
 from connector.flow import publish
-from connector.flow.browse import Browser
+from connector.flow.browse import Browser, PeerRefused
 from connector.flow.plane import Plane
 from connector.flow.references import References
 from connector.http.client import GuardedClient
@@ -20,7 +20,6 @@ from connector.management.business import Business, Counterparty
 from connector.management.odrl_forms import OfferedTerms
 from connector.management.sealing import SecretBox
 from connector.management.service import Management
-from connector.protocol.errors import PeerError
 from connector.protocol.messages import Document
 from connector.store.definitions import DefinitionStore
 from connector.store.queries import QueryStore
@@ -55,7 +54,7 @@ class Shelf:
             raise self.fails
         found = [each for each in self.datasets if each["@id"] == dataset_id]
         if not found:
-            raise PeerError("peer-refused", "the peer answered 404: {}")
+            raise PeerRefused(404, b"{}")
         return found[0]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from connector.access.caller import OWNER
 from connector.flow import acts, standing
+from connector.flow.browse import PeerRefused
 from connector.identity.roster import ProfileChange
 from connector.management import business
 from connector.management.business import Counterparty, RemoteFailed, TransferWish
@@ -69,7 +70,7 @@ async def test_a_catalogue_is_sorted_by_what_its_datasets_say(scene: Scene, orde
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (PeerError("peer-refused", "the peer answered 500: x"), RemoteFailed),
+        (PeerRefused(500, b"404"), RemoteFailed),
         (PeerError("peer-invalid", "not readable"), RemoteFailed),
         (Unavailable("peer-unreachable", "nobody there"), RemoteFailed),
         (Unavailable("catalog-too-slow", "50 seconds"), RemoteFailed),
