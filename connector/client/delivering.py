@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from connector.client import deals, frames
 from connector.client.deals import Landed
-from connector.client.downloads import Downloaded, Downloading, Progress
+from connector.client.downloads import MAX_BYTES, Downloaded, Downloading, Progress
 from connector.client.local import LocalClient
 from connector.client.refusals import Document
 from connector.client.results import Process
@@ -57,13 +57,14 @@ class Delivering:
         progress: Progress = lambda _, __: None,
         counterparty: str | None = None,
         within_s: float = FETCH_S,
+        max_bytes: int = MAX_BYTES,
         **ask: Any,
     ) -> Downloaded:
         """The data of a contract in a new file, where the program runs.
 
         ``progress`` is told how many bytes are there, of how many. A download that broke off, or whose program was killed, goes
         on where it was when it is asked for again. The digest that the provider announces is checked. ``ask`` as for ``fetch``;
-        ``within_s`` bounds the wait for the transfer to start.
+        ``within_s`` bounds the wait for the transfer to start, ``max_bytes`` the file.
 
         Raises FileExistsError; Declined with the provider's reason; Waited.
         """
@@ -77,6 +78,7 @@ class Delivering:
                 progress=progress,
                 counterparty=counterparty,
                 within_s=within_s,
+                max_bytes=max_bytes,
             )
             return await work.run()
 

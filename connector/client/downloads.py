@@ -27,13 +27,15 @@ from yarl import URL
 
 from connector.client.deals import declined, still_going
 from connector.client.local import LocalClient
-from connector.client.refusals import Declined, Document, Refused
+from connector.client.refusals import Declined, Document, Refused, Waited
 from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
 from connector.http.client import Download as Incoming
 
 Progress = Callable[[int, int | None], None]
 """Is told how many bytes are there, and of how many, None where that is not known."""
 MAX_BYTES: Final = 1 << 40
+MAKING_S: Final = 3600.0
+"""So long a provider may take to make a file."""
 MAX_REFUSAL_BYTES: Final = 65_536
 MAX_STATE_BYTES: Final = 65_536
 MAX_REASON_CHARS: Final = 500
@@ -48,7 +50,7 @@ _RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _DIGEST: Final = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):")
 _PASSING: Final = frozenset({"flow_suspended", "busy"})
 """Codes of refusals that may be over when it is asked again."""
-_GONE: Final = frozenset({"COMPLETED", "TERMINATED", "SUSPENDED"})
+_OVER: Final = frozenset({"COMPLETED", "TERMINATED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Downloading:
     progress: Progress = lambda _, __: None
     counterparty: str | None = None
     within_s: float = 600.0
+    max_bytes: int = MAX_BYTES
     _hash: Any = field(default_factory=hashlib.sha256, init=False)
 
     @property
@@ -142,45 +145,52 @@ class Downloading:
 
     async def _started(self, part: IO[bytes]) -> _Kept:
         """A transfer that runs: that of an earlier run of the same, with what it has left in the part, or another."""
+        kept = await self._resumed()
         try:
-            kept = await self._resumed()
             if kept is None:
                 await asyncio.to_thread(self._restart, part)
                 kept = await self._begun()
-        except BaseException:
-            if not part.tell():
-                self._forget()
+            await self._running(kept)
+        except (Declined, Refused):
+            await asyncio.to_thread(self._forget)
             raise
         return kept
 
     async def _resumed(self) -> _Kept | None:
-        """What an earlier run has noted of the same, if its transfer still runs."""
+        """What an earlier run has noted of the same, if its transfer has not ended."""
         kept = await asyncio.to_thread(self._read)
         if kept is None or (kept.agreement, kept.ask) != (self.agreement, dict(self.ask)):
             return None
         with suppress(Refused):
-            if (await self.client.process(kept.transfer))["state"] == "STARTED":
+            if (await self.client.process(kept.transfer))["state"] not in _OVER:
                 return kept
         return None
 
     async def _begun(self) -> _Kept:
+        """Another transfer, noted before anything else."""
         begun = await self.client.transfer(self.agreement, counterparty=self.counterparty)
+        kept = _Kept(agreement=self.agreement, ask=dict(self.ask), transfer=str(begun["id"]))
+        await asyncio.to_thread(self._keep, kept)
+        return kept
+
+    async def _running(self, kept: _Kept) -> None:
+        """Wait until the transfer runs, and note where its data are. Raises Declined or Waited."""
         process = await self.client.wait(
-            begun["id"], lambda now: now["state"] in _GONE | {"STARTED"} or bool(now.get("pending")), self.within_s
+            kept.transfer, lambda now: now["state"] in _OVER | {"STARTED"} or bool(now.get("pending")), self.within_s
         )
         if process["state"] != "STARTED":
             still_going(process, self.within_s)
             raise declined(process)
-        address = await self.client.data_address(begun["id"])
-        kept = _Kept(agreement=self.agreement, ask=dict(self.ask), transfer=str(begun["id"]), address=address)
-        await asyncio.to_thread(self._keep, kept)
-        return kept
+        if not kept.address:
+            kept.address = await self.client.data_address(kept.transfer)
+            await asyncio.to_thread(self._keep, kept)
 
     # -- attempts -----------------------------------------------------------------------------------------------------
 
     async def _whole(self, kept: _Kept, part: IO[bytes]) -> None:
-        """Attempts until all of it is there. Raises Declined."""
+        """Attempts until all of it is there. Raises Declined, and Waited for a provider that does not finish making it."""
         fruitless = renewed = 0
+        made_by = asyncio.get_running_loop().time() + MAKING_S
         while True:
             before = part.tell()
             try:
@@ -193,6 +203,8 @@ class Downloading:
                 continue
             except _Broken as why:
                 fruitless = 0 if part.tell() > before or not why.counts else fruitless + 1
+                if not why.counts and asyncio.get_running_loop().time() > made_by:
+                    raise Waited(f"{why} after {MAKING_S:g} s") from None
                 if fruitless >= ATTEMPTS:
                     raise Declined("provider-unreachable", f"given up; the last attempt: {why}") from None
                 usual = BACKOFF_S * (1 << max(0, fruitless - 1))
@@ -212,7 +224,8 @@ class Downloading:
         url = URL(str(kept.address.get("endpoint")), encoded=True)
         target = str(url.update_query(self.ask)) if self.ask else str(url)
         try:
-            async with self.web.stream("GET", target, headers=headers, max_bytes=MAX_BYTES, idle_timeout_s=IDLE_S) as incoming:
+            most = max(0, self.max_bytes - part.tell())
+            async with self.web.stream("GET", target, headers=headers, max_bytes=most, idle_timeout_s=IDLE_S) as incoming:
                 await self._accept(kept, part, incoming)
                 async for piece in incoming.chunks():
                     await asyncio.to_thread(self._append, part, piece)
@@ -245,6 +258,8 @@ class Downloading:
         length = headers.get("Content-Length", "")
         kept.etag = headers.get("ETag")
         kept.total = int(length) if re.fullmatch(r"\d{1,18}", length) else None
+        if kept.total is not None and kept.total > self.max_bytes:
+            raise Declined("too-large", f"the file has {kept.total} bytes; {self.max_bytes} are taken")
         kept.digest = _digest(headers.get("Repr-Digest", ""))
         kept.media = headers.get("Content-Type", "")[:200]
         kept.rows, kept.suppressed = (_number(headers.get(name)) for name in ("Carnet-Rows", "Carnet-Suppressed"))

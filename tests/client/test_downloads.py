@@ -300,13 +300,42 @@ async def test_a_file_system_without_hard_links_does_as_well(tmp_path: Path, mon
     assert os.listdir(tmp_path) == ["rows"]
 
 
-@pytest.mark.parametrize(("state", "error"), [("REQUESTED", Waited), ("TERMINATED", Declined)])
-async def test_a_transfer_that_does_not_start_is_said(tmp_path: Path, state: str, error: type[Exception]) -> None:
+async def test_a_transfer_that_does_not_start_in_time_is_gone_on_with(tmp_path: Path) -> None:
     world = World()
-    world.state = state
+    world.state = "SUSPENDED"
     async with between(world) as carnet:
-        with pytest.raises(error):
+        with pytest.raises(Waited):
             await carnet.download("urn:uuid:2", tmp_path / "rows", within_s=0)
+        world.state = "STARTED"
+        await carnet.download("urn:uuid:2", tmp_path / "rows")
+    assert world.acts.count("transfers") == 1
+
+
+async def test_a_transfer_that_was_refused_leaves_nothing(tmp_path: Path) -> None:
+    world = World()
+    world.state = "TERMINATED"
+    async with between(world) as carnet:
+        with pytest.raises(Declined):
+            await carnet.download("urn:uuid:2", tmp_path / "rows")
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_file_that_is_larger_than_was_said_is_not_taken(tmp_path: Path) -> None:
+    world = World()
+    async with between(world) as carnet:
+        with pytest.raises(Declined, match="too-large"):
+            await carnet.download("urn:uuid:2", tmp_path / "rows", max_bytes=len(DATA) - 1)
+    assert os.listdir(tmp_path) == []
+
+
+async def test_who_makes_a_file_for_ever_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "MAKING_S", 0)
+    world = World()
+    world.making = 100
+    async with between(world) as carnet:
+        with pytest.raises(Waited, match="still making"):
+            await carnet.download("urn:uuid:2", tmp_path / "rows")
+    assert world.making > 90
 
 
 async def test_places_that_were_not_named_are_not_called(tmp_path: Path) -> None:
