@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from connector.cli.channel import call
 from connector.cli.config import read_settings
@@ -24,7 +24,7 @@ def fetch_here(
     config: Path,
     chosen: Callable[[LocalClient], Awaitable[Document]],
     file: Path,
-    ask: Mapping[str, str],
+    ask: Mapping[str, Any],
     *,
     allow: tuple[str, ...],
     counterparty: str | None,
