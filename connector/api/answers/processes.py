@@ -20,8 +20,8 @@ class ProcessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ``subject`` is the dataset of a negotiation, the agreement of a transfer. ``correlationId`` is shared with the counterparty.
     ``pending``: what a person has to decide, from ``waits_since`` until ``decide_by``; ``asks``: who; ``approvals``: who has said
     yes; ``proposed_by``: the caller of ours who made our last proposal; ``redline``: what the offer says otherwise than what was
-    there before. ``ensuing``: the format of the transfer that begins by itself when it is finalized. ``received``: what came of a
-    transfer's data.
+    there before. ``ensuing``: the format of the transfer that begins by itself when it is finalized. ``private``: what its
+    owner notes about it. ``received``: what came of a transfer's data.
     """
 
     id: str
@@ -47,6 +47,7 @@ class ProcessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     approvals: list[Given] = []
     proposed_by: str = ""
     ensuing: str | None = None
+    private: Document = {}
     redline: list[Document] = []
     format: str | None = None
     dataset: str | None = None

@@ -67,7 +67,7 @@ async def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
                     return asyncio.run(run())
 
                 monkeypatch.setattr(channel, "once", once)
-                monkeypatch.setattr(channel, "read_settings", lambda _: None)
+                monkeypatch.setattr(channel, "client_of", lambda _: None)
 
                 async def type_in(*words: str | Path, code: int = 0, stdin: str = "") -> str:
                     result = await asyncio.to_thread(CliRunner().invoke, cli, list(map(str, words)), input=stdin)
