@@ -110,7 +110,8 @@ class Reserving:
                 await self._deliveries.commit([*writes, *sql.reserve_artifact(fresh.flow_id, fresh.generation, now), told])
                 self._leaves.wake()
                 reserved = True
-            except LimitReached:
+            except (LimitReached, Overtaken):
+                # What used the limit up, or changed what the buyer has, may be another request for this very artifact.
                 again = await self._deliveries.artifact(artifact.flow_id, artifact.generation)
                 if again is None or again.reserved_at is None:
                     raise

@@ -9,7 +9,6 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -39,7 +38,6 @@ from connector.identity.signers import Signers
 from connector.identity.signing import SigningKey
 from connector.identity.snapshots import Snapshots
 from connector.identity.tokens import OAuthClient
-from connector.protocol.errors import NotFound
 from connector.settings import Settings
 from connector.settings.model import PeerSettings
 from connector.store.control import ControlStore
@@ -231,10 +229,8 @@ class _Parts:
         return key, f"{us}#{key.kid}" if us.startswith("did:") else key.kid
 
     def certificate(self) -> str:
-        """That of our key for agreements of now, in PEM; empty where there is no such key."""
-        with suppress(NotFound):
-            return self.keys.current(Use.AGREEMENT).certificate
-        return ""
+        """That of our key for agreements of now, in PEM; empty where the key came without one."""
+        return self.keys.current(Use.AGREEMENT).certificate
 
     def routes(self) -> list[web.RouteDef]:
         """What answers everybody: metadata, our keys, our DID document, the token endpoint."""

@@ -220,7 +220,7 @@ async def _pair(
 
 def _start(folder: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARNET_")}
-    with (folder / "log").open("wb") as log:
+    with (folder / "out").open("wb") as log:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=log)
 
 
@@ -232,7 +232,7 @@ async def _wait(folder: Path, process: subprocess.Popen[bytes], path: Path) -> N
             _, writer = await asyncio.open_unix_connection(path)
         except OSError:
             if process.poll() is not None or loop.time() > deadline:
-                raise RuntimeError(f"a process did not start:\n{(folder / 'log').read_text(errors='replace')[-2000:]}") from None
+                raise RuntimeError(f"a process did not start:\n{(folder / 'out').read_text(errors='replace')[-2000:]}") from None
             await asyncio.sleep(0.05)
         else:
             writer.close()

@@ -198,6 +198,13 @@ async def test_who_has_no_did_publishes_no_document_and_names_keys_plainly(tmp_p
         await here.who.registry.store.engine.commit([update_participant(replace(entry, profile=profile))])
         here.who.registry.forget(us)
         assert (await here.recognised(await here.shown())).assurance == "oauth-pinned-key"
+        kept = await here.who.snapshots.take(us, here.who.sign_with()[1])
+        assert (kept["from"], kept["thumbprint"]) == ("own", here.who.sign_with()[0].thumbprint)
+
+
+async def test_a_connector_without_a_key_for_agreements_has_no_certificate(tmp_path: Path) -> None:
+    async with house(tmp_path) as here:
+        assert here.who.certificate().startswith("-----BEGIN CERTIFICATE-----")
 
 
 # -- that the parts understand each other -----------------------------------------------------------------------------------

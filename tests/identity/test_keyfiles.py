@@ -11,7 +11,7 @@ import pytest
 
 from connector.identity import keyfiles
 from connector.identity.gate import public_key
-from connector.identity.keyfiles import INDEX, ensure_keys, load_keys, make_keys, remove_keys, revoke, rotate, variable
+from connector.identity.keyfiles import INDEX, ensure_keys, load_keys, make_keys, remove_keys, retire, revoke, rotate, variable
 from connector.identity.keys import ALGORITHMS, HOUR_MS, KeyRing, Use
 from connector.identity.signing import new_signing_key, private_jwk
 from connector.protocol.errors import CallerError, Conflict, NotFound
@@ -161,6 +161,27 @@ def test_old_secrets_are_kept(folder: Path) -> None:
     rotate(folder, Use.SUBJECTS, NOW)
     revoke(folder, before, NOW, "read by others")
     assert load(folder).secret(Use.SUBJECTS, before) == value != load(folder).secret(Use.SUBJECTS)
+
+
+def test_a_key_of_the_log_goes_when_it_has_handed_over_and_no_other_does(folder: Path) -> None:
+    before = {use: load(folder).current(use).kid for use in (Use.LOG, Use.OAUTH)}
+    retire(folder, before[Use.LOG])
+    assert (folder / f"{before[Use.LOG]}.jwk").exists()
+    for use in before:
+        rotate(folder, use, NOW)
+    assert (folder / f"{before[Use.LOG]}.jwk").exists()
+    kept = files(folder)
+    retire(folder, "unknown")
+    retire(folder, load(folder).current(Use.LOG).kid)
+    assert files(folder) == kept
+    retire(folder, before[Use.LOG])
+    assert not (folder / f"{before[Use.LOG]}.jwk").exists()
+    assert load(folder).current(Use.LOG).kid != before[Use.LOG]
+
+
+def test_where_there_are_no_keys_none_is_destroyed(tmp_path: Path) -> None:
+    retire(tmp_path / "none", "kid")
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_current_key_is_revoked_at_once_and_has_a_successor(folder: Path) -> None:

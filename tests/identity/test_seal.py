@@ -24,6 +24,7 @@ from tests.identity.entries import KnownEntries
 DID = "did:web:them.example"
 KEY = new_signing_key("ES256", "a")
 OTHER = new_signing_key("EdDSA", "b")
+OTHER_RAW = base64.urlsafe_b64decode(OTHER.public_jwk["x"] + "=")
 KID = f"{DID}#a"
 TYP = "carnet-receipt+jws"
 CONTENT = {"id": "urn:receipt:1", "rows": 7}
@@ -171,3 +172,41 @@ async def test_who_has_neither_pinned_keys_nor_a_did_has_no_key() -> None:
     with pytest.raises(KeyAway) as away:
         await signers(Library()).key("urn:example:them", "a")
     assert away.value.code == "signer-key-unknown"
+
+
+# -- whose log ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_keys_of_a_log_are_those_for_assertions_that_are_of_its_kind() -> None:
+    library = Library(described("a", "b"))
+    assert await signers(library).log_keys(DID) == (OTHER_RAW,)
+    assert await signers(library).log_keys(DID, fresh=True) == (OTHER_RAW,)
+    assert library.asked == [False, True]
+
+
+async def test_a_key_for_tokens_signs_no_log() -> None:
+    with pytest.raises(KeyAway) as away:
+        await signers(Library(described("b", use="authentication"))).log_keys(DID)
+    assert away.value.code == "log-key-unknown"
+
+
+async def test_without_a_document_the_key_of_a_log_is_away() -> None:
+    with pytest.raises(KeyAway) as away:
+        await signers(Library()).log_keys(DID)
+    assert away.value.code == "log-key-away"
+
+
+async def test_of_pinned_keys_the_first_of_each_that_is_of_the_kind_of_a_log_counts() -> None:
+    library = Library(described("b"))
+    mine = pinned(dict(KEY.public_jwk), dict(OTHER.public_jwk), {"kid": "c", "kty": "oct"}, dict(OTHER.public_jwk))
+    assert await signers(library, mine).log_keys(DID) == (OTHER_RAW,)
+    with pytest.raises(KeyAway) as away:
+        await signers(library, pinned(dict(KEY.public_jwk))).log_keys(DID)
+    assert away.value.code == "log-key-unknown"
+    assert library.asked == []
+
+
+async def test_who_has_neither_pinned_keys_nor_a_did_has_no_key_of_a_log() -> None:
+    with pytest.raises(KeyAway) as away:
+        await signers(Library()).log_keys("urn:example:them")
+    assert away.value.code == "log-key-unknown"
