@@ -26,7 +26,7 @@ MAX_NAME_CHARS: Final = 300
 MAX_DIRECTORY_BYTES: Final = MAX_FILES * (46 + MAX_NAME_CHARS)
 _TAIL_BYTES: Final = 65_535 + 22 + 20 + 56
 """In which the end of a zip is found: the longest comment, and the records that close the directory."""
-_BROKEN: Final = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError, NotImplementedError, ValueError)
+BROKEN_ZIP: Final = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError, NotImplementedError, ValueError)
 """What zipfile raises of a zip that is damaged."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._@+-]+(?:/[A-Za-z0-9._@+-]+)*")
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)
@@ -49,7 +49,7 @@ def names(path: Path, name: str) -> bool:
     try:
         with _archive(path) as archive:
             return name in archive.NameToInfo
-    except (OSError, Flaw, *_BROKEN):
+    except (OSError, Flaw, *BROKEN_ZIP):
         return False
 
 
@@ -95,7 +95,7 @@ def unpacked(path: Path, folder: Path) -> None:
                     shutil.copyfileobj(source, into)
     except FileExistsError as error:
         raise Flaw("zip-twice", "a name is in it twice", Place(path.name)) from error
-    except (OSError, *_BROKEN) as error:
+    except (OSError, *BROKEN_ZIP) as error:
         raise Flaw("zip-unreadable", "this is no zip that can be read", Place(path.name)) from error
 
 

@@ -11,13 +11,12 @@ import os
 import re
 import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
 from connector.audit.files import regular
-from connector.audit.unpacking import directory_bytes
+from connector.audit.unpacking import BROKEN_ZIP, directory_bytes
 
 MAX_FILE_BYTES: Final = 268_435_456
 MAX_MEMBERS: Final = 50_000
@@ -71,7 +70,7 @@ def read_zip(path: Path) -> dict[str, bytes]:
         with os.fdopen(regular(path), "rb") as opened:
             _check_end(opened)
             return _read(opened)
-    except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, RuntimeError, NotImplementedError, ValueError) as error:
+    except BROKEN_ZIP as error:
         raise ZipRefused("zip-damaged", "this is no zip, or a damaged one") from error
 
 
