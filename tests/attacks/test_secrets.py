@@ -35,6 +35,7 @@ NO_SECRETS: Final = {
     "RuleSettings.key": "a glob over ids",
     "DevelopmentSettings.key": "one word that everybody knows: a switch, not a credential",
     "IssuerSettings.token_types": "names of types",
+    "ManagementIssuerSettings.token_types": "names of types",
 }
 # Fields of identity that hold what must not be seen: by type, or by name.
 HIDDEN_TYPES: Final = ("PrivateKey", "Secret")
