@@ -36,7 +36,7 @@ async def test_a_full_disk_is_said_and_nothing_is_half_done(tmp_path: Path, liar
 
     async def small(settings: Settings) -> SqliteEngine:
         assert settings.control_database is not None
-        return await SqliteEngine.open(settings.control_database, max_bytes=400_000)
+        return await SqliteEngine.open(settings.control_database, max_bytes=550_000)
 
     monkeypatch.setattr(app, "open_engine", small)
     settings = await made(tmp_path / "us", liar, {"negotiation.decide": '"manual"'})
