@@ -15,6 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
+from connector.access.caller import OWNER
 from connector.access.keys import ApiKeys, entry_of, parted
 from connector.http.local import LocalServer
 from connector.http.management import ManagementServer
@@ -90,7 +91,8 @@ async def take_first_key(file: Path, keys: ApiKeys, now_ms: int) -> None:
             "key-form", "management.first_key_file", f"{file} holds no API key; remove it, or make one with `carnet init`"
         )
     with suppress(LostRace):
-        entry = entry_of(*parts, FIRST_KEY, ("operator",), now_ms, "owner")
+        # Whoever has it stands at the machine: he and the owner are one person.
+        entry = entry_of(*parts, FIRST_KEY, ("operator",), now_ms, OWNER.id, OWNER.id)
         await keys.store.engine.commit([insert_key(entry, first=True)])
 
 

@@ -94,13 +94,20 @@ class Caller:
 
     ``id`` is stable and says nothing about a person: ``owner`` on the owner's channel, ``key:`` and the id of an API key, or a
     digest of issuer and subject of a token. ``roles`` decide what may be approved; ``scopes`` are what the roles have, or the
-    smaller part that a token was issued for. ``vehicle`` is the ledger's own number of a driver's vehicle.
+    smaller part that a token was issued for. ``vehicle`` is the ledger's own number of a driver's vehicle. ``person`` is who is
+    behind a key, whoever's name it has: as many keys as somebody may make, he is one; empty: the caller is one of its own.
     """
 
     id: str
     roles: frozenset[Role]
     scopes: frozenset[str]
     vehicle: int | None = None
+    person: str = ""
+
+    @property
+    def behind(self) -> str:
+        """Who counts where people are counted."""
+        return self.person or self.id
 
     def may(self, wanted: str) -> bool:
         """Whether the caller has this scope."""

@@ -29,6 +29,7 @@ REMEMBERED_MS: Final = 1000
 """How long an entry is believed: a key that another process revokes opens nothing after that."""
 _FORM: Final = re.compile(r"carnet_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _ID: Final = re.compile(r"[0-9a-f]{16}")
+_PERSON: Final = re.compile(r"[A-Za-z0-9._:@+-]{1,200}")
 _NOBODY: Final = sha256(b"").hexdigest()
 
 
@@ -48,8 +49,12 @@ def new_key(
     by: str,
     expires_at: int | None = None,
     vehicle: int | None = None,
+    person: str = "",
 ) -> NewKey:
-    """Make a key, of which nobody knows yet. Raises CallerError for what no key can be."""
+    """Make a key, of which nobody knows yet. Raises CallerError for what no key can be.
+
+    ``by`` is the caller who makes it. ``person``: who is behind it; empty: somebody who is behind no other key.
+    """
     named = tuple(sorted(role.value for role in set(roles)))
     if not 0 < len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise CallerError("key-name", f"a key needs a name that says whose it is, of at most {MAX_NAME_CHARS} characters")
@@ -59,8 +64,11 @@ def new_key(
         raise CallerError("key-vehicle", "the role driver goes with the number of a vehicle, and no other role does")
     if expires_at is not None and expires_at <= now_ms:
         raise CallerError("key-expiry", "the key would have ended before it begins")
+    if person and _PERSON.fullmatch(person) is None:
+        raise CallerError("key-person", "a person is 1 to 200 of the characters A-Z a-z 0-9 . _ : @ + -")
     key_id, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
-    return NewKey(entry_of(key_id, secret, name, named, now_ms, by, vehicle, expires_at), f"{PREFIX}_{key_id}_{secret}")
+    entry = entry_of(key_id, secret, name, named, now_ms, by, person, vehicle, expires_at)
+    return NewKey(entry, f"{PREFIX}_{key_id}_{secret}")
 
 
 def entry_of(
@@ -70,11 +78,13 @@ def entry_of(
     roles: tuple[str, ...],
     now_ms: int,
     by: str,
+    person: str = "",
     vehicle: int | None = None,
     expires_at: int | None = None,
 ) -> ApiKey:
     """What the store keeps of a key."""
-    return ApiKey(key_id, name, sha256(secret.encode()).hexdigest(), roles, now_ms, by, vehicle, expires_at)
+    digest = sha256(secret.encode()).hexdigest()
+    return ApiKey(key_id, name, digest, roles, now_ms, by, person or f"key:{key_id}", vehicle, expires_at)
 
 
 def parted(text: str) -> tuple[str, str] | None:
@@ -150,4 +160,4 @@ class ApiKeys:
 def caller_with(entry: ApiKey) -> Caller:
     """The caller who holds a key."""
     roles = frozenset(Role(role) for role in entry.roles)
-    return Caller(f"key:{entry.id}", roles, scopes_of(roles), entry.vehicle)
+    return Caller(f"key:{entry.id}", roles, scopes_of(roles), entry.vehicle, entry.person)

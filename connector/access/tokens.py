@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -111,7 +111,7 @@ class ManagementTokens:
                 raise TokenRefused("token-expired", "the token has expired; get a new one")
         # 4. The key that it was given for, as it stands now.
         holder = await self.keys.now(known.key_id)
-        return Caller(holder.id, holder.roles, holder.scopes & known.scopes, holder.vehicle)
+        return replace(holder, scopes=holder.scopes & known.scopes)
 
     def _verified(self, raw: str, now_s: int) -> _Known:
         sighted = gate.sight(raw, self._expected)

@@ -26,9 +26,15 @@ def command() -> None:
 @click.option("--role", "roles", multiple=True, required=True, type=click.Choice(list(map(str, Role))), help="What it may do.")
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it is good; without it until it is revoked.")
 @click.option("--vehicle", type=click.IntRange(0), metavar="NUMBER", help="A driver's vehicle: the consent ledger's own number.")
-def add(config: Path, as_json: bool, name: str, roles: tuple[str, ...], days: int | None, vehicle: int | None) -> None:
+@click.option(
+    "--person", metavar="WHO", help="Who is behind it: all keys of one person approve once. Without it: nobody's but its own."
+)
+def add(
+    config: Path, as_json: bool, name: str, roles: tuple[str, ...], days: int | None, vehicle: int | None, person: str | None
+) -> None:
     """Make a key for NAME (whose it is). It is shown once: nobody can be told it again."""
-    more = {"vehicle": vehicle, "expiresAt": None if days is None else time.time_ns() // 1_000_000 + days * DAY_MS}
+    end = None if days is None else time.time_ns() // 1_000_000 + days * DAY_MS
+    more = {"vehicle": vehicle, "expiresAt": end, "person": person}
 
     async def make(client: LocalClient) -> Document:
         return await client.make_api_key(name, list(dict.fromkeys(roles)), **more)

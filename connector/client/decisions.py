@@ -15,11 +15,12 @@ class Rule(Part, frozen=True):
 
 
 class Given(Part, frozen=True):
-    """Who has approved something, in which role, and when."""
+    """Who has approved something, in which role, and when; ``person``: who is behind the caller."""
 
     caller: str
     role: str
     at: int
+    person: str = ""
 
 
 class May(Part, frozen=True):

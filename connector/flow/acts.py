@@ -77,7 +77,8 @@ async def _commit(
     await check_act(context, process, message)
     message_id = context.new_id()
     if message in (Message.OFFER, Message.REQUEST):
-        process = replace(process, detail=msgspec.structs.replace(process.detail, proposed_by=by.id))
+        detail = msgspec.structs.replace(process.detail, proposed_by=by.id, proposed_person=by.behind)
+        process = replace(process, detail=detail)
     decision = core.want(process, message, content, message_id, context.now_ms())
     decision = replace(decision, effects=(*decision.effects, *effects))
     context.hand_over(await save(context, process, decision, Note("sent", message, message_id)))

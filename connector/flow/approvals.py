@@ -1,6 +1,7 @@
 """Who may decide what waits for people: the rule that holds, and whether somebody's word is enough by it.
 
 A rule comes with the offer, with the settings, or is the plain one. It says which roles decide, and how many people (`eyes`).
+People are counted, and not their keys: whoever makes himself another one is the same as before (`Caller.behind`).
 Nobody approves what he has proposed himself, with one exception: where nobody has asked for a rule, the owner of the connector
 may do alone what he would be free to do anyway. May import the context, callers and the records; acts and reactions import it.
 """
@@ -14,7 +15,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from connector.access.caller import OWNER, Caller
+from connector.access.caller import OWNER, Caller, scope
 from connector.flow.context import Context
 from connector.protocol.errors import Conflict, PolicyDenied
 from connector.protocol.record import PLAIN, Effect, Process, Remark, Rule, Voice
@@ -25,6 +26,7 @@ COMMENT_CHARS: Final = 1000
 """Longest comment that is kept or sent (characters)."""
 NO_REASON: Final = "a person has decided against it"
 DEADLINE_MOST_S: Final = 31_536_000
+DECIDE: Final = scope("approvals", "write")
 Decides = Literal["operator", "commercial", "data-protection-officer"]
 """The roles that may be asked: those that may write approvals (`connector.access.caller.SCOPES`)."""
 MESSAGES: Final[Mapping[str, Message]] = MappingProxyType(
@@ -109,20 +111,24 @@ def why_not(rule: Rule, process: Process, by: Caller) -> PolicyDenied | Conflict
     if proposed(process, by) and not (rule.origin == "default" and by.id == OWNER.id):
         said = "nobody approves what he has proposed himself; let somebody else with one of the roles do it"
         return PolicyDenied("approval-own", said)
-    if any(given.caller == by.id for given in process.detail.approvals):
+    if any(by.behind == given.behind for given in process.detail.approvals):
         return Conflict("approval-given", "you have approved this already; it waits for somebody else")
     return None
 
 
 def proposed(process: Process, by: Caller) -> bool:
-    """Whether what is on the table is the caller's own proposal, or says the same as that."""
+    """Whether what is on the table is a proposal of whoever is behind the caller, or says the same as that."""
     detail = process.detail
-    return detail.proposed_by == by.id and (detail.offer_from is process.role or not detail.redline)
+    behind = detail.proposed_person or detail.proposed_by
+    return behind == by.behind and (detail.offer_from is process.role or detail.echo or not detail.redline)
 
 
 def _roleless(rule: Rule, by: Caller) -> PolicyDenied | None:
     if by.roles.isdisjoint(rule.roles):
         return PolicyDenied("approval-role", f"this is decided by {' or '.join(rule.roles)}; you have none of these roles")
+    if not by.may(DECIDE):
+        # A token that was narrowed to other work decides nothing, whatever roles its holder has.
+        return PolicyDenied("scope-missing", f"to decide this needs the scope {DECIDE}")
     return None
 
 

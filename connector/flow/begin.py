@@ -54,7 +54,7 @@ async def request_contract(
         raise CallerError("offer-empty", "an offer needs at least one permission or prohibition; send it whole")
     rest = {key: value for key, value in offer.items() if key != "@context"}
     terms = {**rest, "@type": "Offer", "target": dataset, "assigner": counterparty, "assignee": context.participant_id}
-    detail = Detail(proposed_by=by.id, ensuing=ensuing)
+    detail = Detail(proposed_by=by.id, proposed_person=by.behind, ensuing=ensuing)
     process = await _new(context, Kind.NEGOTIATION, Role.CONSUMER, counterparty, address, dataset, detail)
     content: Document = {"offer": terms, "callback_address": context.callback(process.counterparty)}
     return await _begin(context, process, Message.REQUEST, content)
@@ -78,7 +78,7 @@ async def offer_contract(
     if chosen is None:
         raise NotFound("offer-unknown", f"dataset {dataset:.80} has no offer {offer_id!s:.80}")
     terms = {**chosen, "target": dataset, "assigner": context.participant_id, "assignee": counterparty}
-    detail = Detail(proposed_by=by.id, offer=terms)
+    detail = Detail(proposed_by=by.id, proposed_person=by.behind, offer=terms)
     process = await _new(context, Kind.NEGOTIATION, Role.PROVIDER, counterparty, address, dataset, detail)
     rule = await rule_for(context, process)
     process = replace(process, detail=msgspec.structs.replace(detail, offer=None, asks=rule if rule.origin == "offer" else None))
@@ -125,6 +125,7 @@ async def request_transfer(
         ask=dict(ask or {}),
         into=into,
         proposed_by=by.id,
+        proposed_person=by.behind,
         private=dict(private or {}),
     )
     process = await _new(context, Kind.TRANSFER, Role.CONSUMER, agreement.counterparty, address, agreement.id, detail)

@@ -29,8 +29,9 @@ async def approve(
 ) -> Process:
     """Say yes to what waits; it is done when enough people have. ``comment`` stays here, in the timeline.
 
-    Raises Conflict if nothing waits, if the process is not in version ``seen`` any more, if the caller has approved it already,
-    or if the terms do not allow it; PolicyDenied if the caller has none of the roles that decide, or has proposed it himself.
+    Raises Conflict if nothing waits, if the process is not in version ``seen`` any more, if whoever is behind the caller has
+    approved it already, or if the terms do not allow it; PolicyDenied if the caller has none of the roles that decide or not the
+    scope, or if whoever is behind him has proposed it.
     """
 
     async def attempt() -> Process:
@@ -39,9 +40,8 @@ async def approve(
         approvals.check_approval(rule, process, by)
         said = effects_of(process, rule, by, "approved", comment)
         if not approvals.enough(rule, process):
-            return await _wait_on(
-                context, process, Given(caller=by.id, role=approvals.acting_as(rule, by), at=context.now_ms()), said
-            )
+            role, now = approvals.acting_as(rule, by), context.now_ms()
+            return await _wait_on(context, process, Given(caller=by.id, role=role, at=now, person=by.behind), said)
         return await _do(context, process, said)
 
     return await retrying(attempt)

@@ -30,7 +30,9 @@ async def begin_ensuing(context: Context, timer: Timer) -> None:
     """Begin the transfer. Harmless when another worker has begun it."""
     negotiation = await context.store.process(negotiation_of(timer))
     agreement = None if negotiation is None else await context.store.agreement_of(negotiation.id)
-    if negotiation is None or negotiation.detail.ensuing is None or agreement is None or agreement.state != "binding":
+    detail = None if negotiation is None else negotiation.detail
+    ensuing = None if detail is None else detail.ensuing
+    if negotiation is None or detail is None or ensuing is None or agreement is None or agreement.state != "binding":
         await context.store.commit([replace(writes.delete_timer(timer.id), expect=None)])
         return
     try:
@@ -38,9 +40,9 @@ async def begin_ensuing(context: Context, timer: Timer) -> None:
             context,
             agreement_id=agreement.id,
             counterparty=agreement.counterparty,
-            transfer_format=negotiation.detail.ensuing,
+            transfer_format=ensuing,
             address=negotiation.peer_address,
-            by=Caller(negotiation.detail.proposed_by, frozenset(), frozenset()),
+            by=Caller(detail.proposed_by, frozenset(), frozenset(), person=detail.proposed_person),
             also=[writes.delete_timer(timer.id)],
         )
     except (NotFound, TooMany, Unavailable) as error:

@@ -38,11 +38,18 @@ PLAIN: Final = Rule(roles=("operator", "commercial"))
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """An approval that was given: by which caller, in which role, when (ms since the epoch)."""
+    """An approval that was given: by which caller, in which role, when (ms since the epoch). ``person``: who is behind the
+    caller; empty: nobody else."""
 
     caller: str
     role: str
     at: int
+    person: str = ""
+
+    @property
+    def behind(self) -> str:
+        """Who counts where people are counted."""
+        return self.person or self.caller
 
 
 class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,10 +61,12 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     where rows are to go) and what was ``received`` (bytes, sha256, rows...).
 
     ``pending`` is what a person has to decide, until ``decide_by`` (ms since the epoch) where that is limited. ``redline`` is
-    what the offer on the table says otherwise than what was there before, change by change (``protocol/redline.py``).
+    what the offer on the table says otherwise than what was there before, change by change (``protocol/redline.py``);
+    ``echo``: the side that made it may say with it the same as the other side had, in whatever words.
 
     ``waits_since`` is from when on that waits, ``asks`` who is asked (it stays when they have decided), and ``approvals`` who of
-    them has approved it so far. ``proposed_by`` is the caller of ours who made our side's last proposal; empty: nobody did.
+    them has approved it so far. ``proposed_by`` is the caller of ours who made our side's last proposal, ``proposed_person`` who
+    is behind that caller; empty: nobody did.
 
     ``ensuing``: the format of the transfer that we begin as consumer as soon as the negotiation is finalized. ``private``: what a
     caller of ours has noted about a transfer; nobody else sees it.
@@ -73,9 +82,11 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asks: Rule | None = None
     approvals: list[Given] = []
     proposed_by: str = ""
+    proposed_person: str = ""
     ensuing: str | None = None
     private: Document = {}
     redline: list[Document] = []
+    echo: bool = False
     format: str | None = None
     dataset: str | None = None
     data_address: Document | None = None

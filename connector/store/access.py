@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from connector.store.engine import Engine, Statement
 
-_KEY: Final = "id, name, digest, roles, vehicle, created_at, created_by, expires_at, revoked_at"
+_KEY: Final = "id, name, digest, roles, vehicle, created_at, created_by, person, expires_at, revoked_at"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key of a caller. ``digest`` is the SHA-256 (hex) of its secret part, which nobody keeps. Times in ms since the epoch;
-    ``vehicle`` is the consent ledger's own number."""
+    ``person`` is who is behind it, and ``vehicle`` the consent ledger's own number."""
 
     id: str
     name: str
@@ -25,6 +25,7 @@ class ApiKey:
     roles: tuple[str, ...]
     created_at: int
     created_by: str
+    person: str
     vehicle: int | None = None
     expires_at: int | None = None
     revoked_at: int | None = None
@@ -44,15 +45,15 @@ class Answered:
 def insert_key(key: ApiKey, *, first: bool = False) -> Statement:
     """A new key. With ``first`` only where there has never been one. A second one of the same id loses the race."""
     values = (
-        key.id, key.name, key.digest, "\n".join(key.roles), key.vehicle, key.created_at, key.created_by, key.expires_at,
-        key.revoked_at,
+        key.id, key.name, key.digest, "\n".join(key.roles), key.vehicle, key.created_at, key.created_by, key.person,
+        key.expires_at, key.revoked_at,
     )  # fmt: skip
     if not first:
-        return Statement(f"INSERT INTO api_key ({_KEY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        return Statement(f"INSERT INTO api_key ({_KEY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
     # A SELECT gives PostgreSQL no types for its parameters.
     slots = (
         "CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), "
-        "CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT)"
+        "CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT)"
     )
     return Statement(f"INSERT INTO api_key ({_KEY}) SELECT {slots} WHERE NOT EXISTS (SELECT 1 FROM api_key)", values)
 
@@ -119,8 +120,9 @@ class AccessStore:
 
 
 def _key(row: Any) -> ApiKey:
-    key_id, name, digest, roles, vehicle, created_at, created_by, expires_at, revoked_at = row
-    return ApiKey(key_id, name, digest, tuple(roles.split("\n")), created_at, created_by, vehicle, expires_at, revoked_at)
+    key_id, name, digest, roles, vehicle, created_at, created_by, person, expires_at, revoked_at = row
+    listed = tuple(roles.split("\n"))
+    return ApiKey(key_id, name, digest, listed, created_at, created_by, person, vehicle, expires_at, revoked_at)
 
 
 def _any(row: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from connector.api.access import AccessOperations
 from connector.api.diary import LogDiary
 from connector.api.idempotency import StoredRepeats
 from connector.api.operation import Operation, caller_of
+from connector.flow.context import Context
 from connector.http.management import ManagementServer
 from connector.identity.keys import KeyRing, Use
 from connector.identity.signing import SigningKey, new_signing_key, sign
@@ -152,8 +153,12 @@ def things(handled: list[str]) -> list[Operation]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, operations: Sequence[Operation] | None = None) -> AsyncIterator[Desk]:
-    """A listener that answers; without ``operations`` with those of `things`, and those about keys."""
+async def opened(
+    folder: Path,
+    operations: Sequence[Operation] | None = None,
+    more: Callable[[Context], Sequence[Operation]] = lambda _: (),
+) -> AsyncIterator[Desk]:
+    """A listener that answers; without ``operations`` with those of `things`, those about keys, and ``more`` of the house."""
     street, shelf = Street(Fuse()), Shelf()
     await street.open(folder, "access")
     await record(street)
@@ -169,11 +174,12 @@ async def opened(folder: Path, operations: Sequence[Operation] | None = None) ->
         *(US, AUDIENCE, held, keys, externals), life_s=600, leeway_s=30, now_ms=lambda: street.now, new_id=street.new_id
     )
     desk = Desk(street, keys, tokens, held, shelf)
+    every = [*things(desk.handled), *AccessOperations(context, keys).operations(), *more(context)]
     server = ManagementServer(
         SETTINGS,
         OAuthSettings(),
         tokens,
-        [*things(desk.handled), *AccessOperations(context, keys).operations()] if operations is None else operations,
+        every if operations is None else operations,
         StoredRepeats(keys.store, lambda: street.now, DEAL_SALT),
         LogDiary(context),
         Metrics(),

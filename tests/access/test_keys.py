@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +81,7 @@ async def test_a_key_ends(desk: Desk) -> None:
 
 
 async def test_what_no_key_can_be() -> None:
-    for code, name, roles, more in (
+    rows: list[tuple[str, str, list[Role], dict[str, Any]]] = [
         ("key-name", "", [Role.OPERATOR], {}),
         ("key-name", "a\nb", [Role.OPERATOR], {}),
         ("key-name", "a" * (MAX_NAME_CHARS + 1), [Role.OPERATOR], {}),
@@ -87,7 +89,9 @@ async def test_what_no_key_can_be() -> None:
         ("key-vehicle", "a", [Role.DRIVER], {}),
         ("key-vehicle", "a", [Role.OPERATOR], {"vehicle": 1}),
         ("key-expiry", "a", [Role.OPERATOR], {"expires_at": 5}),
-    ):
+        ("key-person", "a", [Role.OPERATOR], {"person": "a b"}),
+    ]
+    for code, name, roles, more in rows:
         with pytest.raises(CallerError) as refused:
             new_key(name, roles, now_ms=5, by="owner", **more)
         assert refused.value.code == code

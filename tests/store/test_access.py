@@ -15,8 +15,8 @@ from tests.store.conftest import open_engine
 
 MIGRATIONS = Path(__file__).parents[2] / "connector/store/migrations"
 NOW = 1_700_000_000_000
-ONE = ApiKey("a" * 16, "one", "digest", ("auditor", "operator"), NOW, "owner")
-TWO = ApiKey("b" * 16, "two", "digest", ("driver",), NOW, "key:x", vehicle=7, expires_at=NOW + 5)
+ONE = ApiKey("a" * 16, "one", "digest", ("auditor", "operator"), NOW, "owner", "anna")
+TWO = ApiKey("b" * 16, "two", "digest", ("driver",), NOW, "key:x", "key:x", vehicle=7, expires_at=NOW + 5)
 
 
 @pytest.fixture

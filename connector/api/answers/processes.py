@@ -19,9 +19,9 @@ class ProcessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     ``subject`` is the dataset of a negotiation, the agreement of a transfer. ``correlationId`` is shared with the counterparty.
     ``pending``: what a person has to decide, from ``waits_since`` until ``decide_by``; ``asks``: who; ``approvals``: who has said
-    yes; ``proposed_by``: the caller of ours who made our last proposal; ``redline``: what the offer says otherwise than what was
-    there before. ``ensuing``: the format of the transfer that begins by itself when it is finalized. ``private``: what its
-    owner notes about it. ``received``: what came of a transfer's data.
+    yes; ``proposed_by``: the caller of ours who made our last proposal, ``proposed_person``: who is behind that caller;
+    ``redline``: what the offer says otherwise than what was there before. ``ensuing``: the format of the transfer that begins by
+    itself when it is finalized. ``private``: what its owner notes about it. ``received``: what came of a transfer's data.
     """
 
     id: str
@@ -46,6 +46,7 @@ class ProcessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     asks: Rule | None = None
     approvals: list[Given] = []
     proposed_by: str = ""
+    proposed_person: str = ""
     ensuing: str | None = None
     private: Document = {}
     redline: list[Document] = []

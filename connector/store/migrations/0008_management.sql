@@ -85,7 +85,8 @@ CREATE TABLE secret (
     updated_at INTEGER NOT NULL
 ) STRICT;
 
--- digest: SHA-256 of the secret part of the key. roles: a line for each. vehicle: the consent ledger's own number of it.
+-- digest: SHA-256 of the secret part of the key. roles: a line for each. vehicle: the consent ledger's own number of it. person: who is
+-- behind the key, whatever name it has: as many keys as one person has, they are one where people are counted.
 CREATE TABLE api_key (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -94,6 +95,7 @@ CREATE TABLE api_key (
     vehicle INTEGER,
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
+    person TEXT NOT NULL,
     expires_at INTEGER,
     revoked_at INTEGER
 ) STRICT;
