@@ -10,6 +10,8 @@ of ``catalog.contexts``; nothing is fetched. Imports ``catalog`` and the error t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from catalog import contexts, expansion, wire
@@ -34,6 +36,8 @@ _PREFIXES: Final = {
 }
 _MANAGEMENT_NAMES: Final = {"conformsTo", "endpointURL", "format", "inForceDate"}
 """Members that EDC's management context has under other IRIs than those of its namespace."""
+NAMES_KEPT: Final = 1024
+"""How many names of members are remembered in their short form: documents have the same few."""
 _LANE: Final = SlowLane()
 
 
@@ -233,13 +237,21 @@ def several(document: Flat, name: str) -> list[Any]:
 
 def plain(value: Any) -> Any:
     """A flat document with the short names of EDC's members, all the way down: as compaction leaves it."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
-        return [plain(each) for each in value]
+        return [each if isinstance(each, str) else plain(each) for each in value]
     if isinstance(value, dict):
-        return value["@value"] if "@value" in value else {short(name): plain(each) for name, each in value.items()}
+        return value["@value"] if "@value" in value else named(value)
     return value
 
 
+def named(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a flat document by their short names, all the way down."""
+    return {short(name): each if isinstance(each, str) else plain(each) for name, each in members.items()}
+
+
+@lru_cache(maxsize=NAMES_KEPT)
 def short(iri: str) -> str:
     """The name of an IRI under EDC's vocabulary, which reads it back; the IRI, where it has none."""
     name = iri.removeprefix(EDC)

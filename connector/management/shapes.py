@@ -7,14 +7,14 @@ the flat form, policies' forms, and the rows that are shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
 from connector.flow.references import Reference
 from connector.management.addresses import is_sealed
 from connector.management.business import Counterparty, TransferWish, check_protocol
-from connector.management.documents import Flat, inner, invalid, needed, plain, several, short, text
+from connector.management.documents import Flat, inner, invalid, named, needed, plain, several, text
 from connector.management.model import EDC, Asset, ContractDefinition, PolicyDefinition, QuerySpec, SecretEntry
 from connector.management.odrl_forms import OfferedTerms, read_offer, read_policy, shown_policy
 from connector.management.queryspec import MAX_LIMIT, criteria, document_of, parse
@@ -190,23 +190,27 @@ def created(thing_id: str, created_at: int) -> Document:
 
 def asset_shown(asset: Asset) -> Document:
     """An asset. What opens its source is not in its data address any more."""
-    private = {name: each for name, each in asset.private_properties.items() if name != _METADATA}
-    address = {name.removeprefix(EDC): plain(each) for name, each in (asset.data_address or {}).items()}
-    metadata = asset.private_properties.get(_METADATA)
-    return {
+    shown: Document = {
         "@type": "CatalogAsset" if asset.properties.get(f"{EDC}isCatalog") is True else "Asset",
         "@id": asset.id,
-        "properties": {"id": asset.id, **_members(asset.properties)},
-        **({"privateProperties": _members(private)} if private else {}),
-        **({"dataAddress": {"@type": "DataAddress", **address}} if asset.data_address else {}),
-        **({"dataplaneMetadata": {"@type": "DataplaneMetadata", **metadata}} if isinstance(metadata, dict) else {}),
-        "createdAt": asset.created_at,
+        "properties": {"id": asset.id, **named(asset.properties)},
     }
+    private = {name: each for name, each in asset.private_properties.items() if name != _METADATA}
+    if private:
+        shown["privateProperties"] = named(private)
+    if asset.data_address:
+        address = {name.removeprefix(EDC): plain(each) for name, each in asset.data_address.items()}
+        shown["dataAddress"] = {"@type": "DataAddress", **address}
+    metadata = asset.private_properties.get(_METADATA)
+    if isinstance(metadata, dict):
+        shown["dataplaneMetadata"] = {"@type": "DataplaneMetadata", **metadata}
+    shown["createdAt"] = asset.created_at
+    return shown
 
 
 def policy_shown(definition: PolicyDefinition) -> Document:
     """A policy definition."""
-    private = _members(definition.private_properties)
+    private = named(definition.private_properties)
     return {
         "@type": "PolicyDefinition",
         "@id": definition.id,
@@ -218,7 +222,7 @@ def policy_shown(definition: PolicyDefinition) -> Document:
 
 def definition_shown(definition: ContractDefinition) -> Document:
     """A contract definition."""
-    private = _members(definition.private_properties)
+    private = named(definition.private_properties)
     return {
         "@type": "ContractDefinition",
         "@id": definition.id,
@@ -273,7 +277,7 @@ def transfer_shown(process: Process) -> Document:
         "transferType": process.detail.format or PULL,
         **_correlation(process),
         **({} if sink is None else {"dataDestination": {"@type": "DataAddress", "type": SINK, "path": sink}}),
-        **({"privateProperties": _members(process.detail.private)} if process.detail.private else {}),
+        **({"privateProperties": named(process.detail.private)} if process.detail.private else {}),
         **_failure(process),
         "callbackAddresses": [],
         "createdAt": process.created_at,
@@ -329,10 +333,6 @@ def reference_shown(reference: Reference) -> Document:
         "authorization": reference.authorization,
         **life,
     }
-
-
-def _members(properties: Mapping[str, Any]) -> Document:
-    return {short(name): plain(each) for name, each in properties.items()}
 
 
 def _side(process: Process) -> str:

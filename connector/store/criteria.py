@@ -121,28 +121,41 @@ def _like(sql: str, params: tuple[Value, ...], pattern: str, dialect: Dialect) -
 _GLOB: Final = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
 
 
-def on_leaf(criterion: Criterion, dialect: Dialect) -> Part:
+def on_leaf(criterion: Criterion, dialect: Dialect, rank: str = "v.rank") -> Part:
     """A criterion about one leaf ``v`` that has its path. Of ``!=`` and ``notIn`` this is what no leaf may be."""
     operator, right = criterion.operator, criterion.right
     values = right if isinstance(right, tuple) else (right,)
     if operator in ("like", "ilike"):
-        return _sought(operator, text_of(values[0]), dialect)
+        return _sought(operator, text_of(values[0]), dialect, rank)
     if operator in _ORDER:
-        return _ranked(operator, rank_of(values[0]), dialect)
+        return _ranked(operator, rank_of(values[0]), dialect, rank)
     heads = tuple(sorted({head_of(text_of(each)) for each in values}))
     if len(heads) == 1:
         return "v.head = ?", heads
     return f"v.head IN ({', '.join('?' * len(heads))})", heads
 
 
-def _sought(operator: str, pattern: str, dialect: Dialect) -> Part:
+def _sought(operator: str, pattern: str, dialect: Dialect, rank: str) -> Part:
     if operator == "ilike":
         return _like("v.folded", (), folded(pattern), dialect)
     sql, params = _like("v.sought", (), pattern, dialect)
-    beginning = _WILD.split(pattern, maxsplit=1)[0][:_BEGINNING_CHARS]
+    beginning = _beginning(pattern)
     if dialect == "postgresql" or not beginning:
         return sql, params
-    return f"v.rank >= ? AND v.rank < ? AND {sql}", (*_texts(beginning), *params)
+    between = f"{rank} >= ? AND {rank} < ?"
+    if pattern.rstrip("%") == beginning != pattern:
+        # Nothing else is asked, and the index alone knows.
+        return between, _texts(beginning)
+    return f"{between} AND {sql}", (*_texts(beginning), *params)
+
+
+def _beginning(pattern: str) -> str:
+    """What every text has to begin with, or the beginning of that."""
+    return _WILD.split(pattern, maxsplit=1)[0][:_BEGINNING_CHARS]
+
+
+def _one(right: Scalar | tuple[Scalar, ...]) -> Scalar:
+    return right[0] if isinstance(right, tuple) else right
 
 
 def _texts(beginning: str) -> tuple[str, str]:
@@ -160,11 +173,11 @@ _FIRST_SURROGATE: Final = 0xD800
 _AFTER_SURROGATES: Final = 0xE000
 
 
-def _ranked(operator: str, bound: str, dialect: Dialect) -> Part:
+def _ranked(operator: str, bound: str, dialect: Dialect, rank: str) -> Part:
     # A rank begins with a digit that says what it is a rank of; the next digit ends those.
     collated = ' COLLATE "C"' if dialect == "postgresql" and bound[0] != "0" else ""
-    other = ("v.rank", ">=", bound[0]) if operator[0] == "<" else ("v.rank", "<", str(int(bound[0]) + 1))
-    return f"v.rank{collated} {operator} ? AND {other[0]}{collated} {other[1]} ?", (bound, other[2])
+    other = (">=", bound[0]) if operator[0] == "<" else ("<", str(int(bound[0]) + 1))
+    return f"{rank}{collated} {operator} ? AND {rank}{collated} {other[0]} ?", (bound, other[1])
 
 
 def on_leaves(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect) -> Part:
@@ -173,27 +186,50 @@ def on_leaves(criterion: Criterion, path: Sequence[str], resource: str, dialect:
     sql, params = on_leaf(criterion, dialect)
     found = f"(SELECT v.id FROM property v WHERE {_AT} AND {sql})"
     if criterion.operator in ("!=", "notin"):
-        lacking = f"EXISTS (SELECT 1 FROM property w WHERE w.resource = ? AND w.id = d.id AND w.path = ?) AND d.id NOT IN {found}"
-        return lacking, (*keys, *keys, *params)
+        return f"{_HAVING} AND d.id NOT IN {found}", (*keys, *keys, *params)
     return f"d.id IN {found}", (*keys, *params)
 
 
-def documents_with(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect) -> Part:
-    """A table of ids and times of the documents that meet a criterion about a leaf, each once; not for ``!=`` and ``notIn``."""
+def on_own_leaves(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect) -> Part:
+    """The same as ``on_leaves``, looked up for each document ``d`` that is met on the way."""
+    keys = (resource, path_text(path))
+    # SQLite would begin with the range of an order, too: a sign keeps it from the index of ranks.
+    sql, params = on_leaf(criterion, dialect, "+v.rank" if dialect == "sqlite" else "v.rank")
+    # A value and no EXISTS: neither engine makes a join of it, which would begin with all that meet the criterion.
+    found = f"(SELECT 1 FROM property v WHERE {_AT} AND v.id = d.id AND {sql} LIMIT 1)"
+    if criterion.operator in ("!=", "notin"):
+        return f"{_HAVING} AND {found} IS NULL", (*keys, *keys, *params)
+    return f"{found} = 1", (*keys, *params)
+
+
+def documents_with(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect, first: Part | None = None) -> Part:
+    """A table of ids and times of the documents that meet a criterion about a leaf, each once; not for ``!=`` and ``notIn``.
+
+    ``first``, an order and a limit, says that no more than these of them are asked for; more may come.
+    """
     keys = (resource, path_text(path))
     if isinstance(criterion.right, tuple) and len(criterion.right) <= _UNITED_MOST:
         heads = sorted({head_of(text_of(each)) for each in criterion.right})
-        one = f"SELECT v.id, v.created_at FROM property v WHERE {_AT} AND v.head = ?"
-        return f"({' UNION '.join([one] * len(heads))})", tuple(value for head in heads for value in (*keys, head))
+        order, limits = first or ("", ())
+        one = f"SELECT * FROM (SELECT v.id, v.created_at FROM property v WHERE {_AT} AND v.head = ?{order}) u"
+        return f"({' UNION '.join([one] * len(heads))})", tuple(value for head in heads for value in (*keys, head, *limits))
     sql, params = on_leaf(criterion, dialect)
     # A document has a value once at a path, so that equality needs no care, and an index has its order.
     each = "" if criterion.operator in ("=", "contains") else "DISTINCT "
     return f"(SELECT {each}v.id, v.created_at FROM property v WHERE {_AT} AND {sql})", (*keys, *params)
 
 
+def has_beginning(criterion: Criterion, dialect: Dialect) -> bool:
+    """Whether an index leads to what a pattern means, as it does for every other operator."""
+    if criterion.operator == "ilike" or dialect == "postgresql":
+        return criterion.operator not in ("like", "ilike")
+    return criterion.operator != "like" or bool(_beginning(text_of(_one(criterion.right))))
+
+
 _UNITED_MOST: Final = 16
 """Most values that are looked up one by one."""
 _AT: Final = "v.resource = ? AND v.path = ?"
+_HAVING: Final = "EXISTS (SELECT 1 FROM property w WHERE w.resource = ? AND w.id = d.id AND w.path = ?)"
 
 
 def all_of(parts: Sequence[Part]) -> Part:

@@ -28,7 +28,8 @@ from connector.management.model import Asset, ContractDefinition, Criterion, Pol
 from connector.management.queryspec import criteria, document_of
 from connector.store.criteria import Column, Dialect, path_text
 from connector.store.engine import Engine, Row, Statement, Value
-from connector.store.listing import Kind, Listing, Plan, chosen_after, planned
+from connector.store.listing import Condition, Kind, Listing, Plan, chosen_after, planned
+from connector.store.totals import Totals
 
 AT_ONCE: Final = 50
 """Leaves written in one statement."""
@@ -73,7 +74,12 @@ def update_asset(asset: Asset, now_ms: int) -> list[Statement]:
         "WHERE id = ? AND version = ? AND created_at = ?"
     )
     guarded = Statement(sql, (*_asset_texts(asset), now_ms, asset.id, asset.version, asset.created_at))
-    return [guarded, _forget(_ASSET, asset.id), *_leaves(_ASSET, asset.id, asset.created_at, of_asset(asset))]
+    return [
+        guarded,
+        _tallied(_ASSET, 0),
+        _forget(_ASSET, asset.id),
+        *_leaves(_ASSET, asset.id, asset.created_at, of_asset(asset)),
+    ]
 
 
 def delete_asset(asset_id: str) -> list[Statement]:
@@ -101,7 +107,8 @@ def update_policy(policy: PolicyDefinition, now_ms: int) -> list[Statement]:
     )
     texts = (_text(policy.policy), _text(policy.private_properties))
     guarded = Statement(sql, (*texts, now_ms, policy.id, policy.version, policy.created_at))
-    return [guarded, _forget(_POLICY, policy.id), *_leaves(_POLICY, policy.id, policy.created_at, of_policy(policy))]
+    new = _leaves(_POLICY, policy.id, policy.created_at, of_policy(policy))
+    return [guarded, _tallied(_POLICY, 0), _forget(_POLICY, policy.id), *new]
 
 
 def delete_policy(policy_id: str) -> list[Statement]:
@@ -145,6 +152,7 @@ def update_definition(definition: ContractDefinition, now_ms: int) -> list[State
     return [
         *_held(definition),
         Statement(sql, values),
+        _tallied(_DEFINITION, 0),
         _forget(_DEFINITION, definition.id),
         *_leaves(_DEFINITION, definition.id, definition.created_at, of_definition(definition)),
     ]
@@ -209,7 +217,7 @@ def _held(definition: ContractDefinition) -> list[Statement]:
 
 
 def _tallied(kind: Kind, more: int) -> Statement:
-    return Statement("UPDATE tally SET held = held + ? WHERE resource = ?", (more, kind.resource))
+    return Statement("UPDATE tally SET held = held + ?, changes = changes + 1 WHERE resource = ?", (more, kind.resource))
 
 
 def _forget(kind: Kind, document_id: str) -> Statement:
@@ -259,6 +267,7 @@ class DefinitionStore:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.dialect: Dialect = "postgresql" if getattr(engine, "dialect", "") == "postgresql" else "sqlite"
+        self._totals = Totals()
 
     async def asset(self, asset_id: str) -> Asset | None:
         """An asset by its id."""
@@ -350,32 +359,60 @@ class DefinitionStore:
         return [read(row) for row in await self.engine.fetch(sql, params)]
 
     async def _page(self, kind: Kind, read: Callable[[Row], _T], spec: QuerySpec) -> list[_T]:
+        plan = planned(kind, spec, self.dialect)
+        held, total, rarest = 0, 0, None
+        if spec.criteria or plan.assumed:
+            held, changes = await self._tally(kind)
+            await self._check(plan, changes)
+            rarest = await self._rarest(plan, changes)
+            total = await self._total(plan.whole(rarest), changes) if spec.criteria else held
         rows: list[Row] = []
         skipped = spec.offset
-        for listing in (await self._planned(kind, spec)).parts:
+        for listing in plan.parts(held, total, rarest):
             sql, params = listing.page(kind, spec.limit - len(rows), skipped, descending=spec.descending)
             found = await self.engine.fetch(sql, params)
             rows += found
             if len(rows) == spec.limit:
                 break
-            skipped = 0 if found or not skipped else skipped - await self._total(listing)
+            skipped = 0 if found or not skipped else skipped - await self._counted(listing)
         return [read(row) for row in rows]
 
     async def _count(self, kind: Kind, spec: QuerySpec) -> int:
-        plan = await self._planned(kind, spec)
-        if spec.criteria:
-            return await self._total(plan.whole)
-        rows = await self.engine.fetch("SELECT held FROM tally WHERE resource = ?", (kind.resource,))
-        return int(cast("int", rows[0][0]))
+        plan = planned(kind, spec, self.dialect)
+        held, changes = await self._tally(kind)
+        await self._check(plan, changes)
+        return await self._total(plan.whole(await self._rarest(plan, changes)), changes) if spec.criteria else held
 
-    async def _total(self, listing: Listing) -> int:
+    async def _tally(self, kind: Kind) -> tuple[int, int]:
+        """How many there are, and how often one has been written."""
+        rows = await self.engine.fetch("SELECT held, changes FROM tally WHERE resource = ?", (kind.resource,))
+        return cast("tuple[int, int]", rows[0])
+
+    async def _rarest(self, plan: Plan, changes: int) -> Condition | None:
+        """Of several conditions on one value each, that which the fewest meet."""
+        sizes = [(await self._total(plan.alone(each), changes), place) for place, each in enumerate(plan.rivals())]
+        return plan.rivals()[min(sizes)[1]] if sizes else None
+
+    async def _total(self, listing: Listing, changes: int) -> int:
+        """How many a listing has; counted once for as long as nothing changes."""
+        counting = listing.count()
+        total = self._totals.known(counting, changes)
+        if total is None:
+            total = await self._counted(listing)
+            self._totals.keep(counting, changes, total)
+        return total
+
+    async def _counted(self, listing: Listing) -> int:
         sql, params = listing.count()
         return int(cast("int", (await self.engine.fetch(sql, params))[0][0]))
 
-    async def _planned(self, kind: Kind, spec: QuerySpec) -> Plan:
-        plan = planned(kind, spec, self.dialect)
+    async def _check(self, plan: Plan, changes: int) -> None:
+        """Raises InvalidQuery for a path that is only assumed to lead somewhere, and leads nowhere."""
+        resource = plan.kind.resource
         for path, place in plan.assumed:
-            known = "SELECT 1 FROM property WHERE resource = ? AND path = ?"
-            if not await self.engine.fetch(known, (kind.resource, path_text(path)), limit=1):
-                raise InvalidQuery(f"no {kind.resource} has a property {path[1]!r:.200}", place, path[1])
-        return plan
+            known = ("SELECT 1 FROM property WHERE resource = ? AND path = ?", (resource, path_text(path)))
+            if self._totals.known(known, changes):
+                continue
+            if not await self.engine.fetch(*known, limit=1):
+                raise InvalidQuery(f"no {resource} has a property {path[1]!r:.200}", place, path[1])
+            self._totals.keep(known, changes, 1)

@@ -12,11 +12,26 @@ from typing import Final
 
 from connector.management.leaves import Path, Place
 from connector.management.model import Criterion, QuerySpec
-from connector.store.criteria import Column, Dialect, Part, all_of, documents_with, on_column, on_leaves, path_text
+from connector.store.criteria import (
+    Column,
+    Dialect,
+    Part,
+    all_of,
+    documents_with,
+    has_beginning,
+    on_column,
+    on_leaves,
+    on_own_leaves,
+    path_text,
+)
 
 _TIME: Final = "createdAt"
+_LOOKED_UP: Final = 2
+"""How much more it costs to look at a document than to gather one."""
 Condition = tuple[Criterion, Path, str]
 """A criterion, where it leads, and where it stood."""
+Making = Callable[["Kind", Criterion, Path, str, Dialect], Part]
+"""How a condition becomes SQL about ``d``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +73,63 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A list in its parts, one behind the other; the same for counting; and the paths that are only assumed to lead somewhere,
-    with where they stood."""
+    """What a list asks for: its conditions and its order, and the paths that are only assumed to lead somewhere, with where they
+    stood."""
 
-    parts: tuple[Listing, ...]
-    whole: Listing
+    kind: Kind
+    spec: QuerySpec
+    dialect: Dialect
+    conditions: tuple[Condition, ...]
+    order: Path
     assumed: tuple[tuple[Path, str], ...]
+
+    def rivals(self) -> tuple[Condition, ...]:
+        """Conditions on one value each: where there are several, a list is best made from the rarest."""
+        if not _known_to_property(self.kind, self.conditions):
+            return ()
+        equal = [each for each in self.conditions if each[1][0] not in self.kind.fields and each[0].operator in ("=", "contains")]
+        return tuple(equal) if len(equal) > 1 else ()
+
+    def alone(self, condition: Condition) -> Listing:
+        """All that meet one condition."""
+        return _by_time(self.kind, (condition,), self.dialect, _driver(self.kind, (condition,)))
+
+    def whole(self, rarest: Condition | None = None) -> Listing:
+        """All that is asked for."""
+        return _by_time(self.kind, self.conditions, self.dialect, rarest or _driver(self.kind, self.conditions))
+
+    def parts(self, held: int, total: int, rarest: Condition | None = None) -> tuple[Listing, ...]:
+        """The list in its parts, one behind the other, as it is best made where ``total`` of all that are ``held`` meet the
+        conditions."""
+        met_soon = self._met_soon(held, total)
+        if self.order == (_TIME,):
+            return (self._by_time(rarest or _driver(self.kind, self.conditions), met_soon=met_soon),)
+        condition = _own_condition if met_soon else _condition
+        column = self.kind.fields.get(".".join(self.order))
+        if column is None:
+            return _by_property(self.kind, self.conditions, self.order, self.dialect, condition)
+        found = all_of(_conditions(self.kind, self.conditions, self.dialect, condition))
+        return (Listing((self.kind.table, ()), found, column.sql),)
+
+    def _met_soon(self, held: int, total: int) -> bool:
+        """Whether the page is full earlier when one goes through the documents in order than when all that meet the conditions
+        are gathered first, for which a pattern without a beginning takes all documents."""
+        gathered = total if all(has_beginning(each, self.dialect) for each, _, _ in self.conditions) else held
+        return _LOOKED_UP * (self.spec.offset + self.spec.limit) * held <= total * gathered
+
+    def _by_time(self, driver: Condition | None, *, met_soon: bool) -> Listing:
+        kind, dialect = self.kind, self.dialect
+        if driver is not None and driver[0].operator in ("=", "contains"):
+            # An index has its order. The others are looked up for what it leads to.
+            return _by_time(kind, self.conditions, dialect, driver, _own_condition)
+        if met_soon:
+            found = all_of(_conditions(kind, self.conditions, dialect, _own_condition))
+            return Listing((kind.table, ()), found, "d.created_at")
+        first: Part | None = None
+        if len(self.conditions) == 1:
+            way = " DESC" if self.spec.descending else ""
+            first = (f" ORDER BY v.created_at{way}, v.id{way} LIMIT ?", (self.spec.offset + self.spec.limit,))
+        return _by_time(kind, self.conditions, dialect, driver, first=first)
 
 
 def planned(kind: Kind, spec: QuerySpec, dialect: Dialect) -> Plan:
@@ -82,30 +148,31 @@ def planned(kind: Kind, spec: QuerySpec, dialect: Dialect) -> Plan:
         order = place.path
         if place.assumed:
             assumed.append((order, "sortField"))
-    whole = _by_time(kind, conditions, dialect)
-    if order == (_TIME,):
-        return Plan((whole,), whole, tuple(assumed))
-    column = kind.fields.get(".".join(order))
-    if column is None:
-        return Plan(_by_property(kind, conditions, order, dialect), whole, tuple(assumed))
-    sorted_ = Listing((kind.table, ()), all_of(_conditions(kind, conditions, dialect)), column.sql)
-    return Plan((sorted_,), whole, tuple(assumed))
+    return Plan(kind, spec, dialect, tuple(conditions), order, tuple(assumed))
 
 
-def _by_time(kind: Kind, conditions: Sequence[Condition], dialect: Dialect) -> Listing:
+def _by_time(
+    kind: Kind,
+    conditions: Sequence[Condition],
+    dialect: Dialect,
+    driver: Condition | None,
+    condition: Making | None = None,
+    first: Part | None = None,
+) -> Listing:
     source: Part = (kind.table, ())
-    driver = _driver(kind, conditions)
     if driver is not None:
         criterion, path, _ = driver
-        source = documents_with(criterion, path, kind.resource, dialect)
-    others = _conditions(kind, [each for each in conditions if each is not driver], dialect)
+        source = documents_with(criterion, path, kind.resource, dialect, first)
+    others = _conditions(kind, [each for each in conditions if each is not driver], dialect, condition)
     return Listing(source, all_of(others), "d.created_at")
 
 
-def _by_property(kind: Kind, conditions: Sequence[Condition], order: Path, dialect: Dialect) -> tuple[Listing, ...]:
+def _by_property(
+    kind: Kind, conditions: Sequence[Condition], order: Path, dialect: Dialect, condition: Making
+) -> tuple[Listing, ...]:
     """Those that have the property in its order; behind them those without it, by time."""
     key = (kind.resource, path_text(order))
-    parts = _conditions(kind, conditions, dialect)
+    parts = _conditions(kind, conditions, dialect, condition)
     having: Part = ("d.resource = ? AND d.path = ? AND d.first = 1", key)
     lacking: Part = ("NOT EXISTS (SELECT 1 FROM property v WHERE v.resource = ? AND v.id = d.id AND v.path = ?)", key)
     source = "property"
@@ -135,16 +202,24 @@ def _known_to_property(kind: Kind, conditions: Sequence[Condition]) -> bool:
     return all(path in (("id",), (_TIME,)) or path[0] not in kind.fields for _, path, _ in conditions)
 
 
-def _conditions(kind: Kind, conditions: Sequence[Condition], dialect: Dialect) -> list[Part]:
-    return [_condition(kind, each, path, at, dialect) for each, path, at in conditions]
+def _conditions(kind: Kind, conditions: Sequence[Condition], dialect: Dialect, condition: Making | None = None) -> list[Part]:
+    return [(condition or _condition)(kind, each, path, at, dialect) for each, path, at in conditions]
 
 
 def _condition(kind: Kind, criterion: Criterion, path: Path, at: str, dialect: Dialect) -> Part:
+    column = _column(kind, criterion, path)
+    return on_leaves(criterion, path, kind.resource, dialect) if column is None else on_column(criterion, column, dialect, at)
+
+
+def _own_condition(kind: Kind, criterion: Criterion, path: Path, at: str, dialect: Dialect) -> Part:
+    column = _column(kind, criterion, path)
+    return on_own_leaves(criterion, path, kind.resource, dialect) if column is None else on_column(criterion, column, dialect, at)
+
+
+def _column(kind: Kind, criterion: Criterion, path: Path) -> Column | None:
     column = kind.fields.get(".".join(path))
     # Case is folded as Unicode has it, which no engine can; the leaves have what is folded.
-    if column is None or (criterion.operator == "ilike" and not column.number):
-        return on_leaves(criterion, path, kind.resource, dialect)
-    return on_column(criterion, column, dialect, at)
+    return None if column is not None and criterion.operator == "ilike" and not column.number else column
 
 
 def chosen_after(kind: Kind, criteria: Sequence[Criterion], after: str, limit: int, dialect: Dialect) -> Part:

@@ -97,7 +97,7 @@ NUMBER_OF_A_TEXT = {"filterExpression": [{"operandLeft": "id", "operator": ">", 
 EMPTY = [
     Statement("DELETE FROM asset", (), None),
     Statement("DELETE FROM property", (), None),
-    Statement("UPDATE tally SET held = 0", (), None),
+    Statement("UPDATE tally SET held = 0, changes = changes + 1", (), None),
 ]
 
 

@@ -69,13 +69,14 @@ CREATE INDEX property_of ON property (resource, id, path);
 CREATE INDEX property_by_value ON property (resource, path, head, created_at, id);
 CREATE INDEX property_by_rank ON property (resource, path, rank, id, created_at);
 
--- How many documents of a kind there are.
+-- How many documents of a kind there are, and how often one has been written: what was counted holds until that changes.
 CREATE TABLE tally (
     resource TEXT PRIMARY KEY,
-    held INTEGER NOT NULL
+    held INTEGER NOT NULL,
+    changes INTEGER NOT NULL
 ) STRICT;
 
-INSERT INTO tally (resource, held) VALUES ('asset', 0), ('policy', 0), ('definition', 0);
+INSERT INTO tally (resource, held, changes) VALUES ('asset', 0, 0), ('policy', 0, 0), ('definition', 0, 0);
 
 -- sealed: the value under the key of secrets, which is not in this database.
 CREATE TABLE secret (
