@@ -63,29 +63,31 @@ def _scopes(read: str = "", write: str = "") -> frozenset[str]:
 SCOPES: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
     {
         Role.OPERATOR: _scopes(
-            "consents evidence own-consents subjects",
-            "access agreements approvals assets catalog dataplanes definitions edrs events keys letters negotiations offers "
-            "participants policies receipts secrets status terms transfers",
+            "catalog consents dataplanes events evidence receipts status terms",
+            "access agreements approvals assets definitions edrs letters negotiations offers participants policies secrets "
+            "transfers",
         ),
         Role.COMMERCIAL: _scopes(
             "catalog dataplanes events evidence participants receipts status terms",
             "agreements approvals assets definitions edrs negotiations offers policies transfers",
         ),
         Role.PROTECTION: _scopes(
-            "agreements assets catalog definitions events evidence negotiations offers participants policies receipts status "
-            "terms transfers",
+            "agreements assets definitions events evidence negotiations offers participants policies receipts status terms "
+            "transfers",
             "approvals consents subjects",
         ),
         Role.AUDITOR: _scopes(
-            "access agreements approvals assets catalog consents dataplanes definitions events evidence letters negotiations "
-            "offers participants policies receipts status terms transfers",
+            "access agreements approvals assets consents dataplanes definitions events evidence letters negotiations offers "
+            "participants policies receipts status terms transfers",
         ),
         Role.DRIVER: _scopes("", "own-consents"),
     }
 )
-"""An auditor writes nothing. What takes no part in business (secrets, keys, who may do what) is the operator's alone."""
-EVERY: Final = frozenset().union(*SCOPES.values()) | _scopes("", "consents subjects own-consents")
-"""What the owner may do on the owner's channel: everything."""
+"""An auditor writes nothing, and asks nobody else in our name (``catalog``). What takes no part in business (secrets, who may do
+what) is the operator's alone. ``consents`` are numbers; what is said of one vehicle, by name, is a matter of ``subjects``, which
+the data-protection officer alone has; a driver has his own."""
+EVERY: Final = frozenset().union(*SCOPES.values()) | _scopes("", "keys")
+"""What the owner may do on the owner's channel: everything, the connector's own keys too."""
 
 
 @dataclass(frozen=True, slots=True)

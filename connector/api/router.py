@@ -124,7 +124,7 @@ class _Desk:
             return await operation.handle(request)
         # 2. and 3. Who, and whether he may. Nothing of the body is read before.
         caller = await self.guard.caller(request)
-        check_scope(operation, caller)
+        check_scopes(caller, operation.scope)
         request[CALLER] = caller
         # 4. The body: kept by the request, so that the handler reads it without waiting.
         if operation.method in _BODIES:
@@ -141,13 +141,14 @@ class _Desk:
         return await self.diary.told(_draft(operation, request, caller), lambda: operation.handle(request))
 
 
-def check_scope(operation: Operation, caller: Caller) -> None:
-    """Raises PolicyDenied, which names the scope and who has it, for a caller who may not do this."""
-    if caller.may(operation.scope):
+def check_scopes(caller: Caller, *needed: str) -> None:
+    """Raises PolicyDenied, which names the first scope that the caller lacks and who has it."""
+    wanted = next((each for each in needed if not caller.may(each)), None)
+    if wanted is None:
         return
-    having = [role.value for role, scopes in SCOPES.items() if operation.scope in scopes]
+    having = [role.value for role, scopes in SCOPES.items() if wanted in scopes]
     who = f"it goes with the role {' or '.join(having)}" if having else "no role has it: only the owner, on the owner's channel"
-    raise PolicyDenied("scope-missing", f"this needs the scope {operation.scope}; {who}")
+    raise PolicyDenied("scope-missing", f"this needs the scope {wanted}; {who}")
 
 
 def check_request(request: web.Request) -> None:

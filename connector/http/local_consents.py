@@ -146,12 +146,12 @@ class LocalConsents:
                 self._import, body=ImportRequest, answer=told.ImportedAnswer, status=201, told=True,
             ),
             Operation(
-                "POST", f"{BASE}/vehicle", "vehicleConsents", "consents", "read",
+                "POST", f"{BASE}/vehicle", "vehicleConsents", "subjects", "read",
                 "What a vehicle agrees to, every decision about it, and the requests of its users.",
                 self._vehicle, body=SubjectRequest, answer=told.VehicleConsents,
             ),
             Operation(
-                "POST", f"{BASE}/number", "numberVehicle", "consents", "read",
+                "POST", f"{BASE}/number", "numberVehicle", "subjects", "read",
                 "The ledger's own number of a vehicle, by which a driver's key names it.",
                 self._number, body=SubjectRequest, answer=told.VehicleNumber,
             ),
@@ -174,7 +174,7 @@ class LocalConsents:
                 self._request, body=UserRequest, answer=told.UserRequestNumber, status=201, told=True,
             ),
             Operation(
-                "POST", f"{REQUESTS}/show", "showUserRequest", "consents", "read", "A request of a user and its vehicle.",
+                "POST", f"{REQUESTS}/show", "showUserRequest", "subjects", "read", "A request of a user and its vehicle.",
                 self._shown, body=NamedRequest, answer=told.UserRequestShown,
             ),
             Operation(

@@ -11,7 +11,9 @@ from typing import Final
 
 from aiohttp import web
 
+from connector.access.caller import scope
 from connector.api.operation import Operation, Query, caller_of
+from connector.api.router import check_scopes
 from connector.management import business, federated, shapes
 from connector.management.business import Business
 from connector.management.dialect import PAGING, Dialect, done, one, page, raw_json
@@ -285,6 +287,8 @@ class BusinessDesk:
         return await self._begun(request, ensuing=False)
 
     async def _negotiate_and_transfer(self, request: web.Request) -> web.StreamResponse:
+        # It does what two other operations do, and needs what they need.
+        check_scopes(caller_of(request), scope("negotiations", "write"), scope("transfers", "write"))
         return await self._begun(request, ensuing=True)
 
     async def _begun(self, request: web.Request, *, ensuing: bool) -> web.StreamResponse:

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 from aiohttp import web
 
-from connector.access.caller import Role
+from connector.access.caller import SCOPES, Role
 from connector.api.operation import Operation
 from connector.store.access import revoke_key
 from tests.access.desk import US, Desk, opened
@@ -71,6 +71,16 @@ def test_every_operation_has_a_row_and_every_row_an_operation() -> None:
 def test_every_write_is_told_to_the_contract_log() -> None:
     untold = {each.name for each in OPERATIONS.values() if each.verb == "write" and not each.told}
     assert untold == WITHOUT_EFFECT
+
+
+@pytest.mark.parametrize("role", Role)
+def test_no_role_has_a_scope_that_nothing_needs(role: Role) -> None:
+    assert SCOPES[role] <= {each.scope for each in OPERATIONS.values()}
+
+
+def test_an_auditor_reads_and_a_driver_has_only_his_own() -> None:
+    assert {each.verb for each in OPERATIONS.values() if LETTERS[Role.AUDITOR] in MATRIX[each.name]} == {"read"}
+    assert {each.resource for each in OPERATIONS.values() if LETTERS[Role.DRIVER] in MATRIX[each.name]} == {"own-consents"}
 
 
 @pytest.mark.parametrize("role", Role)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,8 @@ import pytest
 from connector.access.caller import SCOPES, Role
 from connector.identity.keys import Use
 from connector.store.access import revoke_key
-from tests.access.desk import AUDIENCE, OTHER, SSO, SSO_KEYS, THEIRS, US, Desk
+from tests.access.desk import AUDIENCE, OTHER, SSO, SSO_KEYS, THEIRS, US, Desk, opened
+from tests.access.served import served
 from tests.identity.office import ring
 from tests.identity.shelf import page
 
@@ -138,6 +140,22 @@ async def test_a_token_cannot_widen_what_its_key_may_do(desk: Desk) -> None:
     token = desk.signed(sub=f"key:{key_id}", scope="assets:read assets:write access:write", roles=["operator"])
     assert await desk.status(token) == (200, "")
     assert await desk.status(token, method="POST") == (403, "scope-missing")
+
+
+async def test_one_call_needs_what_each_of_its_parts_needs(tmp_path: Path) -> None:
+    both = [each for each in served() if each.name in ("v3-edrs-begin", "v4-edrs-begin")]
+    async with opened(tmp_path, both) as desk:
+        key = await desk.key(Role.COMMERCIAL)
+        for scopes, lacks in (
+            ("edrs:write", "negotiations:write"),
+            ("edrs:write negotiations:write", "transfers:write"),
+            ("negotiations:write transfers:write", "edrs:write"),
+        ):
+            token = (await desk.token(**parts(key), scope=scopes))[1]["access_token"]
+            for operation in both:
+                answer = await desk.ask("POST", operation.path, token, json={})
+                assert answer.status == 403
+                assert lacks in await answer.text()
 
 
 async def test_metadata_say_how_to_get_a_token(desk: Desk) -> None:
