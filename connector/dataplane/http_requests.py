@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_plus, unquote_to_bytes
 
 import msgspec
 
@@ -55,6 +55,7 @@ _NOT_FIXED: Final = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "via",
     }
 )
 """Headers that frame a message or are between two neighbours: a publisher cannot set them."""
@@ -62,6 +63,10 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE: Final = re.compile(r"[\t -~]{0,8192}")
 _TAIL: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _QUERY: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?\[\]|^`{}\"<>-]|%[0-9A-Fa-f]{2})*")
+_KEY_NAMED: Final = re.compile(r"auth|key|token|secret|cookie|password", re.IGNORECASE)
+_SCHEMED: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]* +(.+)")
+LEAST_SHOWN_CHARS: Final = 8
+"""What opens a source and is shorter is not looked for in its answers: it would be found in any text."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -104,6 +109,14 @@ class HttpWish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         url = parse_target(self.base_url).url
         path = url.raw_path.rstrip("/") if self.path else url.raw_path
         return f"{url.origin()}{path}{'/' if self.path else ''}{self.path.lstrip('/')}"
+
+    @property
+    def opening(self) -> tuple[bytes, ...]:
+        """What opens the source, as it must not stand in an answer: without the scheme before it."""
+        values = [value for name, value in self.headers.items() if _KEY_NAMED.search(name)]
+        values += [] if self.credential is None else [self.credential.value]
+        bare = {(schemed[1] if (schemed := _SCHEMED.fullmatch(value)) else value).strip() for value in values}
+        return tuple(sorted(value.encode() for value in bare if len(value) >= LEAST_SHOWN_CHARS))
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -173,9 +186,10 @@ def compose(wish: HttpWish, wanted: Wanted, body: bytes | None) -> Upstream:
     return Upstream(method, _url(wish, wanted.tail, query), _headers(wish, wanted, own, sent), sent, purpose)
 
 
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """What of a source's answer its buyer may see."""
-    return _printable((name, headers.get(name)) for name in _RESPONSE_HEADERS)
+def kept_headers(headers: Mapping[str, str], opening: Iterable[bytes] = ()) -> dict[str, str]:
+    """What of a source's answer its buyer may see: no header that names what opens the source."""
+    kept, secret = _printable((name, headers.get(name)) for name in _RESPONSE_HEADERS), tuple(opening)
+    return {name: value for name, value in kept.items() if not any(each in value.encode() for each in secret)}
 
 
 def climbs(path: str) -> bool:
@@ -212,11 +226,23 @@ def _url(wish: HttpWish, tail: str, query: str) -> str:
     if not _TAIL.fullmatch(tail) or climbs(tail) or "//" in f"/{tail}":
         raise Refusal(400, "http-path", "the path must lead below the address, percent-encoded, without . and .. in it")
     url = f"{wish.base.rstrip('/')}/{tail}" if tail else wish.base
+    if not _names(query).isdisjoint(_names(f"{base.raw_query_string}&{wish.query_params}")):
+        raise Refusal(400, "http-query", "the query names a parameter that the publisher has set")
     joined = "&".join(part for part in (base.raw_query_string, wish.query_params, query) if part)
     whole = f"{url}?{joined}" if joined else url
     if len(whole) > MAX_URL_BYTES:
         raise Refusal(414, "http-query", f"the whole address is longer than {MAX_URL_BYTES} bytes")
     return whole
+
+
+def _names(query: str) -> set[str]:
+    """The parameters of a query, those alike that some server takes for the same one.
+
+    >>> sorted(_names("a=1;B=2&c%5b0%5d=3&+d.e"))
+    ['a', 'b', 'c', 'd_e']
+    """
+    decoded = (unquote_plus(part.partition("=")[0]) for part in re.split("[&;]", query) if part)
+    return {re.sub(r"[ .]", "_", re.split(r"[\[\0]", name.strip())[0].casefold()) for name in decoded}
 
 
 def _purpose(wish: HttpWish, wanted: Wanted) -> tuple[str | None, str]:

@@ -3,7 +3,8 @@
 The order: what is asked must be what the source offers; whether it may be now (the control plane decides each time); the call is
 counted; the source is asked; bytes are reserved, and only then leave. The status is the source's. What its answer comes to is
 written down before its last byte leaves, so that a receipt finds it. An answer that breaks off, or is cut by a revocation, ends
-with a reset, so that nobody takes it for the whole. May import this package and the guarded client.
+with a reset, so that nobody takes it for the whole; one that shows what opens the source is no answer. May import this package
+and the guarded client.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import asyncio
 import base64
 import logging
 import re
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +30,7 @@ from connector.dataplane.meters import LimitReached
 from connector.dataplane.problems import Refusal
 from connector.dataplane.public import Stream, unless_cut
 from connector.dataplane.records import Flow
+from connector.dataplane.screening import screened
 from connector.dataplane.seams import Clock
 from connector.dataplane.settings import DataPlaneBounds
 from connector.dataplane.sources import Source
@@ -39,6 +42,9 @@ SHORT_BYTES: Final = 256 * 1024
 """An answer that says that it is not longer is read as a whole first, so that its digest stands in its head."""
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _UNSENT: Final = frozenset({"dns", "connect", "tls"})
+_VIA: Final = re.compile(r"1\.1 carnet-([0-9a-f]{16})")
+MAX_HOPS: Final = 8
+"""Data planes, one the source of the other, that a request may pass."""
 _BODILESS: Final = frozenset({204, 205, 304})
 
 
@@ -53,6 +59,8 @@ class Proxying:
     bounds: DataPlaneBounds
     now_ms: Clock
     live: Callable[[], bool]
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    """What this process is called where requests say through whom they came (RFC 9110, 7.6.3)."""
 
     async def answer(self, request: web.Request, stream: Stream, flow: Flow, source: Source) -> web.StreamResponse:
         """The source's answer. Raises Refusal as long as nothing has left."""
@@ -79,11 +87,14 @@ class _Relay:
         self.flow = flow
         self.response: web.StreamResponse | None = None
         self.sent = 0
+        self.opening: tuple[bytes, ...] = ()
         self._digest = sha256()
 
     async def run(self, source: Source) -> web.StreamResponse:
         """All of it. Raises Refusal or LimitReached while nothing has left."""
+        via = self._via()
         wish = await self.parts.sources.of(source)
+        self.opening = wish.opening
         if self.request.method not in wish.methods:
             allowed = ", ".join(wish.methods)
             return Refusal(405, "http-method", f"this source takes {allowed}").response({"Allow": allowed})
@@ -91,24 +102,24 @@ class _Relay:
         asked, right = await self.parts.desk.call(self.flow, source, upstream.purpose)
         call = await self.parts.calls.begin(asked, right)
         try:
-            return await self._asked(upstream, call)
+            return await self._asked(upstream, via, call)
         except (EgressRefused, PeerUnreachable) as error:
             return await self._broken(source, call, error)
         except (LimitReached, TimeoutError, ConnectionError) as error:
             return await self._stopped(call, error)
 
-    async def _asked(self, upstream: Upstream, call: Call) -> web.StreamResponse:
+    async def _asked(self, upstream: Upstream, via: str, call: Call) -> web.StreamResponse:
         bounds = self.parts.bounds
         async with self.parts.sources.client.stream(
             upstream.method,
             upstream.url,
-            headers=upstream.headers,
+            headers={**upstream.headers, "Via": via},
             body=upstream.body,
             max_bytes=bounds.max_source_bytes,
             idle_timeout_s=bounds.source_idle_s,
             total_timeout_s=bounds.source_total_s,
         ) as incoming:
-            if incoming.status == 407 or incoming.status < 200:
+            if incoming.status in (206, 407) or incoming.status < 200:
                 raise PeerUnreachable("protocol", f"the source answered {incoming.status}")
             if 300 <= incoming.status < 400 and incoming.status != 304:
                 log.warning("the source of dataset %s redirects; publish the address it leads to", self.flow.dataset_id)
@@ -126,13 +137,13 @@ class _Relay:
             await calls.fits(call, length)
         whole = incoming.status == 200
         if length is not None and length <= SHORT_BYTES:
-            body = b"".join([piece async for piece in incoming.chunks()])
+            body = b"".join([piece async for piece in screened(incoming.chunks(), self.opening)])
             digest = sha256(body)
             await calls.finish(call, len(body), digest.hexdigest(), whole=whole)
             response = await self._prepared(incoming, len(body), digest.digest())
             await self._write(response, body)
         else:
-            async for piece in incoming.chunks():
+            async for piece in screened(incoming.chunks(), self.opening):
                 await self._piece(incoming, call, piece, length)
             if length is None:
                 await calls.finish(call, self.sent, self._digest.hexdigest(), whole=whole)
@@ -157,7 +168,7 @@ class _Relay:
         if not self.parts.live():
             raise Refusal(503, "elsewhere", "this process may not serve now; ask again", retry_s=1)
         headers = {
-            **kept_headers(incoming.headers),
+            **kept_headers(incoming.headers, self.opening),
             SOURCE_STATUS: str(incoming.status),
             "Accept-Ranges": "none",
             "Cache-Control": "no-store",
@@ -189,6 +200,13 @@ class _Relay:
             self.sent += len(piece)
             if pace:
                 await asyncio.sleep(len(piece) / pace)
+
+    def _via(self) -> str:
+        """Through whom a request comes, and we. Raises Refusal 508 for one that was here already."""
+        found = _VIA.findall(", ".join(self.request.headers.getall("Via", ())))
+        if self.parts.name in found or len(found) >= MAX_HOPS:
+            raise Refusal(508, "source-loop", "this source leads back to itself, or through too many")
+        return ", ".join(f"1.1 carnet-{name}" for name in [*found, self.parts.name])
 
     async def _body(self, wish: HttpWish) -> bytes | None:
         """What the buyer sends, where it is passed on. Raises Refusal."""

@@ -348,19 +348,21 @@ class GuardedClient:
         deadline = asyncio.timeout(total_timeout_s)
         try:
             async with deadline:
+                # A head that comes byte by byte, or after interim answers without end, is silence too.
                 with _translated():
-                    response = await self._session.request(
-                        method,
-                        target.url,
-                        headers={**headers, "Accept-Encoding": "identity"},
-                        data=body,
-                        allow_redirects=False,
-                        timeout=_timeouts(self._policy.connect_timeout_s, silence_s),
-                        read_bufsize=STREAM_BUFFER_BYTES,
-                        auto_decompress=False,
-                    )
+                    async with asyncio.timeout(self._policy.connect_timeout_s + silence_s):
+                        response = await self._session.request(
+                            method,
+                            target.url,
+                            headers={**headers, "Accept-Encoding": "identity"},
+                            data=body,
+                            allow_redirects=False,
+                            timeout=_timeouts(self._policy.connect_timeout_s, silence_s),
+                            read_bufsize=STREAM_BUFFER_BYTES,
+                            auto_decompress=False,
+                        )
                 try:
-                    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    if not _plainly_framed(response.headers):
                         raise PeerUnreachable("protocol", "an encoded body that was not asked for")
                     yield Download(response, max_bytes)
                 finally:
@@ -390,6 +392,12 @@ class GuardedClient:
             if name.lower() in _FRAMING_HEADERS:
                 raise EgressRefused("header", f"{name} is not for callers to set")
         return target
+
+
+def _plainly_framed(headers: Mapping[str, str]) -> bool:
+    """Whether a body arrives as it is: neither encoded nor, below its chunks, transferred in another coding."""
+    encoding, coding = headers.get("Content-Encoding", "identity"), headers.get("Transfer-Encoding", "chunked")
+    return encoding.lower() == "identity" and coding.lower() == "chunked"
 
 
 def _timeouts(connect_s: float, idle_s: float) -> aiohttp.ClientTimeout:

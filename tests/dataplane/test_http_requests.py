@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from connector.dataplane.http_requests import Credential, HttpWish, Wanted, checked, compose, kept_headers
 from connector.dataplane.problems import Refusal
-from connector.http.client import parse_target
+from connector.dataplane.screening import screened
+from connector.http.client import PeerUnreachable, parse_target
 
 BASE = "https://api.example/v1/cars"
 RESEARCH = "https://w3id.org/carnet/terms#Research"
@@ -113,6 +115,43 @@ def test_queries_are_joined_and_only_passed_on_where_that_is_offered() -> None:
     with pytest.raises(Refusal) as long:
         url(source(proxy_query_params=True), query="a=" + "b" * 8200)
     assert long.value.status == 414
+
+
+OVERRIDING = ("tenant=8", "x=1&Tenant=8", "%74enant=8", "+tenant=8", "tenant[]=8", "tenant%5B0%5D=8", "x;tenant=8", "tenant", "a.b=1")
+
+
+@pytest.mark.parametrize("query", OVERRIDING)
+def test_no_query_says_anew_what_the_publisher_has_said(query: str) -> None:
+    fixed = "tenant=7&a_b=1"
+    for wish in (source(f"{BASE}?{fixed}", proxy_query_params=True), source(query_params=fixed, proxy_query_params=True)):
+        with pytest.raises(Refusal, match="http-query"):
+            url(wish, query=query)
+        assert url(wish, query="tenants=8&my-tenant=1").endswith(f"{fixed}&tenants=8&my-tenant=1")
+
+
+def test_what_opens_a_source_is_looked_for_without_its_scheme() -> None:
+    headers = {"X-Api-Key": "sesame-open", "X-Tenant": "tenant-of-long-name", "Cookie": "short"}
+    assert source(headers=headers, credential=Credential(value="Bearer  abcdefgh")).opening == (b"abcdefgh", b"sesame-open")
+    kept = kept_headers({"ETag": '"abcdefgh"', "Allow": "GET"}, (b"abcdefgh",))
+    assert kept == {"Allow": "GET"}
+
+
+@given(st.lists(st.binary(max_size=4), max_size=8), st.lists(st.binary(min_size=1, max_size=4), max_size=2))
+async def test_no_byte_of_a_secret_leaves_however_it_is_cut(pieces: list[bytes], opening: list[bytes]) -> None:
+    async def come() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    whole, passed = b"".join(pieces), b""
+    shown = [whole.find(secret) for secret in opening if secret in whole]
+    try:
+        async for piece in screened(come(), opening):
+            passed += piece
+    except PeerUnreachable:
+        assert whole.startswith(passed)
+        assert len(passed) <= min(shown)
+        return
+    assert (passed, shown) == (whole, [])
 
 
 def test_a_purpose_is_named_in_a_header_or_in_a_query_that_is_ours() -> None:
