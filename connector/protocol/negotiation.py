@@ -15,7 +15,7 @@ from connector.protocol import messages as dsp
 from connector.protocol.errors import BadMessage, InvariantBroken
 from connector.protocol.messages import AnyMessage, Document
 from connector.protocol.record import Detail, Effect, Ended, KeepAgreement, Process, SettleAgreement
-from connector.protocol.redline import changes
+from connector.protocol.redline import changes, covers
 from connector.protocol.states import Message, Next, Role, State
 from policies.compare import differences
 
@@ -64,7 +64,10 @@ def sending(process: Process, message: Message, content: Document) -> Outcome:
 def _offered(detail: Detail, offer: Document, by: Role) -> Detail:
     """Another offer on the table, with what it says otherwise than the one before."""
     redline = [] if detail.offer is None else changes(detail.offer, offer)
-    return msgspec.structs.replace(detail.decided(), offer=offer, offer_from=by, redline=redline)
+    # A consumer that asks for no more than it was offered, or a provider that offers no less than it was asked for.
+    pair = (detail.offer or {}, offer) if by is Role.CONSUMER else (offer, detail.offer or {})
+    echo = detail.offer_from not in (None, by) and covers(*pair)
+    return msgspec.structs.replace(detail.decided(), offer=offer, offer_from=by, redline=redline, echo=echo)
 
 
 def entered(process: Process, state: State) -> tuple[Effect, ...]:

@@ -62,7 +62,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``pending`` is what a person has to decide, until ``decide_by`` (ms since the epoch) where that is limited. ``redline`` is
     what the offer on the table says otherwise than what was there before, change by change (``protocol/redline.py``);
-    ``echo``: the side that made it may say with it the same as the other side had, in whatever words.
+    ``echo``: whoever made it asks for no more with it than was on the table before, in whatever words.
 
     ``waits_since`` is from when on that waits, ``asks`` who is asked (it stays when they have decided), and ``approvals`` who of
     them has approved it so far. ``proposed_by`` is the caller of ours who made our side's last proposal, ``proposed_person`` who

@@ -11,6 +11,7 @@ from typing import Final
 from connector.protocol.messages import Document
 from policies import dsp
 from policies.compare import differences, redline
+from policies.containment import contains
 from policies.errors import PolicyInvalid
 from policies.explain import explain_redline
 from policies.model import Policy
@@ -49,6 +50,18 @@ def changes(before: Document, after: Document) -> list[Document]:
         }
         for change, said in zip(listed, explain_redline(listed), strict=True)
     ]
+
+
+def covers(proposed: Document, other: Document) -> bool:
+    """Whether who has proposed the one has proposed the other with it, in whatever words: it permits no more and asks no less,
+    or nobody can tell."""
+    if not differences(proposed, other):
+        return True
+    try:
+        wider, narrower = dsp.read(proposed), dsp.read(other)
+    except PolicyInvalid:
+        return False
+    return contains(wider, narrower) if comparable(wider) and comparable(narrower) else True
 
 
 def _garbled(before: Document, after: Document) -> list[Document]:
