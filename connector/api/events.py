@@ -1,8 +1,8 @@
 """Everything that happens to negotiations and transfers, as it happens: ``/carnet/v1/events``, server-sent (WHATWG HTML, 9.2).
 
-A stream goes on after the number that Last-Event-ID names, so that whoever connects again has missed nothing. It ends by itself
-after ``STREAM_S``, since who may read it is asked at its beginning only. May import the store, the seam to what wakes it, and the
-error tree.
+A stream goes on after the number that Last-Event-ID names, so that whoever connects again has missed nothing. It ends when its
+reader may not read any more, whose key was revoked or whose token has ended, and in any case after ``STREAM_S``. May import the
+store, the seam to what wakes it, and the error tree.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from connector.api.operation import Operation, Query, caller_of
+from connector.api.operation import Operation, Query, caller_of, check_still
 from connector.api.page import whole_of
 from connector.flow.context import Context
 from connector.flow.watch import LOOK_AGAIN_S, Watch
-from connector.protocol.errors import CallerError, TooMany
+from connector.protocol.errors import CallerError, NotAuthenticated, PolicyDenied, TooMany, Unavailable
 from connector.store.engine import StoreUnavailable
 from connector.store.events import EventStore, Happened
 
@@ -31,6 +31,8 @@ MAX_OF_ONE: Final = 16
 HEARTBEAT_S: Final = 15.0
 STREAM_S: Final = 900.0
 """The longest life of a stream; a client connects again by itself."""
+ASKED_S: Final = 1.0
+"""So long it is believed that the reader may read."""
 WRITE_S: Final = 30.0
 """So long a reader may leave what was sent unread."""
 RETRY_MS: Final = 1000
@@ -101,28 +103,33 @@ class Events:
             raise TooMany("too-many-streams", said, int(HEARTBEAT_S))
         self._open[who] += 1
         try:
-            last = await store.newest() if last is None else last
+            last = await _begin(store, last)
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
             await response.prepare(request)
             try:
-                await self._follow(store, response, last, request.query.get("process", ""))
-            except (ConnectionError, TimeoutError, StoreUnavailable):
-                # The reader is gone or does not read, or there is nothing to read from now: a stream can say so by its end only.
+                await self._follow(store, request, response, last)
+            except (ConnectionError, TimeoutError, StoreUnavailable, NotAuthenticated, PolicyDenied, Unavailable):
+                # The reader is gone, does not read or may not, or there is nothing to read from now: a stream can say so by its
+                # end only.
                 return response
             return response
         finally:
             self._open[who] -= 1
             self._open += Counter()
 
-    async def _follow(self, store: EventStore, response: web.StreamResponse, last: int, process: str) -> None:
+    async def _follow(self, store: EventStore, request: web.Request, response: web.StreamResponse, last: int) -> None:
         """Write what comes after ``last`` until the stream is old or the connector stops.
 
-        Raises ConnectionError, TimeoutError and StoreUnavailable.
+        Raises ConnectionError, TimeoutError and StoreUnavailable, and what ``check_still`` does.
         """
+        process = request.query.get("process", "")
         await _write(response, f"retry: {RETRY_MS}\n\n".encode())
-        began = spoke = time.monotonic()
-        while not self.watch.closed and time.monotonic() - began < STREAM_S:
+        began = spoke = asked = time.monotonic()
+        while not self.watch.closed and request.transport is not None and time.monotonic() - began < STREAM_S:
             moved = self.watch.anything
+            if time.monotonic() - asked >= ASKED_S:
+                await check_still(request)
+                asked = time.monotonic()
             lines = await store.after(last, self.context.now_ms(), BATCH)
             last = lines[-1].seq if lines else last
             told = b"".join(_rendered(line) for line in lines if process in ("", line.process_id))
@@ -136,6 +143,16 @@ class Events:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_AGAIN_S):
                         await moved.wait()
+
+
+async def _begin(store: EventStore, said: int | None) -> int:
+    """After which number a stream tells. Raises CallerError for one that no event has had: who waits for its successor would be
+    told nothing of what happens until then."""
+    if said is None:
+        return await store.newest()
+    if said and said > await store.given():
+        raise CallerError("event-id-unknown", "no event has had this number here; connect without it and look at the lists again")
+    return said
 
 
 async def _write(response: web.StreamResponse, told: bytes) -> None:

@@ -45,6 +45,14 @@ class EventStore:
         rows = await self._engine.fetch("SELECT max(seq) FROM event")
         return cast("int | None", rows[0][0]) or 0
 
+    async def given(self) -> int:
+        """The highest number that a line has had, also if it is gone; 0 where nothing has happened."""
+        sql = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+        if self._gaps:
+            sql = "SELECT pg_sequence_last_value(pg_get_serial_sequence('event', 'seq')::regclass)"
+        rows = await self._engine.fetch(sql)
+        return (cast("int | None", rows[0][0]) or 0) if rows else 0
+
     async def after(self, seq: int, now_ms: int, limit: int = 100) -> list[Happened]:
         """The lines after a number, in order, as far as none can come in between any more at ``now_ms``."""
         rows = await self._engine.fetch(

@@ -23,7 +23,7 @@ from connector.app import MIGRATIONS
 from connector.flow.watch import Watch
 from connector.protocol.record import Process
 from connector.store import writes
-from connector.store.engine import StoreUnavailable
+from connector.store.engine import Statement, StoreUnavailable
 from connector.store.events import EventStore
 from connector.store.migrate import migrate
 from connector.store.rows import Happening
@@ -159,3 +159,31 @@ async def test_streams_are_counted_and_given_back(stage: Stage, monkeypatch: pyt
 async def test_a_number_that_is_none_is_refused(stage: Stage, wrong: str) -> None:
     async with stage.client.get("/carnet/v1/events", headers={"Last-Event-ID": wrong}) as answer:
         assert (answer.status, (await answer.json())["code"]) == (400, "event-id-invalid")
+
+
+@pytest.mark.parametrize("how", ["header", "query"])
+async def test_a_number_of_the_future_is_refused_and_one_that_was_forgotten_is_not(stage: Stage, how: str) -> None:
+    await stage.happens("one")
+    await stage.happens("two", "gone")
+    await stage.engine.commit([Statement("DELETE FROM event WHERE process_id = ?", ("gone",))])
+    for number, status in ((2, 200), (3, 400), (9_999_999_999_999_999, 400)):
+        asked: dict[str, Any] = (
+            {"params": {"after": str(number)}} if how == "query" else {"headers": {"Last-Event-ID": str(number)}}
+        )
+        async with stage.client.get("/carnet/v1/events", **asked) as answer:
+            assert answer.status == status
+            if status == 400:
+                assert (await answer.json())["code"] in ("event-id-unknown", "query-invalid")
+
+
+async def test_a_stream_that_nobody_reads_any_more_gives_its_place_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_OF_ONE", 1)
+    monkeypatch.setattr(events, "LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(events, "HEARTBEAT_S", 3600.0)
+    async with stage.stream() as answer:
+        answer.close()
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            async with stage.client.get("/carnet/v1/events") as again:
+                if again.status == 200:
+                    break

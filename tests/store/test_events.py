@@ -84,3 +84,12 @@ async def test_nothing_is_numbered_by_what_was_not_written(empty: Migratable) ->
     with pytest.raises(LostRace):
         await empty.commit([line("lost"), Statement("UPDATE process SET version = 1 WHERE id = 'none'")])
     assert await EventStore(empty).after(0, 10_000) == []
+
+
+async def test_a_number_stays_given_when_its_line_is_gone(empty: Migratable) -> None:
+    store = EventStore(empty)
+    assert await store.given() == 0
+    await empty.commit([line("first"), line("last", "gone")])
+    last = await store.newest()
+    await empty.commit([Statement("DELETE FROM event WHERE process_id = ?", ("gone",))])
+    assert (await store.given(), await store.newest() < last) == (last, True)
