@@ -38,6 +38,7 @@ from connector.flow.browse import Browser
 from connector.flow.context import Choices, Context, Deadlines
 from connector.flow.logs import Witnessing
 from connector.flow.plane import Plane
+from connector.flow.references import References
 from connector.flow.seals import Seals
 from connector.flow.watch import Watch
 from connector.http.caller import Caller
@@ -407,11 +408,13 @@ async def _serve_own(
     services = await opened(context, running.plane, running.browser, settings.data_dir)
     _own(stack, parts, finishing(services), "management")
     keys = ApiKeys(AccessStore(context.store.engine), now_ms)
+    # Tokens are renewed with the client that catalogues are read with.
+    references = References(context, running.assertions, running.browser.caller.client)
     repeats, diary = StoredRepeats(keys.store, now_ms, kept.salt), LogDiary(context)
     local = LocalServer(
         *(context, running.browser, running.plane, running.metrics, running.watch, None),
         keys=LocalKeys(running.reload_keys),
-        assertions=running.assertions,
+        references=references,
         log=kept.access,
         repeats=repeats,
         diary=diary,
@@ -430,7 +433,7 @@ async def _serve_own(
         now_ms=now_ms,
         new_id=new_id,
     )
-    served = [*local.operations(), *operations(assemble(services, running.assertions), management.base_path)]
+    served = [*local.operations(), *operations(assemble(services, references), management.base_path)]
     server = ManagementServer(management, settings.oauth, made, served, repeats, diary, running.metrics, who.key_set)
     await serve_management(stack, server, keys, listening, tls.get("management"), now_ms())
     running.management_url = origin

@@ -5,20 +5,18 @@ from connector.client.deals import Landed
 from connector.client.decisions import Review, Waiting
 from connector.client.downloads import Downloaded
 from connector.client.frames import PackageMissing
+from connector.client.processes import Event, Happening, Process
 from connector.client.refusals import Away, Declined, Document, Refused, Waited
 from connector.client.results import (
     Agreement,
     Dataset,
     Duty,
-    Event,
     Explanation,
-    Happening,
     Letter,
     Meters,
     Offer,
     OurOffer,
     Peer,
-    Process,
     Published,
     Receipt,
     Simulation,

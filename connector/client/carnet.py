@@ -16,7 +16,8 @@ from connector.client.delivering import Delivering
 from connector.client.following import events
 from connector.client.local import LocalClient
 from connector.client.oversight import Oversight
-from connector.client.results import Event, Status, Who
+from connector.client.processes import Event
+from connector.client.results import Status, Who
 from connector.client.trade import ProcessId, Trade, id_of
 from connector.http.client import EgressPolicy
 from connector.settings import Settings, load

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
+from connector.client.processes import Given, Rule
 from connector.client.refusals import Document
 from connector.client.results import Change, Explanation, Finding, Part, Release, Told
-
-
-class Rule(Part, frozen=True):
-    """Who is asked before something binds us: which roles, how many people (``eyes``), and by what (offer, settings, default)."""
-
-    roles: tuple[str, ...] = ()
-    eyes: int = 1
-    origin: str = ""
-
-
-class Given(Part, frozen=True):
-    """Who has approved something, in which role, and when; ``person``: who is behind the caller."""
-
-    caller: str
-    role: str
-    at: int
-    person: str = ""
 
 
 class May(Part, frozen=True):

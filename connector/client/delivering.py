@@ -16,8 +16,8 @@ from connector.client import deals, frames
 from connector.client.deals import Landed
 from connector.client.downloads import MAX_BYTES, Downloaded, Downloading, Progress
 from connector.client.local import LocalClient
+from connector.client.processes import Process
 from connector.client.refusals import Document
-from connector.client.results import Process
 from connector.client.trade import AgreementId, ProcessId, id_of
 from connector.http.client import EgressPolicy, GuardedClient
 

@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
-from urllib.parse import urlencode
 
 import msgspec
 import orjson
@@ -28,8 +27,8 @@ from yarl import URL
 from connector.client.deals import declined, still_going
 from connector.client.local import LocalClient
 from connector.client.refusals import Declined, Document, Refused, Waited
-from connector.http.client import Answer, EgressRefused, GuardedClient, PeerUnreachable
 from connector.http.client import Download as Incoming
+from connector.http.client import EgressRefused, GuardedClient, PeerUnreachable
 
 Progress = Callable[[int, int | None], None]
 """Is told how many bytes are there, and of how many, None where that is not known."""
@@ -46,11 +45,14 @@ MAX_RENEWALS: Final = 3
 BACKOFF_S: Final = 0.5
 RETRY_MAX_S: Final = 30.0
 IDLE_S: Final = 60.0
+_EDC: Final = "https://w3id.org/edc/v0.0.1/ns/"
 _RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _DIGEST: Final = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):")
 _PASSING: Final = frozenset({"flow_suspended", "busy"})
 """Codes of refusals that may be over when it is asked again."""
 _OVER: Final = frozenset({"COMPLETED", "TERMINATED"})
+_NOT_RENEWED: Final = frozenset({"token-not-renewed", "reference-not-renewable", "reference-none"})
+"""Codes with which our connector says that there is no other token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,21 +268,18 @@ class Downloading:
         await asyncio.to_thread(self._keep, kept)
 
     async def _renew(self, kept: _Kept) -> None:
-        """Another token in place of one that the provider takes no more: our connector vouches for us. Raises Declined."""
-        known = _properties(kept.address)
-        if not all(known.get(name) for name in ("authorization", "refreshToken", "refreshEndpoint")):
-            kept.address = await self.client.data_address(kept.transfer)
-            return
-        assertion = await self.client.assertion(kept.transfer, _bare(known["authorization"]))
-        form = urlencode({"grant_type": "refresh_token", "refresh_token": known["refreshToken"]}).encode()
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {assertion}"}
+        """Another token in place of one that the provider takes no more. Our connector renews it, once for all who fetch in this
+        transfer, and keeps it; so no program's renewal makes another's token worthless for good. Raises Declined."""
         try:
-            answer = await self.web.request("POST", known["refreshEndpoint"], headers=headers, body=form)
-        except (PeerUnreachable, EgressRefused) as error:
-            raise Declined(error.code, error.reason) from None
-        fresh = _tokens(answer)
-        kept.address = {**kept.address, "endpointProperties": [*_without(kept.address, fresh), *_listed(fresh)]}
-        # Kept before it is used: the provider then takes the old one no more.
+            kept.address = await self.client.renewal(kept.transfer, _properties(kept.address).get("authorization") or "none")
+        except Refused as refused:
+            if refused.code in _NOT_RENEWED:
+                raise Declined("token-refused", refused.detail) from None
+            if refused.status != 503:
+                raise
+            # The provider could not be asked just now.
+            await asyncio.sleep(BACKOFF_S)
+            return
         await asyncio.to_thread(self._keep, kept)
 
     # -- files --------------------------------------------------------------------------------------------------------
@@ -372,15 +371,9 @@ async def _refusal(incoming: Incoming) -> Exception:
 
 
 def _properties(address: Document) -> dict[str, str]:
-    return {str(each.get("name")): str(each.get("value")) for each in address.get("endpointProperties", [])}
-
-
-def _without(address: Document, names: Mapping[str, str]) -> list[Document]:
-    return [each for each in address.get("endpointProperties", []) if each.get("name") not in names]
-
-
-def _listed(properties: Mapping[str, str]) -> list[Document]:
-    return [{"@type": "EndpointProperty", "name": name, "value": value} for name, value in properties.items()]
+    """By their plain names, which EDC spells as IRIs."""
+    entries = address.get("endpointProperties", [])
+    return {str(each.get("name")).removeprefix(_EDC): str(each.get("value")) for each in entries}
 
 
 def _authorization(address: Document) -> str:
@@ -388,22 +381,6 @@ def _authorization(address: Document) -> str:
     token = known.get("authorization", "")
     bearer = known.get("authType", "bearer").lower() == "bearer" and not token.lower().startswith("bearer ")
     return f"Bearer {token}" if bearer else token
-
-
-def _bare(authorization: str) -> str:
-    return authorization[7:] if authorization.lower().startswith("bearer ") else authorization
-
-
-def _tokens(answer: Answer) -> dict[str, str]:
-    """The tokens of an answer. Raises Declined."""
-    try:
-        said = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        said = None
-    if answer.status != 200 or not isinstance(said, dict) or not isinstance(said.get("access_token"), str):
-        raise Declined("token-refused", f"the provider answered {answer.status} when the token was to be renewed")
-    fresh = {"authorization": said["access_token"]}
-    return fresh | ({"refreshToken": said["refresh_token"]} if isinstance(said.get("refresh_token"), str) else {})
 
 
 def _digest(header: str) -> str | None:

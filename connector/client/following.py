@@ -14,8 +14,8 @@ from typing import Final, Self
 import orjson
 
 from connector.client.calls import Calls, safe
+from connector.client.processes import Event
 from connector.client.refusals import Away, Refused
-from connector.client.results import Event
 
 IDLE_S: Final = 45.0
 """The longest silence; the connector sends a sign of life more often."""

@@ -177,8 +177,12 @@ class LocalClient(PersonCalls, AccessCalls, OfferCalls):
         return dict(await self._call("POST", f"/approvals/{safe(process_id)}/{safe(verdict)}", given(said)))
 
     async def assertion(self, process_id: str, token: str) -> str:
-        """What renews the token of a transfer's data address at its ``refreshEndpoint``; good once, for a minute."""
+        """For who renews by himself: what renews a token at its ``refreshEndpoint``; good once, for a minute."""
         return str((await self._call("POST", f"/transfers/{safe(process_id)}/assertion", {"token": token}))["assertion"])
+
+    async def renewal(self, process_id: str, refused: str) -> Document:
+        """The data address of a transfer with a token that is good, for who was refused with ``refused``."""
+        return dict(await self._call("POST", f"/transfers/{safe(process_id)}/renewal", {"refused": refused}))
 
     async def data_address(self, process_id: str) -> Document:
         """Where and with which token a started transfer's data can be fetched."""

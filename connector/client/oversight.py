@@ -13,19 +13,9 @@ from typing import Any
 from connector.client.calls import safe
 from connector.client.decisions import Review, Waiting
 from connector.client.local import LocalClient, standing
+from connector.client.processes import Process
 from connector.client.refusals import Document
-from connector.client.results import (
-    Duty,
-    Explanation,
-    Letter,
-    Meters,
-    Offer,
-    Peer,
-    Process,
-    Receipt,
-    Simulation,
-    Statement,
-)
+from connector.client.results import Duty, Explanation, Letter, Meters, Offer, Peer, Receipt, Simulation, Statement
 from connector.client.trade import AgreementId, ProcessId, document_of, id_of
 
 

@@ -13,8 +13,6 @@ import msgspec
 
 from connector.client.refusals import Document, Refused
 
-_FINAL = frozenset({"FINALIZED", "COMPLETED", "TERMINATED"})
-
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of what is told inside of something else."""
@@ -176,79 +174,6 @@ class Published(Told, frozen=True):
         )
 
 
-class Ended(Part, frozen=True):
-    """Who ended or refused something, with which code and reasons."""
-
-    code: str | None = None
-    by: str = ""
-    reason: tuple[Any, ...] = ()
-
-
-class Process(Told, frozen=True):
-    """A negotiation or transfer.
-
-    ``subject`` is the dataset of a negotiation, the agreement of a transfer. ``awaiting``: which message of ours is in flight.
-    ``pending``: what a person has to decide, until ``decide_by``; ``redline`` what the offer says otherwise than what was there
-    before. ``received``: what came of a transfer's data.
-    """
-
-    id: str
-    kind: str
-    role: str
-    state: str
-    counterparty: str
-    subject: str
-    correlation_id: str
-    created_at: int
-    updated_at: int
-    version: int
-    awaiting: str | None = None
-    provider_pid: str | None = None
-    consumer_pid: str | None = None
-    pending: str | None = None
-    decide_by: int | None = msgspec.field(name="decide_by", default=None)
-    redline: tuple[Change, ...] = ()
-    offer: Document | None = None
-    agreement: Document | None = None
-    sink: str | None = None
-    received: Document | None = None
-    ended: Ended | None = None
-    refusal: Ended | None = None
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """From the JSON document, in which an id of the other side is empty as long as it is not known."""
-        pids = {name: document.get(name) or None for name in ("providerPid", "consumerPid")}
-        return cls._made({**document, **pids, "document": document})
-
-    @property
-    def over(self) -> bool:
-        """Whether it has ended, well or not."""
-        return self.state in _FINAL
-
-    @property
-    def settled(self) -> bool:
-        """Whether nothing more happens without a person of ours: it is over, or waits for one."""
-        return self.over or self.pending is not None
-
-    @property
-    def agreement_id(self) -> str | None:
-        """Of a negotiation: the id of what was agreed."""
-        return None if self.agreement is None else str(self.agreement.get("@id"))
-
-
-class Happening(Told, frozen=True):
-    """One line of a timeline: what happened, about which message, and the state after it."""
-
-    at: int
-    what: str
-    state: str
-    message: str | None = None
-    message_id: str | None = msgspec.field(name="message_id", default=None)
-    awaiting: str | None = None
-    note: str | None = None
-
-
 class Signed(Part, frozen=True):
     """Who has signed (both, us, neither), and in one sentence what that is worth."""
 
@@ -404,20 +329,3 @@ class Letter(Told, frozen=True):
     attempts: int
     last_error: str | None = None
     dead_at: int | None = None
-
-
-class Event(Told, frozen=True):
-    """Something that happened in a negotiation or transfer, and its state after it. ``seq`` is where a stream goes on."""
-
-    seq: int
-    process: str
-    kind: str
-    counterparty: str
-    at: int
-    what: str
-    state: str
-    correlation_id: str
-    message: str | None = None
-    message_id: str | None = None
-    awaiting: str | None = None
-    note: str | None = None

@@ -15,8 +15,9 @@ from connector.client.calls import safe
 from connector.client.decisions import Waiting
 from connector.client.following import Following
 from connector.client.local import LocalClient, standing
+from connector.client.processes import Happening, Process
 from connector.client.refusals import Document, Waited
-from connector.client.results import Agreement, Dataset, Happening, Offer, OurOffer, Process, Published, Template
+from connector.client.results import Agreement, Dataset, Offer, OurOffer, Published, Template
 
 Found = TypeVar("Found")
 WAIT_S: Final = 60.0

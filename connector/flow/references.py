@@ -67,10 +67,7 @@ class References:
         process = await running(self.context, transfer_id)
         if not refresh and not now:
             return reference_of(process)
-        lock = self._locks.get(transfer_id)
-        if lock is None:
-            lock = self._locks[transfer_id] = asyncio.Lock()
-        async with lock:
+        async with self._lock(transfer_id):
             process = await running(self.context, transfer_id)
             known = reference_of(process)
             if not known.renewable:
@@ -79,9 +76,30 @@ class References:
                 return known
             if not now and not _due(process, known, self.context.now_ms()):
                 return known
-            return await self._renewed(process)
+            return reference_of(await self._renewed(process))
 
-    async def _renewed(self, process: Process) -> Reference:
+    async def instead(self, transfer_id: str, refused: str) -> Document:
+        """The data address of a running transfer to us, for who was refused with the token ``refused``: renewed where that is the
+        record's token still, else as whoever has renewed it meanwhile has left it.
+
+        Raises NotFound, Conflict for one that cannot be renewed, Unavailable.
+        """
+        async with self._lock(transfer_id):
+            process = await running(self.context, transfer_id)
+            known = reference_of(process)
+            if _bare(known.authorization) == _bare(refused):
+                if not known.renewable:
+                    raise Conflict("reference-not-renewable", "the provider gives nothing to renew this token with")
+                process = await self._renewed(process)
+            return process.detail.data_address or {}
+
+    def _lock(self, transfer_id: str) -> asyncio.Lock:
+        lock = self._locks.get(transfer_id)
+        if lock is None:
+            lock = self._locks[transfer_id] = asyncio.Lock()
+        return lock
+
+    async def _renewed(self, process: Process) -> Process:
         token = _bare(_properties(process.detail.data_address)["authorization"])
         fresh = await self._ask(process, token)
         for _ in range(MAX_RACES):
@@ -94,9 +112,9 @@ class References:
                 process = await running(self.context, process.id)
                 if _bare(_properties(process.detail.data_address).get("authorization", "")) != token:
                     # The provider gave another address meanwhile, or another worker renewed this one.
-                    return reference_of(process)
+                    return process
                 continue
-            return reference_of(changed)
+            return changed
         raise Unavailable("contended", "this transfer is being changed by too many at once; try again")
 
     async def _ask(self, process: Process, token: str) -> dict[str, str]:

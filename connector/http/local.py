@@ -23,6 +23,7 @@ from connector.api.router import MAX_BODY_BYTES, mount, supervisor
 from connector.flow.browse import Browser
 from connector.flow.context import Context
 from connector.flow.plane import Plane
+from connector.flow.references import References
 from connector.flow.watch import Watch
 from connector.http import problems
 from connector.http.local_agreements import LocalAgreements
@@ -39,7 +40,6 @@ from connector.http.local_state import LocalState
 from connector.http.local_subjects import LocalSubjects
 from connector.http.local_terms import LocalTerms
 from connector.http.local_transfers import LocalTransfers
-from connector.identity.assertions import Assertions
 from connector.log.access import LogAccess
 from connector.metrics import Metrics
 from connector.protocol.errors import NotAuthenticated
@@ -59,7 +59,7 @@ class LocalServer:
     watch: Watch
     token: Secret | None
     keys: LocalKeys | None = None
-    assertions: Assertions | None = None
+    references: References | None = None
     log: LogAccess | None = None
     repeats: Repeats | None = None
     diary: Diary | None = None
@@ -72,7 +72,7 @@ class LocalServer:
             LocalDatasets(self.context, self.browser, self.plane),
             LocalProcesses(self.context, self.watch),
             Approvals(self.context, self.plane),
-            LocalTransfers(self.context, self.plane, self.assertions),
+            LocalTransfers(self.context, self.plane, self.references),
             LocalAgreements(self.context),
             LocalEvidence(self.context),
             LocalBundles(self.context, self.log),

@@ -17,8 +17,8 @@ from connector.api.operation import Operation
 from connector.flow import acts, renewals
 from connector.flow.context import Context
 from connector.flow.plane import Plane
+from connector.flow.references import References
 from connector.http.bodies import json_answer, read_body
-from connector.identity.assertions import Assertions
 from connector.protocol.errors import CallerError, NotFound, Unavailable
 from connector.protocol.messages import Document
 from connector.protocol.record import Process
@@ -33,13 +33,19 @@ class AssertionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
 
 
+class RenewalRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another data address is wanted: ``refused`` is the ``authorization`` that the provider takes no more."""
+
+    refused: Annotated[str, msgspec.Meta(min_length=1, max_length=4103)]
+
+
 @dataclass(frozen=True, slots=True)
 class LocalTransfers:
-    """The handlers. Without ``assertions`` there is no key to renew a token with."""
+    """The handlers. Without ``references`` there is no key to renew a token with."""
 
     context: Context
     plane: Plane
-    assertions: Assertions | None
+    references: References | None
 
     def operations(self) -> list[Operation]:
         """All of them."""
@@ -55,8 +61,14 @@ class LocalTransfers:
             ),
             Operation(
                 "POST", f"{BASE}/assertion", "transferAssertion", "edrs", "write",
-                "For who fetches by itself: what renews the token of the data address at its `refreshEndpoint`.",
+                "For who fetches and renews by itself: what renews a token at the `refreshEndpoint` of the data address. The new "
+                "token is then yours alone to renew; the data address here keeps the old one.",
                 self._assertion, body=AssertionRequest, answer=AssertionAnswer, errors=(404, 409),
+            ),
+            Operation(
+                "POST", f"{BASE}/renewal", "transferRenewal", "edrs", "write",
+                "For who was refused with the token of a data address: the address with one that is good, once for all who ask.",
+                self._renewal, body=RenewalRequest, answer=Document, errors=(404, 409), told=True,
             ),
         ]  # fmt: skip
 
@@ -75,11 +87,20 @@ class LocalTransfers:
         return json_answer(process.detail.data_address)
 
     async def _assertion(self, request: web.Request) -> web.Response:
-        if self.assertions is None:
-            raise Unavailable("signing-key-missing", "there is no key to sign with")
+        references = self._signing()
         wanted = await read_body(request, AssertionRequest)
-        made = await renewals.assertion(self.context, self.assertions, request.match_info["id"], wanted.token)
+        made = await renewals.assertion(self.context, references.assertions, request.match_info["id"], wanted.token)
         return json_answer(AssertionAnswer(made))
+
+    async def _renewal(self, request: web.Request) -> web.Response:
+        references = self._signing()
+        wanted = await read_body(request, RenewalRequest)
+        return json_answer(await references.instead(request.match_info["id"], wanted.refused))
+
+    def _signing(self) -> References:
+        if self.references is None:
+            raise Unavailable("signing-key-missing", "there is no key to sign with")
+        return self.references
 
     async def _load(self, request: web.Request) -> Process:
         """The transfer. Raises NotFound."""

@@ -87,3 +87,27 @@ async def test_the_consumers_program_renews_its_token(tmp_path: Path) -> None:
                 has["refreshEndpoint"], data=form, headers={"Authorization": f"Bearer {assertion}"}
             ) as answer:
                 assert (answer.status, (await answer.json(content_type=None)).get("code")) == outcome
+
+
+async def test_programs_that_share_a_transfer_share_its_renewals(tmp_path: Path) -> None:
+    provider, consumer = await asyncio.to_thread(make_houses, tmp_path)
+    async with AsyncExitStack() as stack:
+        for house in (provider, consumer):
+            await stack.enter_async_context(serving(house))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        transfer, address = await started(provider, consumer)
+        first = _token(address)
+        async with consumer.client() as owner:
+            fresh = await owner.renewal(transfer, first)
+            async with session.get(fresh["endpoint"], headers={"Authorization": f"Bearer {_token(fresh)}"}) as answer:
+                assert answer.status == 200, await answer.text()
+            # Whoever still has the old one is refused by the provider, and gets here what the other has.
+            assert await owner.renewal(transfer, first) == fresh == await owner.data_address(transfer)
+            again = await owner.renewal(transfer, _token(fresh))
+            async with session.get(again["endpoint"], headers={"Authorization": f"Bearer {_token(again)}"}) as answer:
+                assert answer.status == 200, await answer.text()
+            assert len({first, _token(fresh), _token(again)}) == 3
+
+
+def _token(address: dict[str, Any]) -> str:
+    return str(next(each["value"] for each in address["endpointProperties"] if each["name"] == "authorization"))

@@ -73,6 +73,7 @@ MATRIX: Final[Mapping[str, str]] = {
     "transferProgress": "OCPA",
     "transferDataAddress": "OC",
     "transferAssertion": "OC",
+    "transferRenewal": "OC",
     "listAgreements": "OCPA",
     "showAgreement": "OCPA",
     "showSignatures": "OCPA",

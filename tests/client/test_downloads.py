@@ -36,8 +36,10 @@ class World:
         self.data = DATA
         self.breaks: list[int] = []
         self.refusals: list[tuple[int, dict[str, Any]]] = []
+        self.unable: list[tuple[int, str]] = []
+        self.spelled = ""
         self.making = 0
-        self.token = "one"
+        self.token = self.given = "one"
         self.state = "STARTED"
         self.asked: list[str] = []
         self.queries: list[str] = []
@@ -50,11 +52,6 @@ class World:
         path = request.path
         if path == "/data":
             return await self.served(request)
-        if path == "/token":
-            form = await request.post()
-            assert (request.headers["Authorization"], form["refresh_token"]) == ("Bearer signed one", "again")
-            self.token = "two"
-            return _json({"access_token": "two", "refresh_token": "again-2", "expires_in": 300})
         name = path.rpartition("/")[2]
         if request.method == "POST":
             self.acts.append(name)
@@ -63,8 +60,8 @@ class World:
                 return _json({**TRANSFER, "state": "INITIAL", "version": 0}, 201)
             case "data-address":
                 return _json(self.address())
-            case "assertion":
-                return _json({"assertion": f"signed {orjson.loads(await request.read())['token']}"})
+            case "renewal":
+                return self.renewed(orjson.loads(await request.read())["refused"])
             case _:
                 return _json({**TRANSFER, "state": self.state})
 
@@ -73,8 +70,16 @@ class World:
         self.there = done
         self.took.set()
 
+    def renewed(self, refused: str) -> web.Response:
+        """The connector's answer to who was refused with a token."""
+        if self.unable:
+            return _json({"code": (problem := self.unable.pop(0))[1], "detail": "not now"}, problem[0])
+        assert refused == self.given
+        self.token = self.given = "two"
+        return _json(self.address())
+
     def address(self) -> dict[str, Any]:
-        known = {"authorization": "one", "authType": "bearer", "refreshToken": "again", "refreshEndpoint": f"{self.url}/token"}
+        known = {f"{self.spelled}authorization": self.given, f"{self.spelled}authType": "bearer"}
         properties = [{"name": name, "value": value} for name, value in known.items()]
         return {"endpoint": f"{self.url}/data", "endpointType": "HttpData", "endpointProperties": properties}
 
@@ -215,7 +220,34 @@ async def test_a_token_that_is_over_is_renewed_by_the_connector(tmp_path: Path) 
     async with between(world) as carnet:
         await carnet.download("urn:uuid:2", tmp_path / "rows")
     assert (tmp_path / "rows").read_bytes() == DATA
-    assert world.acts == ["transfers", "assertion", "complete"]
+    assert world.acts == ["transfers", "renewal", "complete"]
+
+
+async def test_a_connector_that_cannot_renew_it_just_now_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "BACKOFF_S", 0.0)
+    world = World()
+    world.token, world.unable = "two", [(503, "peer-unreachable")]
+    async with between(world) as carnet:
+        await carnet.download("urn:uuid:2", tmp_path / "rows")
+    assert world.acts == ["transfers", "renewal", "renewal", "complete"]
+
+
+@pytest.mark.parametrize("said", [(503, "token-not-renewed"), (409, "reference-not-renewable"), (404, "reference-none")])
+async def test_a_token_that_cannot_be_renewed_ends_it(tmp_path: Path, said: tuple[int, str]) -> None:
+    world = World()
+    world.token, world.unable = "two", [said]
+    async with between(world) as carnet:
+        with pytest.raises(Declined, match="token-refused"):
+            await carnet.download("urn:uuid:2", tmp_path / "rows")
+    assert world.acts == ["transfers", "renewal", "terminate"]
+
+
+async def test_an_address_in_the_words_of_edc_is_read(tmp_path: Path) -> None:
+    world = World()
+    world.spelled = "https://w3id.org/edc/v0.0.1/ns/"
+    async with between(world) as carnet:
+        await carnet.download("urn:uuid:2", tmp_path / "rows")
+    assert (tmp_path / "rows").read_bytes() == DATA
 
 
 async def test_a_token_that_stays_refused_ends_it(tmp_path: Path) -> None:

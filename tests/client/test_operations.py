@@ -7,9 +7,11 @@ import io
 import re
 from typing import Any, get_type_hints
 
+import msgspec
 from aiohttp import web
 
-from connector.client import Refused
+from connector.api.answers.processes import ProcessAnswer
+from connector.client import Process, Refused
 from connector.client.local import LocalClient
 from tests.access.served import served
 from tests.client.speaking import listening
@@ -77,3 +79,9 @@ async def test_every_operation_is_a_call_of_the_client() -> None:
         and not re.match(rf"{BASE}/(negotiations|transfers)/\{{id\}}", each.path)
     ]
     assert missing == []
+
+
+def test_what_is_shown_of_a_process_has_a_member_in_the_client() -> None:
+    """Also what there will be: a member that only the document has is one that programs do not find."""
+    shown, known = ({field.encode_name for field in msgspec.structs.fields(each)} for each in (ProcessAnswer, Process))
+    assert shown <= known

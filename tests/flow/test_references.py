@@ -150,6 +150,25 @@ async def test_many_who_ask_at_once_renew_it_once(scene: Scene) -> None:
     assert len(scene.provider.asked) == 1
 
 
+async def test_whoever_was_refused_gets_the_token_that_another_has_had_renewed(scene: Scene) -> None:
+    """A program and a client of the field fetch in one transfer: neither's renewal makes the other's token worthless for good."""
+    first, second = await asyncio.gather(*(scene.references.instead(scene.id, "access-0") for _ in range(2)))
+    assert first == second == (await scene.process()).detail.data_address
+    assert (await scene.references.of(scene.id)).authorization == "access-1"
+    assert len(scene.provider.asked) == 1
+    assert (await scene.references.of(scene.id, now=True)).authorization == "access-2"
+    later = await scene.references.instead(scene.id, "Bearer access-1")
+    assert "access-2" in str(later)
+    assert len(scene.provider.asked) == 2
+
+
+async def test_a_token_that_cannot_be_renewed_has_nothing_in_its_place(scene: Scene) -> None:
+    await scene.put(address(authorization="for-good", authType="bearer"))
+    with pytest.raises(Conflict, match="renew"):
+        await scene.references.instead(scene.id, "for-good")
+    assert "for-good" in str(await scene.references.instead(scene.id, "an older one"))
+
+
 async def test_the_names_that_another_make_gives_are_kept(scene: Scene) -> None:
     spelled = address(**{EDC + name: value for name, value in {**RENEWABLE, "endpoint": "https://q/y"}.items()})
     spelled.pop("endpoint")
