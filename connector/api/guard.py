@@ -24,6 +24,10 @@ class Guard(Protocol):
         """Whoever sent this request. Raises NotAuthenticated, TooMany for an address that has tried too often, or
         StoreUnavailable. There is no caller without a name."""
 
+    async def still(self, request: web.Request) -> Caller:
+        """The same while a request is being answered: whoever sent it, as he stands now. It counts for nothing. Raises
+        NotAuthenticated, Unavailable or StoreUnavailable."""
+
     def challenge(self, request: web.Request, error: CarnetError) -> Mapping[str, str]:
         """Headers for an answer that refuses: RFC 9110, 11.6.1, and RFC 6750, 3."""
 
@@ -35,6 +39,10 @@ class OwnerGuard:
     token: Secret | None = None
 
     async def caller(self, request: web.Request) -> Caller:
+        """See Guard."""
+        return await self.still(request)
+
+    async def still(self, request: web.Request) -> Caller:
         """See Guard."""
         check_token(self.token, request)
         return OWNER

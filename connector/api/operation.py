@@ -20,6 +20,16 @@ CALLER: Final = web.RequestKey("carnet.caller", Caller)
 
 
 @dataclass(frozen=True, slots=True)
+class Still:
+    """How a request is judged again while it is being answered. ``check`` raises what the router would for it now."""
+
+    check: Callable[[], Awaitable[None]]
+
+
+STILL: Final = web.RequestKey("carnet.still", Still)
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A parameter of the query string. ``form`` is what OpenAPI shows of it."""
 
@@ -59,6 +69,12 @@ class Operation:
     def scope(self) -> str:
         """The OAuth scope that it needs."""
         return scope(self.resource, self.verb)
+
+
+async def check_still(request: web.Request) -> None:
+    """For answers that take long: raises what the router would for this request now, if a key was revoked or a token has ended:
+    NotAuthenticated, PolicyDenied, Unavailable or StoreUnavailable."""
+    await request[STILL].check()
 
 
 def caller_of(request: web.Request) -> Caller:

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -22,7 +23,7 @@ from connector.access.caller import SCOPES, Caller
 from connector.api.diary import Diary, NoDiary
 from connector.api.guard import Guard
 from connector.api.idempotency import NoRepeats, Repeats
-from connector.api.operation import CALLER, Operation
+from connector.api.operation import CALLER, STILL, Operation, Still
 from connector.http import problems
 from connector.log.leaf import NAME, Draft
 from connector.metrics import Metrics
@@ -126,6 +127,7 @@ class _Desk:
         caller = await self.guard.caller(request)
         check_scopes(caller, operation.scope)
         request[CALLER] = caller
+        request[STILL] = Still(partial(self._still, operation, request))
         # 4. The body: kept by the request, so that the handler reads it without waiting.
         if operation.method in _BODIES:
             await _read(request)
@@ -133,6 +135,9 @@ class _Desk:
         if operation.method == "POST" and "Idempotency-Key" in request.headers:
             return await self.repeats.once(request, caller, lambda: self._act(operation, request, caller))
         return await self._act(operation, request, caller)
+
+    async def _still(self, operation: Operation, request: web.Request) -> None:
+        check_scopes(await self.guard.still(request), operation.scope)
 
     async def _act(self, operation: Operation, request: web.Request, caller: Caller) -> web.StreamResponse:
         # 6. The handler. 7. What it did and who asked for it: one transaction, wherever the handler has one.

@@ -17,7 +17,7 @@ class AccessCalls(Calls):
 
     async def make_api_key(self, name: str, roles: list[str], **more: Any) -> Document:
         """Make a key: ``key`` is the key itself, shown this once, ``entry`` what is kept of it. ``more``: ``expiresAt`` (ms since
-        the epoch), ``vehicle`` (a driver's: the consent ledger's own number), ``person`` (who is behind it; the owner's to say)."""
+        the epoch), ``vehicle`` (a driver's: the consent ledger's own number), ``person`` (who is behind it: the owner says)."""
         return dict(await self._call("POST", "/access/keys", {"name": name, "roles": roles, **given(more)}))
 
     async def revoke_api_key(self, key: str) -> None:

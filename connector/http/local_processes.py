@@ -14,7 +14,7 @@ from aiohttp import web
 
 from connector.access.caller import Caller, Resource, scope
 from connector.api.answers.processes import ProcessAnswer, TimelineLine, process_answer, timeline_answer
-from connector.api.operation import Handler, Operation, Query, caller_of
+from connector.api.operation import Handler, Operation, Query, caller_of, check_still
 from connector.api.page import PAGED, after_of, limit_of, page, whole_of
 from connector.flow import acts, begin, deciding
 from connector.flow.context import Context
@@ -219,6 +219,8 @@ class LocalProcesses:
         async def handle(request: web.Request) -> web.Response:
             wait_s, version = whole_of(request, "wait_s", MAX_WAIT_S), whole_of(request, "version", _VERSION_MOST)
             newer = await self.watch.newer(lambda: self._load(request, kind), version, wait_s)
+            # He may have waited longer than he may read.
+            await check_still(request)
             return json_answer(process_answer(newer))
 
         return handle

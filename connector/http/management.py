@@ -25,6 +25,7 @@ from connector.api.operation import Operation
 from connector.api.router import mount, supervisor
 from connector.http.addresses import Failures, address_of
 from connector.http.oauth import Addresses, TokenEndpoint, published
+from connector.http.quota import CallerQuota
 from connector.identity.metadata import KEYS_PATH, SERVER_PATH, TOKEN_PATH, resource_document, resource_path
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError, NotAuthenticated, PolicyDenied
@@ -48,6 +49,7 @@ class ManagementGuard:
 
     tokens: ManagementTokens
     failures: Failures
+    quota: CallerQuota
     metadata_url: str
     forwarded_for: bool = False
 
@@ -56,13 +58,19 @@ class ManagementGuard:
         address = address_of(request, forwarded_for=self.forwarded_for)
         self.failures.check(address)
         try:
-            shown = credential(request)
-            return await (self.tokens.keys.caller(shown) if shown.startswith(f"{PREFIX}_") else self.tokens.caller(shown))
+            caller = await self.still(request)
         except NotAuthenticated as error:
             # Who shows nothing tries nothing.
             if error.code != "credential-missing":
                 self.failures.failed(address)
             raise
+        self.quota.admit(caller.id)
+        return caller
+
+    async def still(self, request: web.Request) -> Caller:
+        """See Guard."""
+        shown = credential(request)
+        return await (self.tokens.keys.caller(shown) if shown.startswith(f"{PREFIX}_") else self.tokens.caller(shown))
 
     def challenge(self, request: web.Request, error: CarnetError) -> Mapping[str, str]:
         """See Guard. A browser that opens a page is asked for Basic, which is all that it knows."""
@@ -164,7 +172,8 @@ class ManagementServer:
         app.on_response_prepare.append(cors.mark)
         app.router.add_routes(self._doors())
         metadata_url = self.tokens.issuer + resource_path(self.settings.base_path)
-        guard = ManagementGuard(self.tokens, self.failures, metadata_url, self.settings.forwarded_for)
+        quota = CallerQuota(self.settings, self.monotonic, self.metrics)
+        guard = ManagementGuard(self.tokens, self.failures, quota, metadata_url, self.settings.forwarded_for)
         mount(app, self.operations, guard, repeats=self.repeats, diary=self.diary)
         return app
 

@@ -7,7 +7,6 @@ address. The address is that of the connection; what a header says about it is n
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from aiohttp import web
 
 from connector.http import problems
 from connector.http.addresses import MAX_ADDRESSES, address_of, network_of
+from connector.http.quota import Buckets
 from connector.identity.authority import Answer, Authority, later, refusal
 from connector.identity.grant import Refused
 from connector.identity.metadata import KEYS_PATH, SERVER_PATH, TOKEN_PATH, resource_path, server_document
@@ -80,20 +80,11 @@ class Addresses:
 
     def __init__(self, settings: OAuthSettings, monotonic: Callable[[], float]) -> None:
         self._per_s = settings.token_requests_per_s
-        self._burst = settings.token_burst
-        self._monotonic = monotonic
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets = Buckets(settings.token_requests_per_s, settings.token_burst, MAX_ADDRESSES, monotonic)
 
     def admit(self, address: str) -> None:
         """Let one request in. Raises TooMany, saying when to come back."""
-        name, now = network_of(address), self._monotonic()
-        left, at = self._buckets.get(name, (float(self._burst), now))
-        left = min(self._burst, left + (now - at) * self._per_s)
-        self._buckets[name] = (left - 1 if left >= 1 else left, now)
-        self._buckets.move_to_end(name)
-        if len(self._buckets) > MAX_ADDRESSES:
-            self._buckets.popitem(last=False)
-        if left < 1:
+        if self._buckets.take(network_of(address)):
             raise TooMany("too-many-token-requests", f"at most {self._per_s} token requests a second; keep tokens until they end")
 
 

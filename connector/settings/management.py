@@ -83,6 +83,10 @@ class ManagementSettings(Struct, frozen=True, kw_only=True):
     failures_per_minute: Annotated[
         int, Meta(ge=1, le=10_000, description="failed attempts of one address a minute, after which it has to wait")
     ] = 30
+    requests_per_s: Annotated[
+        int, Meta(ge=1, le=100_000, description="sustained requests per second of one caller; checks of health are none")
+    ] = 100
+    burst: Annotated[int, Meta(ge=1, le=100_000, description="requests of one caller at once, before the rate holds")] = 200
     first_key_file: Annotated[
         Path,
         Meta(description="file of mode 0600 with an API key, relative to `data_dir`: an operator's, taken while there is none"),

@@ -48,6 +48,8 @@ SETTINGS: Final = ManagementSettings(
     max_body_bytes=4096,
     failures_per_minute=5,
     token_life_s=600,
+    # Every operation is asked at once.
+    burst=1000,
     issuers=(
         ManagementIssuerSettings(
             issuer=SSO,
@@ -157,6 +159,7 @@ async def opened(
     folder: Path,
     operations: Sequence[Operation] | None = None,
     more: Callable[[Context], Sequence[Operation]] = lambda _: (),
+    settings: ManagementSettings = SETTINGS,
 ) -> AsyncIterator[Desk]:
     """A listener that answers; without ``operations`` with those of `things`, those about keys, and ``more`` of the house."""
     street, shelf = Street(Fuse()), Shelf()
@@ -176,7 +179,7 @@ async def opened(
     desk = Desk(street, keys, tokens, held, shelf)
     every = [*things(desk.handled), *AccessOperations(context, keys).operations(), *more(context)]
     server = ManagementServer(
-        SETTINGS,
+        settings,
         OAuthSettings(),
         tokens,
         every if operations is None else operations,

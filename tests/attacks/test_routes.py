@@ -93,7 +93,7 @@ async def walk(tmp_path: Path, lines: Lines, liar: Liar, monkeypatch: pytest.Mon
     monkeypatch.setattr(web, "AppRunner", recorded)
     chosen = {"local.host": '"127.0.0.1"', "local.port": "0", "management.host": '"127.0.0.1"', "management.port": "0"}
     # Nobody is made to wait here, so that every route is asked.
-    chosen["management.failures_per_minute"] = "10000"
+    chosen |= {f"management.{name}": "10000" for name in ("failures_per_minute", "requests_per_s", "burst")}
     async with AsyncExitStack() as stack:
         ours = await made_stand(tmp_path / "us", liar, chosen)
         # With the hooks of a test kit, too: they begin processes in our name.
