@@ -25,6 +25,7 @@ _TEXTS: Final = ("baseUrl", "path", "queryParams", "method", "body", "contentTyp
 _FLAGS: Final = ("proxyPath", "proxyQueryParams", "proxyMethod", "proxyBody")
 _WISHES: Final = ("mapping", "bases", "sensitive")
 _HEADER: Final = "header:"
+_OPENING: Final = {name.lower(): name for name in ("authKey", "authCode", "secretName")}
 _OPEN_HEADERS: Final = frozenset({"accept", "accept-charset", "accept-language", "content-type", "prefer", "user-agent"})
 """Headers that hold no key, whoever writes them; every other one is sealed."""
 
@@ -65,13 +66,26 @@ def read(given: Mapping[str, Any]) -> DataAddress:
     kind = kind.removeprefix(EDC) if isinstance(kind, str) else ""
     if kind not in TYPES:
         raise CallerError("address-type", f"the type of a data address is {', '.join(TYPES[:-1])} or {TYPES[-1]}")
-    if any(name.startswith("oauth2:") for name in plain):
-        raise CallerError("address-oauth2", "a source is opened with authKey and authCode or secretName; leave oauth2:* out")
-    sealed = {name: _text(plain, name) for name in plain if is_sealed(name)} if kind == HTTP else {}
+    _spelled(plain, kind)
+    sealed = {name: _text(plain, name) for name in plain if is_sealed(name)}
     shown = {"type": kind, **{name: value for name, value in plain.items() if name not in sealed and name != "type"}}
     address = DataAddress(kind, shown, sealed)
     registration(address, "")
     return address
+
+
+def _spelled(plain: Mapping[str, Any], kind: str) -> None:
+    """Nothing that opens a source is kept in the open because of how it is written. Raises CallerError."""
+    for name in plain:
+        lower = name.lower()
+        if lower.startswith("oauth2:"):
+            raise CallerError("address-oauth2", "a source is opened with authKey and authCode or secretName; leave oauth2:* out")
+        if not lower.startswith(_HEADER) and lower not in _OPENING:
+            continue
+        if kind != HTTP:
+            raise CallerError("address-invalid", f"{name:.80} of the data address means something for {HTTP} alone; leave it out")
+        if not name.startswith(_HEADER) and name != _OPENING.get(lower):
+            raise CallerError("address-invalid", f"{name:.80} of the data address is written {_OPENING.get(lower, 'header:...')}")
 
 
 def registration(address: DataAddress, secret: str | None) -> Document:

@@ -16,7 +16,7 @@ from connector.management.model import Asset, QuerySpec
 from connector.management.offering import ALL, check_properties, offer, taken_off
 from connector.management.rules import RACES_MOST, busy
 from connector.management.service import Management
-from connector.protocol.errors import CallerError, CarnetError, Conflict, NotFound, Outdated
+from connector.protocol.errors import CallerError, CarnetError, Conflict, NotFound, Outdated, Unavailable
 from connector.store.definitions import delete_asset, delete_secret, insert_asset, update_asset
 from connector.store.engine import LostRace, Statement
 from connector.store.projection import keep_source, unchanged
@@ -26,10 +26,11 @@ ID_MOST_CHARS: Final = 512
 log = logger("management")
 
 
-async def create(m: Management, asset: Asset) -> Asset:
+async def create(m: Management, asset: Asset, *, trusted: bool = True) -> Asset:
     """Keep a new asset, register its data with the data plane, and offer it where contract definitions select it.
 
-    Without an id it gets one. Raises Conflict `asset-exists`, CallerError for a data address that cannot be used,
+    Without an id it gets one. ``trusted``: whether its author may send a secret to the server of a data address. Raises
+    PolicyDenied if he does so and may not, Conflict `asset-exists`, CallerError for a data address that cannot be used,
     PublicationRefused where terms of a contract definition that selects it cannot be kept with these data, Unavailable without
     data plane. Nothing is kept then.
     """
@@ -43,6 +44,7 @@ async def create(m: Management, asset: Asset) -> Asset:
     )
     check_id(asset.id)
     check_properties(asset.properties)
+    sources.check_secret(address, None, trusted=trusted)
     async with m.lock(asset.id):
         await _check_free(m, asset.id)
         source = await sources.register(m, asset.id, address)
@@ -55,18 +57,21 @@ async def create(m: Management, asset: Asset) -> Asset:
     return asset
 
 
-async def update(m: Management, asset: Asset, version: int | None = None) -> Asset:
+async def update(m: Management, asset: Asset, version: int | None = None, *, trusted: bool = True) -> Asset:
     """Replace an asset; without a data address the known one stays, and what opens its source where that is the same.
 
-    ``version``: only if that is the stored one. Raises NotFound, Outdated, and what ``create`` raises.
+    ``version``: only if that is the stored one; ``trusted`` as in ``create``. Raises NotFound, Outdated, and what
+    ``create`` raises.
     """
     check_properties(asset.properties)
     async with m.lock(asset.id):
         stored = await find(m, asset.id)
         if version is not None and version != stored.version:
             raise outdated("asset")
-        known = await _known_address(m, stored)
-        address = _addressed(asset, known)
+        given = None if asset.data_address is None else addresses.read(asset.data_address)
+        known = await _known_address(m, stored, given)
+        address = _addressed(given, known)
+        sources.check_secret(address, known, trusted=trusted)
         changed = replace(
             asset,
             data_address=None if address is None else address.document(),
@@ -173,20 +178,30 @@ async def _check_same(m: Management, stored: Asset) -> None:
         raise outdated("asset")
 
 
-async def _known_address(m: Management, stored: Asset) -> DataAddress | None:
+async def _known_address(m: Management, stored: Asset, given: DataAddress | None = None) -> DataAddress | None:
+    """As it was kept, with what was sealed of it. ``given``: another one, which may need nothing of that; then what cannot be
+    opened any more is in nobody's way. Raises Unavailable."""
     if stored.data_address is None:
         return None
-    return replace(addresses.read(stored.data_address), sealed=await sources.sealed(m, stored.id))
-
-
-def _addressed(asset: Asset, known: DataAddress | None) -> DataAddress | None:
-    """The address of a changed asset. What is sealed comes with it again only for the source that it was written for."""
-    if asset.data_address is None:
+    known = addresses.read(stored.data_address)
+    try:
+        return replace(known, sealed=await sources.sealed(m, stored.id))
+    except Unavailable:
+        if given is None or _opens_alike(given, known):
+            raise
         return known
-    address = addresses.read(asset.data_address)
-    if known is not None and not address.sealed and address.secret is None and address.opens_as(known):
-        return replace(address, sealed=known.sealed)
-    return address
+
+
+def _addressed(given: DataAddress | None, known: DataAddress | None) -> DataAddress | None:
+    """The address of a changed asset. What is sealed comes with it again only for the source that it was written for."""
+    if given is None:
+        return known
+    return replace(given, sealed=known.sealed) if known is not None and _opens_alike(given, known) else given
+
+
+def _opens_alike(given: DataAddress, known: DataAddress) -> bool:
+    """Whether an address without a key of its own is opened with what was sealed of the known one."""
+    return not given.sealed and given.secret is None and given.opens_as(known)
 
 
 async def _put_back(m: Management, asset_id: str, known: DataAddress | None) -> None:

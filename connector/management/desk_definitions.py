@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from connector.access.caller import scope
 from connector.api.etags import expected_version, tagged
-from connector.api.operation import Operation
+from connector.api.operation import Operation, caller_of
 from connector.management import assets, checks, definitions, policies, secrets, shapes
 from connector.management.checks import DataPlane
 from connector.management.dialect import PAGING, Dialect, done, one, page, raw_json
@@ -225,13 +226,14 @@ class DefinitionDesk:
     # -- assets -------------------------------------------------------------------------------------------------------
 
     async def _create_asset(self, request: web.Request) -> web.StreamResponse:
-        kept = await assets.create(self.m, shapes.asset_of(await self.dialect.read(await request.read(), "Asset")))
+        asset = shapes.asset_of(await self.dialect.read(await request.read(), "Asset"))
+        kept = await assets.create(self.m, asset, trusted=_trusted(request))
         return one(self.dialect, shapes.created(kept.id, kept.created_at))
 
     async def _update_asset(self, request: web.Request) -> web.StreamResponse:
         asset = shapes.asset_of(await self.dialect.read(await request.read(), "Asset"))
         _named(asset.id)
-        await assets.update(self.m, asset, expected_version(request))
+        await assets.update(self.m, asset, expected_version(request), trusted=_trusted(request))
         return done()
 
     async def _query_assets(self, request: web.Request) -> web.StreamResponse:
@@ -341,6 +343,11 @@ class DefinitionDesk:
     async def _planes(self, request: web.Request) -> web.StreamResponse:
         del request
         return raw_json([self.dialect.shown(plane_shown(each)) for each in await checks.planes(self.m)])
+
+
+def _trusted(request: web.Request) -> bool:
+    """Whether a caller may send a secret to a server that he names."""
+    return caller_of(request).may(scope("secrets", "write"))
 
 
 def _named(thing_id: str) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from connector.management import addresses
 from connector.management.addresses import DataAddress
 from connector.management.model import Asset
-from connector.protocol.errors import CallerError, CarnetError
+from connector.protocol.errors import CallerError, CarnetError, PolicyDenied
 from connector.store.definitions import delete_secret, insert_secret, update_secret
 from connector.store.engine import Statement
 from connector.telemetry import logger
@@ -65,7 +65,7 @@ async def forget(m: Management, asset_id: str) -> None:
 
 
 async def sealed(m: Management, asset_id: str) -> dict[str, str]:
-    """What the owner wrote into an asset's data address and nobody is shown."""
+    """What the owner wrote into an asset's data address and nobody is shown. Raises Unavailable where it cannot be opened."""
     kept = await m.store.sealed(credential_id(asset_id))
     if kept is None:
         return {}
@@ -82,6 +82,14 @@ async def keep_sealed(m: Management, asset_id: str, address: DataAddress | None)
     value = m.secrets.seal(name, msgspec.json.encode(dict(address.sealed)).decode())
     write = update_secret if known else insert_secret
     return [write(name, value, m.context.now_ms())]
+
+
+def check_secret(address: DataAddress | None, known: DataAddress | None, *, trusted: bool) -> None:
+    """Who names a secret in an address sends it to that server: only who may write secrets begins to. Raises PolicyDenied."""
+    if trusted or address is None or address.secret is None:
+        return
+    if known is None or known.secret != address.secret or not address.opens_as(known):
+        raise PolicyDenied("secret-scope", "who names a secret sends it to the server of the address: that needs secrets:write")
 
 
 def secret_of(asset: Asset) -> str | None:

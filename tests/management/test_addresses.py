@@ -11,6 +11,7 @@ from connector.management.model import EDC
 from connector.protocol.errors import CallerError
 
 Json = dict[str, Any]
+MISSPELT = ("authcode", "SecretName", "Header:X-Key")
 
 
 def told(**members: Any) -> Json:
@@ -78,6 +79,9 @@ def test_files_and_tables_are_told_as_the_data_plane_knows_them() -> None:
         ({"type": "HttpData", "baseUrl": "https://a", "proxyPath": "perhaps"}, "address-invalid"),
         ({"type": "HttpData", "baseUrl": "https://a", "authCode": {"x": 1}}, "address-invalid"),
         ({"type": "HttpData", "baseUrl": "https://a", "oauth2:clientId": "x"}, "address-oauth2"),
+        ({"type": "HttpData", "baseUrl": "https://a", "OAuth2:clientSecret": "x"}, "address-oauth2"),
+        *(({"type": "HttpData", "baseUrl": "https://a", name: "s3cret"}, "address-invalid") for name in MISSPELT),
+        *(({"type": "CarnetFile", "path": "/a", name: "s3cret"}, "address-invalid") for name in ("authCode", "header:X")),
         ({"type": "CarnetFile", "path": ""}, "address-invalid"),
         ({"type": "CarnetTable", "path": "/a", "mapping": "{"}, "address-invalid"),
     ],
@@ -86,6 +90,7 @@ def test_what_cannot_be_used_is_refused(address: Json, code: str) -> None:
     with pytest.raises(CallerError) as caught:
         addresses.read(address)
     assert caught.value.code == code
+    assert "s3cret" not in str(caught.value)
 
 
 def test_what_opens_a_source_is_not_shown() -> None:
