@@ -27,6 +27,7 @@ from connector.http.addresses import Failures, address_of
 from connector.http.oauth import Addresses, TokenEndpoint, published
 from connector.http.quota import CallerQuota
 from connector.identity.metadata import KEYS_PATH, SERVER_PATH, TOKEN_PATH, resource_document, resource_path
+from connector.management.desk_business import UNANSWERED
 from connector.metrics import Metrics
 from connector.protocol.errors import CarnetError, NotAuthenticated, PolicyDenied
 from connector.settings.identity import OAuthSettings
@@ -38,7 +39,9 @@ PREFLIGHT_AGE_S: Final = 600
 FORM_TIMEOUT_S: Final = 30
 _METHODS: Final = "GET, POST, PUT, PATCH, DELETE"
 _HEADERS: Final = f"Authorization, Content-Type, {KEY_HEADER}, {HEADER}, If-Match, Last-Event-ID, X-Correlation-ID"
-_EXPOSED: Final = f"ETag, Link, Location, Retry-After, X-Total-Count, {REPLAYED}, X-Correlation-ID, WWW-Authenticate"
+_EXPOSED: Final = (
+    f"ETag, Link, Location, Retry-After, X-Total-Count, {UNANSWERED}, {REPLAYED}, X-Correlation-ID, WWW-Authenticate"
+)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -128,7 +131,7 @@ class Cors:
         """Answer the question before a request, which carries no credentials and gets no data."""
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return await handler(request)
-        if request.headers.get("Origin") not in self.origins:
+        if _origin(request) not in self.origins:
             return web.Response(status=403, headers={"Vary": "Origin"})
         allowed = {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Allow-Headers": _HEADERS}
         return web.Response(status=204, headers={**allowed, "Access-Control-Max-Age": str(PREFLIGHT_AGE_S)})
@@ -137,11 +140,18 @@ class Cors:
         """Every answer says whose page may read it, streams and refusals too."""
         if not self.origins:
             return
-        response.headers["Vary"] = "Origin"
-        origin = request.headers.get("Origin", "")
+        varies = response.headers.get("Vary", "Origin")
+        response.headers["Vary"] = varies if "Origin" in varies else f"{varies}, Origin"
+        origin = _origin(request)
         if origin in self.origins:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+
+
+def _origin(request: web.Request) -> str:
+    """Whose page asks; empty where that is said twice, or not at all."""
+    said = request.headers.getall("Origin", [])
+    return said[0] if len(said) == 1 else ""
 
 
 @dataclass(slots=True)

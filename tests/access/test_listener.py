@@ -1,4 +1,4 @@
-"""The management listener: nobody without a name, failures of an address, pages of a browser."""
+"""The management listener: nobody without a name, failures of an address, the first key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from connector.access.caller import Role
 from connector.listening import take_first_key
 from connector.settings.secret import SettingsError
-from tests.access.desk import DASHBOARD, US, Desk, forget_keys
+from tests.access.desk import US, Desk, forget_keys
 
 THINGS = "/carnet/v1/things"
 METADATA = f"{US}/.well-known/oauth-protected-resource/management"
@@ -98,33 +98,6 @@ async def test_failures_at_the_token_endpoint_count_as_well(desk: Desk) -> None:
 async def test_who_shows_nothing_does_not_fail(desk: Desk) -> None:
     for _ in range(10):
         assert (await desk.status(None))[0] == 401
-
-
-# -- pages of a browser -----------------------------------------------------------------------------------------------------
-
-
-async def test_a_page_of_the_list_may_call(desk: Desk) -> None:
-    asked = {"Origin": DASHBOARD, "Access-Control-Request-Method": "POST"}
-    before = await desk.client.options(THINGS, headers=asked)
-    assert before.status == 204
-    assert before.headers["Access-Control-Allow-Origin"] == DASHBOARD
-    assert "X-Api-Key" in before.headers["Access-Control-Allow-Headers"]
-    assert "Access-Control-Allow-Credentials" not in before.headers
-    for key in (await desk.key(Role.AUDITOR), None):
-        answer = await desk.ask("GET", THINGS, key, headers={"Origin": DASHBOARD})
-        assert answer.headers["Access-Control-Allow-Origin"] == DASHBOARD
-        assert "Link" in answer.headers["Access-Control-Expose-Headers"]
-        assert answer.headers["Vary"] == "Origin"
-
-
-@pytest.mark.parametrize("origin", ["https://evil.example", "https://dashboard.example.evil", "null", f"{DASHBOARD}:8443"])
-async def test_other_pages_may_not(desk: Desk, origin: str) -> None:
-    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    before = await desk.client.options(THINGS, headers=asked)
-    assert before.status == 403
-    assert "Access-Control-Allow-Origin" not in before.headers
-    answer = await desk.ask("GET", THINGS, await desk.key(Role.AUDITOR), headers={"Origin": origin})
-    assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 # -- the first key ----------------------------------------------------------------------------------------------------------
