@@ -50,6 +50,8 @@ MAX_HASHING: Final = 2
 MAX_POLICIES: Final = 64
 MAX_PREVIEWS: Final = 8
 """Tables that were looked at and are not published, held in memory; the oldest is forgotten first."""
+MAX_FORMER: Final = 32
+"""Sources that were replaced and may be put back, likewise."""
 SAMPLE_ROWS: Final = 1_000_000
 """Unicity is measured on a stretch of time with about so many rows."""
 ANYBODY: Final = "urn:carnet:anybody"
@@ -69,9 +71,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SourceMessage(msgspec.Struct, frozen=True):
-    """A file to publish under a dataset; with ``table`` its rows, or those of the files of a folder; with ``http`` an API."""
+    """A file to publish under a dataset; with ``table`` its rows, or those of the files of a folder; with ``http`` an API.
+
+    ``former``: what was published before, by the name that the answer to its replacement had for it; nothing is looked at anew.
+    """
 
     path: Annotated[str, msgspec.Meta(max_length=4096)] = ""
+    former: Annotated[str, msgspec.Meta(max_length=64)] = ""
     table: Wish | None = None
     http: HttpWish | None = None
 
@@ -116,6 +122,7 @@ class Publishing:
         self._now_ms = now_ms
         self._hashing = asyncio.Semaphore(MAX_HASHING)
         self._previews: dict[str, Source] = {}
+        self._former: dict[str, Source] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """For the signaling listener."""
@@ -132,6 +139,8 @@ class Publishing:
         dataset_id = request.match_info["id"]
         understood: dict[str, Any] = {}
         beside = [http_sources.forget(dataset_id)]
+        if message.former:
+            return await self._put_back(dataset_id, message.former)
         if message.http is not None:
             if message.path or message.table is not None:
                 raise Refusal(400, "message_invalid", "a source is a path or an HTTP API, not both")
@@ -142,8 +151,20 @@ class Publishing:
         else:
             source, seen = await self._table(dataset_id, message.path, message.table)
             understood = {"guessed": list(seen.guessed), "ignored": list(seen.ignored)}
+        before = await self._records.source(dataset_id)
         await self._records.commit([rec.put_source(source), *beside])
+        # What an API needs to be opened is not kept beyond its replacement.
+        if before is not None and before.kind != "http":
+            understood["former"] = _held(self._former, MAX_FORMER, before)
         return _json(_answer(source) | understood)
+
+    async def _put_back(self, dataset_id: str, name: str) -> web.Response:
+        source = self._former.get(name)
+        if source is None or source.dataset_id != dataset_id:
+            raise Refusal(404, "former_unknown", "what was published before is not known any more; publish it anew")
+        await self._records.commit([*rec.put_back(source), http_sources.forget(dataset_id)])
+        del self._former[name]
+        return _json(_answer(source))
 
     async def _withdraw(self, request: web.Request) -> web.Response:
         dataset_id = request.match_info["id"]
@@ -154,10 +175,7 @@ class Publishing:
         """Look at a table and publish nothing: the answer as for a source, and the name by which to ask for its releases."""
         message = decode(await request.read(), PreviewMessage)
         source, seen = await self._table(message.dataset_id, message.path, message.table)
-        name = uuid.uuid4().hex
-        while len(self._previews) >= MAX_PREVIEWS:
-            del self._previews[next(iter(self._previews))]
-        self._previews[name] = source
+        name = _held(self._previews, MAX_PREVIEWS, source)
         return _json(_answer(source) | {"guessed": list(seen.guessed), "ignored": list(seen.ignored), "preview": name})
 
     async def _forget(self, request: web.Request) -> web.Response:
@@ -361,6 +379,15 @@ def _identities(table: Table) -> set[str]:
             state = os.stat(file)
             found.add(f"{state.st_dev}:{state.st_ino}")
     return found
+
+
+def _held(held: dict[str, Source], most: int, source: Source) -> str:
+    """Keep a source under a new name, and at most so many."""
+    while len(held) >= most:
+        del held[next(iter(held))]
+    name = uuid.uuid4().hex
+    held[name] = source
+    return name
 
 
 def _inside(files: Sequence[str], roots: Sequence[Path]) -> int:

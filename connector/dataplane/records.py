@@ -245,6 +245,13 @@ def put_source(source: Source) -> Statement:
     )
 
 
+def put_back(source: Source) -> list[Statement]:
+    """A source as it was: with what was measured, and stopped if it was."""
+    stopped = [] if source.changed is None else [stop_source(source.dataset_id, source.changed, source.changed_column)]
+    measured = [] if source.unicity is None else [put_unicity(source.dataset_id, *source.unicity)]
+    return [put_source(source), *stopped, *measured]
+
+
 def put_unicity(dataset_id: str, vehicles: int, unique: float) -> Statement:
     """A measure of one of its offers; the worst is kept."""
     return Statement(

@@ -60,11 +60,20 @@ class Plane:
     async def register_source(self, dataset_id: str, path: str, table: dict[str, Any] | None = None) -> dict[str, Any]:
         """Make a file deliverable as a dataset, or with ``table`` the rows of a file or folder, governed by the contract.
 
-        Gives what the data plane found out, and the terms that it enforces on this very source (``declares``). Raises
-        CallerError if it cannot be published, Unavailable if the data plane is not there.
+        Gives what the data plane found out, and the terms that it enforces on this very source (``declares``); ``former`` names
+        what it has replaced, for ``put_back``. Raises CallerError if it cannot be published, Unavailable if the data plane is not
+        there.
         """
         body: dict[str, Any] = {"path": path} if table is None else {"path": path, "table": table}
         return await self.ask("PUT", f"/carnet/sources/{quote(dataset_id, safe='')}", body)
+
+    async def put_back(self, dataset_id: str, former: str | None) -> None:
+        """Undo a registration: what it has replaced, or nothing, is delivered again. Raises as ``register_source`` does."""
+        path = f"/carnet/sources/{quote(dataset_id, safe='')}"
+        if former is None:
+            await self.ask("DELETE", path)
+        else:
+            await self.ask("PUT", path, {"former": former})
 
     async def preview(self, dataset_id: str, path: str, table: dict[str, Any]) -> dict[str, Any]:
         """What ``register_source`` would answer of a table, and its name as a ``preview``; nothing is published.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 import orjson
@@ -23,10 +25,12 @@ from connector.flow.described import TemplateAnswers
 from connector.flow.offers import PublicationRefused
 from connector.flow.plane import Plane
 from connector.http.bodies import json_answer, read_body
-from connector.protocol.errors import CallerError, NotFound, Unavailable
+from connector.protocol.errors import CallerError, CarnetError, NotFound, Unavailable
 from connector.protocol.messages import Document
 from connector.store.rows import OpenTo, Published
+from connector.telemetry import logger
 
+log = logger("datasets")
 BASE: Final = "/carnet/v1"
 _OF: Final = Query("dataset", "Only offers of this dataset.")
 _OFFERS_AFTER: Final = Query("after", "Where the page begins; the Link header of a full page has it.")
@@ -65,11 +69,12 @@ class CatalogRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class LocalDatasets:
-    """Handlers for who offers data, and who looks for some."""
+    """Handlers for who offers data, and who looks for some; ``locks`` keeps apart those who publish one dataset."""
 
     context: Context
     browser: Browser
     plane: Plane
+    locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def operations(self) -> list[Operation]:
         """All of them."""
@@ -130,9 +135,7 @@ class LocalDatasets:
     async def _publish(self, request: web.Request) -> web.Response:
         wanted = await read_body(request, DatasetRequest)
         if not wanted.dry_run:
-            await publish.check_own(self.context, wanted.id)
-            facts = await self.plane.register_source(wanted.id, wanted.file, wanted.table)
-            return await self._tagged(wanted.id, json_answer(await self._published(wanted.id, wanted, facts), 201))
+            return await self._tagged(wanted.id, json_answer(await self._registered(wanted.id, wanted), 201))
         if wanted.table is None:
             raise CallerError("dry-run-table", "only a table is looked at before; a file leaves as it is")
         only_looks()
@@ -149,12 +152,28 @@ class LocalDatasets:
     async def _replace(self, request: web.Request) -> web.Response:
         wanted, dataset_id = await read_body(request, DatasetChange), request.match_info["id"]
         seen = expected_version(request)
-        if seen is not None:
-            await publish.check_seen(self.context, dataset_id, seen)
-        await publish.check_own(self.context, dataset_id)
-        facts = await self.plane.register_source(dataset_id, wanted.file, wanted.table)
-        answer = await self._published(dataset_id, wanted, facts, seen=seen)
-        return await self._tagged(dataset_id, json_answer(answer))
+        return await self._tagged(dataset_id, json_answer(await self._registered(dataset_id, wanted, seen)))
+
+    async def _registered(self, dataset_id: str, wanted: DatasetChange, seen: int | None = None) -> PublishedAnswer:
+        """Register the data, then publish; what is not published leaves the data as they were."""
+        async with self.locks.setdefault(dataset_id, asyncio.Lock()):
+            if seen is not None:
+                await publish.check_seen(self.context, dataset_id, seen)
+            await publish.check_own(self.context, dataset_id)
+            facts = await self.plane.register_source(dataset_id, wanted.file, wanted.table)
+            former = facts.pop("former", None)
+            try:
+                return await self._published(dataset_id, wanted, facts, seen=seen)
+            except CarnetError:
+                await self._put_back(dataset_id, former)
+                raise
+
+    async def _put_back(self, dataset_id: str, former: str | None) -> None:
+        try:
+            await self.plane.put_back(dataset_id, former)
+        except CarnetError as error:
+            said = "the data of a dataset are other ones than it offers; publish it again"
+            log.warning(said, dataset=dataset_id, code=error.code)
 
     async def _published(
         self,

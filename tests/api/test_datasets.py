@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -96,3 +99,48 @@ async def test_meters_are_the_providers(tmp_path: Path) -> None:
         theirs = await channel.ask("GET", "/agreements/urn:agreement:2/meters")
         assert (theirs.status, theirs.json["code"]) == (409, "meters-elsewhere")
         assert (await channel.ask("GET", "/agreements/none/meters")).status == 404
+
+
+def delivers(folder: Path, dataset: str) -> str | None:
+    """The path of what the data plane would deliver of a dataset."""
+    (database,) = folder.rglob("data.db")
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+        row = connection.execute("SELECT path FROM source WHERE dataset_id = ?", (dataset,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+async def test_what_is_not_published_leaves_the_data_as_they_were(tmp_path: Path) -> None:
+    """Neither another version than was seen, nor terms that are refused, change what is delivered under the old ones."""
+    known, other = file(tmp_path), file(tmp_path, "other.csv")
+    refused = [{"permission": [{"action": "teleport"}]}]
+    async with running(tmp_path, data_plane=True) as channel:
+        await published(channel, "urn:own:a")
+        path = f"/datasets/{quote('urn:own:a')}"
+        shown = await channel.get(path)
+        late = await channel.ask("PUT", path, {"file": other}, If_Match='"5"')
+        assert (late.status, delivers(tmp_path, "urn:own:a")) == (412, known)
+        bad = await channel.ask("PUT", path, {"file": other, "offers": refused})
+        assert (bad.status, delivers(tmp_path, "urn:own:a")) == (400, known)
+        again = await channel.ask("POST", "/datasets", {"id": "urn:own:a", "file": other, "offers": refused})
+        assert (again.status, delivers(tmp_path, "urn:own:a")) == (400, known)
+        new = await channel.ask("POST", "/datasets", {"id": "urn:own:new", "file": other, "offers": refused})
+        assert (new.status, delivers(tmp_path, "urn:own:new")) == (400, None)
+        assert await channel.get(path) == shown
+        good = await channel.ask("PUT", path, {"file": other})
+        assert (good.status, delivers(tmp_path, "urn:own:a")) == (200, other)
+        assert "former" not in good.json["source"]
+
+
+async def test_of_two_who_have_seen_the_same_one_replaces_it(tmp_path: Path) -> None:
+    files = [file(tmp_path, f"{number}.csv") for number in range(4)]
+    async with running(tmp_path, data_plane=True) as channel:
+        await published(channel, "urn:own:a")
+        path = f"/datasets/{quote('urn:own:a')}"
+        seen = (await channel.ask("GET", path)).headers["ETag"]
+        answers = await asyncio.gather(
+            *(channel.ask("PUT", path, {"file": each, "title": each}, If_Match=seen) for each in files)
+        )
+        (won,) = [each for each, answer in zip(files, answers, strict=True) if answer.status == 200]
+        assert sorted(each.status for each in answers) == [200, 412, 412, 412]
+        assert delivers(tmp_path, "urn:own:a") == won
+        assert won in str(await channel.get(path))

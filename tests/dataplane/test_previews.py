@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.dataplane.publishing import MAX_PREVIEWS
+from connector.dataplane.publishing import MAX_FORMER, MAX_PREVIEWS
 
 from .conftest import Control, MakePlane, agreement
 from .drives import COARSE, RESEARCH_ONLY, Shop, drives, files_in
@@ -50,3 +50,33 @@ async def test_only_so_many_previews_are_held(shop: Shop) -> None:
     names = [(await looked(shop))["preview"] for _ in range(MAX_PREVIEWS + 1)]
     asked = [(await shop.plane.call("POST", "/carnet/releases", releases(name)))[0] for name in (names[0], names[-1])]
     assert asked == [404, 200]
+
+
+async def test_what_was_published_before_is_put_back_as_it_was(shop: Shop) -> None:
+    """With what was measured of it, and stopped where it was stopped: a change that is not made opens nothing again."""
+    first = await shop.publish(drives(4))
+    database = shop.plane.folder / "data.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "UPDATE source SET changed = 'gone', changed_column = 'speed', measured_vehicles = 3, measured_unique = 0.5"
+        )
+        before = connection.execute("SELECT * FROM source").fetchall()
+    other = shop.plane.sources / "other.csv"
+    other.write_text("a\n1\n")
+    replaced = await shop.plane.done("PUT", "/carnet/sources/ds", {"path": str(other)})
+    assert "former" not in first
+    former = {"former": replaced["former"]}
+    assert (await shop.plane.call("PUT", "/carnet/sources/another", former))[0] == 404
+    assert (await shop.plane.done("PUT", "/carnet/sources/ds", former))["kind"] == "table"
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT * FROM source").fetchall() == before
+    status, refused = await shop.plane.call("PUT", "/carnet/sources/ds", former)
+    assert (status, refused["code"]) == (404, "former_unknown")
+
+
+async def test_only_so_many_sources_can_be_put_back(shop: Shop) -> None:
+    path = shop.plane.sources / "small.csv"
+    path.write_text("a\n1\n")
+    answers = [await shop.plane.done("PUT", "/carnet/sources/ds", {"path": str(path)}) for _ in range(MAX_FORMER + 2)]
+    asked = [await shop.plane.call("PUT", "/carnet/sources/ds", {"former": each["former"]}) for each in (answers[1], answers[-1])]
+    assert [status for status, _ in asked] == [404, 200]
