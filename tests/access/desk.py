@@ -22,6 +22,7 @@ from connector.api.idempotency import StoredRepeats
 from connector.api.operation import Operation, caller_of
 from connector.flow.context import Context
 from connector.http.management import ManagementServer
+from connector.identity.fetcher import Fetcher
 from connector.identity.keys import KeyRing, Use
 from connector.identity.signing import SigningKey, new_signing_key, sign
 from connector.metrics import Metrics
@@ -160,8 +161,10 @@ async def opened(
     operations: Sequence[Operation] | None = None,
     more: Callable[[Context], Sequence[Operation]] = lambda _: (),
     settings: ManagementSettings = SETTINGS,
+    fetcher: Fetcher | None = None,
 ) -> AsyncIterator[Desk]:
-    """A listener that answers; without ``operations`` with those of `things`, those about keys, and ``more`` of the house."""
+    """A listener that answers; without ``operations`` with those of `things`, those about keys, and ``more`` of the house. What
+    issuers publish comes of ``fetcher``, or of the shelf."""
     street, shelf = Street(Fuse()), Shelf()
     await street.open(folder, "access")
     await record(street)
@@ -170,9 +173,9 @@ async def opened(
         {"issuer": SSO, "token_endpoint": f"{SSO}/token", "jwks_uri": SSO_KEYS}
     )
     shelf.pages[SSO_KEYS] = page({"keys": [dict(THEIRS.public_jwk)]})
-    fetcher, held = shelf.fetcher(), ring(OURS)
+    shelved, held = shelf.fetcher(), ring(OURS)
     keys = ApiKeys(AccessStore(context.store.engine), lambda: street.now)
-    externals = Externals(SETTINGS.issuers, fetcher, AUDIENCE, 30)
+    externals = Externals(settings.issuers, fetcher or shelved, AUDIENCE, 30)
     tokens = ManagementTokens(
         *(US, AUDIENCE, held, keys, externals), life_s=600, leeway_s=30, now_ms=lambda: street.now, new_id=street.new_id
     )
@@ -195,7 +198,7 @@ async def opened(
     async with TestClient(listening) as client:
         desk.client = client
         yield desk
-    await fetcher.close()
+    await shelved.close()
     await street.close()
 
 

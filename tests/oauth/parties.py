@@ -33,7 +33,7 @@ class Client:
     id: str
     jwk: Mapping[str, str]
     audience: str
-    claims: Mapping[str, str]
+    claims: Mapping[str, Any]
     dpop: bool = True
     secret: str = ""
 
