@@ -147,7 +147,8 @@ def _tls(settings: DataPlaneSettings) -> tuple[ssl.SSLContext, ssl.SSLContext | 
 
 async def _listen(stack: AsyncExitStack, app: web.Application, host: str, port: int, tls: ssl.SSLContext | None = None) -> str:
     """Start a listener that ends with the stack; its own address as a URL."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    # What somebody sends is taken as it is: nothing is inflated for who may not even have been asked in.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, auto_decompress=False)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site = web.TCPSite(runner, host, port, ssl_context=tls)

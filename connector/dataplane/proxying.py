@@ -24,7 +24,7 @@ from aiohttp import web
 
 from connector.dataplane.calls import Call, Calls
 from connector.dataplane.desk import Desk, limit_reached
-from connector.dataplane.http_requests import SOURCE_STATUS, HttpWish, Upstream, Wanted, compose, kept_headers
+from connector.dataplane.http_requests import PURPOSE_HEADER, SOURCE_STATUS, HttpWish, Upstream, Wanted, compose, kept_headers
 from connector.dataplane.http_sources import HttpSources
 from connector.dataplane.meters import LimitReached
 from connector.dataplane.problems import Refusal
@@ -214,6 +214,8 @@ class _Relay:
             return None
         if not wish.proxy_body:
             raise Refusal(400, "http-body", "this source takes no body")
+        if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Refusal(415, "http-body", "the body is passed on as it is; send it unencoded")
         found = bytearray()
         try:
             async with asyncio.timeout(self.parts.bounds.stream_idle_s):
@@ -223,6 +225,8 @@ class _Relay:
                         raise Refusal(413, "http-body", f"more than {self.parts.bounds.max_request_bytes} bytes are not taken")
         except TimeoutError:
             raise Refusal(408, "http-body", "the body did not come in time") from None
+        except web.RequestPayloadError:
+            raise Refusal(400, "http-body", "the body is broken off or badly framed") from None
         return bytes(found)
 
     async def _broken(self, source: Source, call: Call, error: EgressRefused | PeerUnreachable) -> web.StreamResponse:
@@ -257,7 +261,9 @@ class _Relay:
 
 
 def _wanted(request: web.Request) -> Wanted:
-    """As it stands on the wire: nothing is decoded, nothing is resolved."""
+    """As it stands on the wire: nothing is decoded, nothing is resolved. Raises Refusal."""
+    if len(request.headers.getall(PURPOSE_HEADER, ())) > 1:
+        raise Refusal(400, "ask-purpose", "name one purpose")
     _, _, _, *tail = request.rel_url.raw_path.split("/", 3)
     return Wanted(request.method, tail[0] if tail else "", request.rel_url.raw_query_string, request.headers)
 
