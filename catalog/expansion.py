@@ -52,7 +52,7 @@ def expand(document: dict[str, Any], *, trusted: bool = False) -> list[dict[str,
         reason = f"The document is not JSON-LD that can be read ({type(error).__name__})."
         raise DocumentError("document-not-jsonld", reason) from None
     if dropped:
-        raise _lost(document, str(dropped[0]))
+        raise _lost(document, dropped[0])
     kept = _count_expanded(expanded)
     if kept < members and not trusted:
         raise _missing(document, expanded)
@@ -172,7 +172,9 @@ def _foreign(error: Any) -> DocumentError:
     return DocumentError("document-not-jsonld", f"The document is not valid JSON-LD: {excerpt(str(error.code))}.")
 
 
-def _lost(document: dict[str, Any], name: str) -> DocumentError:
+def _lost(document: dict[str, Any], name: str | None) -> DocumentError:
+    if name is None:
+        return DocumentError("member-lost", "The name of a member starts with @ and is no keyword of JSON-LD.")
     return DocumentError(
         "member-lost",
         f"The member {excerpt(name)!r} has no IRI: add a context or a prefix.",

@@ -25,7 +25,7 @@ def tagged(response: _Response, version: int) -> _Response:
 
 def expected_version(request: web.Request) -> int | None:
     """The version that If-Match names, or None where the caller does not mind. Raises CallerError for what is no tag of ours."""
-    given = request.headers.get("If-Match", "*").strip()
+    given = ", ".join(request.headers.getall("If-Match", ["*"])).strip()
     if given == "*":
         return None
     found = _TAG.fullmatch(given) if len(given) <= MAX_TAGS_CHARS else None

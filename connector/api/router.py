@@ -36,6 +36,8 @@ BODY_TIMEOUT_S: Final = 30
 """How long the body of a request may take to arrive."""
 MAX_BODY_BYTES: Final = 1_048_576
 _BODIES: Final = frozenset({"POST", "PUT", "PATCH"})
+_CONDITIONS: Final = ("If-None-Match", "If-Unmodified-Since")
+"""Conditions of a write (RFC 9110, 13.1) that no operation takes; If-Match is taken by those that may answer 412."""
 _OWN: Final = "/carnet/"
 
 
@@ -126,6 +128,7 @@ class _Desk:
         # 2. and 3. Who, and whether he may. Nothing of the body is read before.
         caller = await self.guard.caller(request)
         check_scopes(caller, operation.scope)
+        check_conditions(operation, request)
         request[CALLER] = caller
         request[STILL] = Still(partial(self._still, operation, request))
         # 4. The body: kept by the request, so that the handler reads it without waiting.
@@ -154,6 +157,14 @@ def check_scopes(caller: Caller, *needed: str) -> None:
     having = [role.value for role, scopes in SCOPES.items() if wanted in scopes]
     who = f"it goes with the role {' or '.join(having)}" if having else "no role has it: only the owner, on the owner's channel"
     raise PolicyDenied("scope-missing", f"this needs the scope {wanted}; {who}")
+
+
+def check_conditions(operation: Operation, request: web.Request) -> None:
+    """Raises CallerError for a condition under which a write is to be done and that nobody looks at: it would be done anyway."""
+    unheeded = {*_CONDITIONS} if 412 in operation.errors else {"If-Match", *_CONDITIONS}
+    given = [] if operation.verb == "read" else sorted(name for name in unheeded if name in request.headers)
+    if given:
+        raise CallerError("condition-unsupported", f"{given[0]} is not looked at here, and nothing was done; leave it out")
 
 
 def check_request(request: web.Request) -> None:

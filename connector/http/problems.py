@@ -31,6 +31,8 @@ from connector.telemetry import logger
 
 CATALOG, NEGOTIATION, TRANSFER = "CatalogError", "ContractNegotiationError", "TransferError"
 _SIZES: Final = frozenset({"document-too-large", "document-too-costly"})
+REPEATED_CHARS: Final = 1000
+"""Longest value of a wrong member that is repeated to who sent it."""
 log = logger("http")
 
 
@@ -118,7 +120,15 @@ def listed_answer(error: Exception) -> web.Response:
 
 
 def _listed(wrong: Violation, kind: str) -> dict[str, Any]:
-    return {"message": wrong.message, "type": kind, "path": wrong.path or None, "invalidValue": wrong.value}
+    return {"message": wrong.message, "type": kind, "path": wrong.path or None, "invalidValue": _repeated(wrong.value)}
+
+
+def _repeated(value: object) -> object:
+    """What stood there, as far as that helps to find it."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return value if len(text) <= REPEATED_CHARS else f"{text[:REPEATED_CHARS]}..."
 
 
 def _response(error: CarnetError, body: bytes, content_type: str) -> web.Response:

@@ -107,11 +107,13 @@ async def count(m: Management, spec: QuerySpec) -> int:
     return await m.store.count_assets(spec)
 
 
-async def delete(m: Management, asset_id: str) -> None:
-    """Take an asset off the catalogue and forget it and its data. Raises NotFound, Conflict `asset-agreed` where an agreement is
-    about it."""
+async def delete(m: Management, asset_id: str, version: int | None = None) -> None:
+    """Take an asset off the catalogue and forget it and its data. ``version``: only if that is the stored one. Raises NotFound,
+    Outdated, Conflict `asset-agreed` where an agreement is about it."""
     async with m.lock(asset_id):
-        await find(m, asset_id)
+        stored = await find(m, asset_id)
+        if version is not None and version != stored.version:
+            raise outdated("asset")
         made = await taken_off(m, asset_id)
         name = sources.credential_id(asset_id)
         sealed = [delete_secret(name)] if await m.store.secret(name) else []
@@ -133,9 +135,14 @@ async def renew(m: Management, asset_id: str) -> None:
 
 
 def check_id(given: str) -> None:
-    """Raises CallerError for an id that is too long to stand in a path, or that no database keeps."""
-    if len(given) > ID_MOST_CHARS or "\0" in given:
-        raise CallerError("id-invalid", f"an id has at most {ID_MOST_CHARS} characters, and no U+0000 among them")
+    """Raises CallerError for an id that cannot stand in a path, or that others read as another one or cannot read."""
+    if len(given) > ID_MOST_CHARS or not given.isprintable() or given != given.strip():
+        said = f"an id has at most {ID_MOST_CHARS} characters, all of them printable, and no blank at either end"
+        raise CallerError("id-invalid", said)
+    if given in (".", "..") or given.startswith("_:"):
+        raise CallerError(
+            "id-invalid", "an id is none of '.' and '..', and does not begin with '_:', which is a name for one document"
+        )
 
 
 def outdated(what: str) -> Outdated:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from connector.management.approving import approval_of
 from connector.management.assets import check_id, outdated
 from connector.management.model import ContractDefinition, QuerySpec
 from connector.management.offering import open_to
@@ -86,11 +87,14 @@ async def count(m: Management, spec: QuerySpec) -> int:
     return await m.store.count_definitions(spec)
 
 
-async def delete(m: Management, definition_id: str) -> None:
-    """Forget a contract definition; what it offered is off the catalogue when this returns. Raises NotFound."""
+async def delete(m: Management, definition_id: str, version: int | None = None) -> None:
+    """Forget a contract definition; what it offered is off the catalogue when this returns. ``version``: only if that is the
+    stored one. Raises NotFound, Outdated."""
     for _ in range(RACES_MOST):
         rules = await m.rules()
-        await find(m, definition_id)
+        stored = await find(m, definition_id)
+        if version is not None and version != stored.version:
+            raise outdated("contract definition")
         try:
             await m.context.commit([changed(rules.version), *delete_definition(definition_id)])
         except LostRace:
@@ -103,6 +107,7 @@ async def delete(m: Management, definition_id: str) -> None:
 
 async def _check_members(m: Management, definition: ContractDefinition) -> None:
     open_to(definition)
+    approval_of(definition)
     wanted = {"accessPolicyId": definition.access_policy, "contractPolicyId": definition.contract_policy}
     missing = [
         Violation(f"there is no policy {policy_id:.80}; make it first", path, policy_id)

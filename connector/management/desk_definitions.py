@@ -64,7 +64,7 @@ class DefinitionDesk:
                 "Forget an asset.",
                 self._delete_asset,
                 status=204,
-                errors=(404, 409),
+                errors=(404, 409, 412),
                 told=True,
             ),
         ]
@@ -99,7 +99,7 @@ class DefinitionDesk:
                 "Forget a policy.",
                 self._delete_policy,
                 status=204,
-                errors=(404, 409),
+                errors=(404, 409, 412),
                 told=True,
             ),
             Operation(
@@ -172,7 +172,7 @@ class DefinitionDesk:
                 "Offer no more.",
                 self._delete_definition,
                 status=204,
-                errors=(404,),
+                errors=(404, 412),
                 told=True,
             ),
         ]
@@ -250,7 +250,7 @@ class DefinitionDesk:
         return tagged(one(self.dialect, shapes.asset_shown(asset)), asset.version)
 
     async def _delete_asset(self, request: web.Request) -> web.StreamResponse:
-        await assets.delete(self.m, request.match_info["id"])
+        await assets.delete(self.m, request.match_info["id"], expected_version(request))
         return done()
 
     # -- policies -----------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class DefinitionDesk:
         return tagged(one(self.dialect, shapes.policy_shown(definition)), definition.version)
 
     async def _delete_policy(self, request: web.Request) -> web.StreamResponse:
-        await policies.delete(self.m, request.match_info["id"])
+        await policies.delete(self.m, request.match_info["id"], expected_version(request))
         return done()
 
     async def _validate(self, request: web.Request) -> web.StreamResponse:
@@ -317,7 +317,7 @@ class DefinitionDesk:
         return tagged(one(self.dialect, shapes.definition_shown(definition)), definition.version)
 
     async def _delete_definition(self, request: web.Request) -> web.StreamResponse:
-        await definitions.delete(self.m, request.match_info["id"])
+        await definitions.delete(self.m, request.match_info["id"], expected_version(request))
         return done()
 
     # -- secrets, data planes -----------------------------------------------------------------------------------------

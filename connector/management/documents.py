@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from catalog import contexts, expansion, wire
+from catalog.errors import DocumentError
 from catalog.lane import SlowLane
 from connector.management.model import EDC
 from connector.protocol.errors import CallerError, Invalid, Violation
@@ -38,6 +39,7 @@ _MANAGEMENT_NAMES: Final = {"conformsTo", "endpointURL", "format", "inForceDate"
 """Members that EDC's management context has under other IRIs than those of its namespace."""
 NAMES_KEPT: Final = 1024
 """How many names of members are remembered in their short form: documents have the same few."""
+_UNUSED: Final = frozenset({"@graph", "@included", "@reverse"})
 _LANE: Final = SlowLane()
 
 
@@ -76,6 +78,8 @@ def slow(document: dict[str, Any]) -> Flat:
     # Usual prefixes come before the document's own words, which may say otherwise.
     own = [_PREFIXES, *(own if isinstance(own, list) else [own])]
     expanded = expansion.expand({**document, "@context": own}, trusted=True)
+    if len(expanded) > 1:
+        raise DocumentError("member-invalid", "The document says several things; send a request for each.", "/@graph")
     return _unwrapped(expanded[0]) if expanded else {}
 
 
@@ -115,7 +119,8 @@ def _quick(document: dict[str, Any], *, in_vocabulary: bool) -> Flat | None:
                 return None
             continue
         iri = _iri(name, in_vocabulary=in_vocabulary)
-        if iri is None:
+        # What stands there in two spellings has both values.
+        if iri is None or iri in out:
             return None
         if iri == POLICY:
             if not _policy_is_plain(value, in_vocabulary=in_vocabulary):
@@ -167,8 +172,12 @@ def _quick_value(value: Any, *, in_vocabulary: bool) -> Any:
 def _unwrapped(node: dict[str, Any]) -> Flat:
     out: Flat = {}
     for iri, values in node.items():
+        if iri in _UNUSED:
+            raise DocumentError("member-invalid", f"{iri} is not used here; write its members out.", f"/{iri}")
         if iri == "@id":
             out["@id"] = values
+        elif iri == "@index":
+            continue
         elif iri == "@type":
             out["@type"] = str(values[0]).removeprefix(EDC)
         elif iri == POLICY:

@@ -85,11 +85,14 @@ async def count(m: Management, spec: QuerySpec) -> int:
     return await m.store.count_policies(spec)
 
 
-async def delete(m: Management, policy_id: str) -> None:
-    """Forget a policy. Raises NotFound, Conflict `policy-used` where a contract definition uses it."""
+async def delete(m: Management, policy_id: str, version: int | None = None) -> None:
+    """Forget a policy. ``version``: only if that is the stored one. Raises NotFound, Outdated, Conflict `policy-used` where a
+    contract definition uses it."""
     for _ in range(RACES_MOST):
         rules = await m.rules()
-        await find(m, policy_id)
+        stored = await find(m, policy_id)
+        if version is not None and version != stored.version:
+            raise outdated("policy")
         using = await m.store.definitions_using(policy_id, limit=1)
         if using:
             raise Conflict("policy-used", f"the contract definition {using[0]:.80} uses the policy; change that first")

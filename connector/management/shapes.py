@@ -54,7 +54,11 @@ def asset_of(document: Flat) -> Asset:
     """An asset. Raises Invalid."""
     properties = {name: each for name, each in inner(document, "properties").items() if name != "@id"}
     private = {name: each for name, each in inner(document, "privateProperties").items() if name != "@id"}
-    asset_id = _id(document) or str(properties.get(f"{EDC}id") or "")
+    asset_id = _id(document)
+    named = properties.pop(f"{EDC}id", None)
+    if named is not None and not (isinstance(named, str) and named and asset_id in ("", named)):
+        raise invalid("properties.id is a text, and the same as @id: leave it out", "properties.id", named)
+    asset_id = asset_id or named or ""
     if document.get("@type") == "CatalogAsset":
         properties[f"{EDC}isCatalog"] = True
     address = inner(document, "dataAddress")
