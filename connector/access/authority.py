@@ -99,6 +99,8 @@ def _credentials(parameters: Mapping[str, str], authorization: str | None) -> tu
         if "client_secret" in parameters:
             raise Refused("invalid_request", "client-method", "authenticate in one way: by HTTP Basic or in the form")
         client_id, secret = _basic(authorization)
+        if parameters.get("client_id", client_id) != client_id:
+            raise Refused("invalid_request", "client-method", "the form names another client than HTTP Basic")
     else:
         client_id, secret = parameters.get("client_id", ""), parameters.get("client_secret", "")
     if not secret:

@@ -42,6 +42,7 @@ _HEADERS: Final = f"Authorization, Content-Type, {KEY_HEADER}, {HEADER}, If-Matc
 _EXPOSED: Final = (
     f"ETag, Link, Location, Retry-After, X-Total-Count, {UNANSWERED}, {REPLAYED}, X-Correlation-ID, WWW-Authenticate"
 )
+_OWN_SITES: Final = frozenset({"none", "same-origin"})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -73,6 +74,9 @@ class ManagementGuard:
     async def still(self, request: web.Request) -> Caller:
         """See Guard."""
         shown = credential(request)
+        if not shown.startswith(f"{PREFIX}_") and "." not in shown:
+            reason = f"what was sent is neither an API key ({PREFIX}_ID_SECRET) nor an access token; send either whole"
+            raise NotAuthenticated("credential-form", reason)
         return await (self.tokens.keys.caller(shown) if shown.startswith(f"{PREFIX}_") else self.tokens.caller(shown))
 
     def challenge(self, request: web.Request, error: CarnetError) -> Mapping[str, str]:
@@ -100,8 +104,9 @@ def credential(request: web.Request) -> str:
     scheme, _, given = said[0].partition(" ")
     if scheme.lower() == "bearer":
         return _bounded(given.strip())
-    # A browser adds Basic to whatever it sends here once it knows it, also for another's page: good for reading alone.
-    if scheme.lower() == "basic" and request.method == "GET":
+    # A browser adds Basic to whatever it sends here once it knows it, also for another's page: good for reading alone, and only
+    # where the browser says that nobody else's page has asked.
+    if scheme.lower() == "basic" and request.method == "GET" and request.headers.get("Sec-Fetch-Site", "none") in _OWN_SITES:
         return _bounded(_password(given))
     raise NotAuthenticated("credential-scheme", f"send {KEY_HEADER}, or 'Authorization: Bearer ...'")
 

@@ -111,7 +111,7 @@ class TokenEndpoint:
         try:
             self.addresses.admit(source)
             form = await self._form(request)
-            dpop, authorization = request.headers.getall("DPoP", []), request.headers.get("Authorization")
+            dpop, authorization = request.headers.getall("DPoP", []), _authorization(request)
             return _json(await self.authority.token(form, dpop, authorization, source))
         except Refused as refused:
             return _json(refusal(refused, self.issuer))
@@ -147,6 +147,14 @@ class TokenEndpoint:
         except ValueError as error:
             reason = f"the body must be a form in UTF-8 with at most {MAX_PARAMETERS} parameters"
             raise Refused("invalid_request", "form-malformed", reason) from error
+
+
+def _authorization(request: web.Request) -> str | None:
+    """RFC 6749, 2.3: a client shows who it is in one way, and once. Raises Refused."""
+    shown = request.headers.getall("Authorization", [])
+    if len(shown) > 1:
+        raise Refused("invalid_request", "client-method", "send one Authorization header, or none")
+    return shown[0] if shown else None
 
 
 async def _body(request: web.Request) -> bytes:
