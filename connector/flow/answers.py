@@ -81,6 +81,7 @@ async def refused(
         if decision is None:
             await _drop(context, message)
             return
+        decision = await reactions.after_refusal(context, process, decision)
         text = f"{why.code}: {'; '.join(str(item) for item in why.reason)}"[:2000]
         note = Note("was refused", Message(message.message), message.id, text)
         context.hand_over(await save(context, process, decision, note))

@@ -37,6 +37,9 @@ _STEPS: Final = MappingProxyType(
     {State.REQUESTED: "decide-request", State.ACCEPTED: "decide-agreement", State.VERIFIED: "decide-finalization"}
 )
 
+# What is asked about the other side's offer where nothing else was.
+_ASKED_OF: Final = MappingProxyType({Role.PROVIDER: "decide-request", Role.CONSUMER: "decide-offer"})
+
 
 @dataclass(frozen=True, slots=True)
 class Examined:
@@ -206,6 +209,16 @@ async def _after_consumer(context: Context, before: Process, decision: Decision)
     if not choices.accept or asked is None or changes(asked, process.detail.offer or {}):
         return _pending(context, decision, "decide-offer", context.asks)
     return await _go_on(context, decision, Message.ACCEPTED)
+
+
+async def after_refusal(context: Context, before: Process, decision: Decision) -> Decision:
+    """The decision with what people have to decide anew: the other side does not take our offer, so that its own is on the table
+    again."""
+    countered, process = before.detail.countered, decision.process
+    if countered is None or (process.state, process.awaiting) != (before.state, None):
+        return decision
+    asks = _ASKED_OF[process.role] if countered.step is None else countered.step
+    return _pending(context, decision, asks, await rule_for(context, process))
 
 
 async def _go_on(context: Context, decision: Decision, message: Message) -> Decision:

@@ -14,7 +14,7 @@ import msgspec
 from connector.protocol import messages as dsp
 from connector.protocol.errors import BadMessage, InvariantBroken
 from connector.protocol.messages import AnyMessage, Document
-from connector.protocol.record import Detail, Effect, Ended, KeepAgreement, Process, SettleAgreement
+from connector.protocol.record import Countered, Detail, Effect, Ended, KeepAgreement, Process, SettleAgreement
 from connector.protocol.redline import changes, covers
 from connector.protocol.states import Message, Next, Role, State
 from policies.compare import differences
@@ -51,7 +51,8 @@ def sending(process: Process, message: Message, content: Document) -> Outcome:
     detail = process.detail.decided()
     match message:
         case Message.REQUEST | Message.OFFER:
-            return _offered(detail, content["offer"], process.role), ()
+            ours = _offered(detail, content["offer"], process.role)
+            return msgspec.structs.replace(ours, countered=_countered(process)), ()
         case Message.AGREEMENT:
             return msgspec.structs.replace(detail, agreement=content["agreement"]), (KeepAgreement(content["agreement"]),)
         case Message.TERMINATION:
@@ -68,6 +69,23 @@ def _offered(detail: Detail, offer: Document, by: Role) -> Detail:
     pair = (detail.offer or {}, offer) if by is Role.CONSUMER else (offer, detail.offer or {})
     echo = detail.offer_from not in (None, by) and covers(*pair)
     return msgspec.structs.replace(detail.decided(), offer=offer, offer_from=by, redline=redline, echo=echo)
+
+
+def _countered(process: Process) -> Countered | None:
+    detail = process.detail
+    if detail.offer is None or detail.offer_from in (None, process.role):
+        return None
+    return Countered(offer=detail.offer, redline=detail.redline, echo=detail.echo, step=detail.pending)
+
+
+def restored(process: Process) -> Detail:
+    """What is on the table where our offer was not taken: the other side's, as before."""
+    detail, before = process.detail, process.detail.countered
+    if before is None:
+        return detail
+    by = Role.CONSUMER if process.role is Role.PROVIDER else Role.PROVIDER
+    table = {"offer": before.offer, "offer_from": by, "redline": before.redline, "echo": before.echo}
+    return msgspec.structs.replace(detail, countered=None, **table)
 
 
 def entered(process: Process, state: State) -> tuple[Effect, ...]:

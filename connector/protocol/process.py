@@ -92,7 +92,9 @@ def refused(process: Process, message_id: str, peer_state: str | None, why: Ende
     if process.awaiting_id != message_id or process.awaiting is None:
         return None
     following = _after_refusal(process, process.awaiting, peer_state)
-    moved = _move(process, following, now_ms, detail=msgspec.structs.replace(process.detail, refusal=why))
+    same = following == Next(process.state, None)
+    detail = negotiation.restored(process) if same else process.detail
+    moved = _move(process, following, now_ms, detail=msgspec.structs.replace(detail, refusal=why))
     return _settled(process, moved, next_id)
 
 

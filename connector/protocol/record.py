@@ -52,6 +52,15 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
         return self.person or self.caller
 
 
+class Countered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The other side's offer that one of ours is to replace, as it lay on the table; ``step``: what was to be decided of it."""
+
+    offer: Document
+    redline: list[Document] = []
+    echo: bool = False
+    step: str | None = None
+
+
 class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a process carries beside its state; one struct for both kinds, so that the store knows one form.
 
@@ -64,6 +73,8 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     what the offer on the table says otherwise than what was there before, change by change (``protocol/redline.py``);
     ``echo``: whoever made it asks for no more with it than was on the table before, in whatever words.
 
+    ``countered`` is what comes back onto the table if the other side does not take our offer.
+
     ``waits_since`` is from when on that waits, ``asks`` who is asked (it stays when they have decided), and ``approvals`` who of
     them has approved it so far. ``proposed_by`` is the caller of ours who made our side's last proposal, ``proposed_person`` who
     is behind that caller; empty: nobody did.
@@ -75,6 +86,7 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_digest: str | None = None
     offer: Document | None = None
     offer_from: Role | None = None
+    countered: Countered | None = None
     agreement: Document | None = None
     pending: str | None = None
     decide_by: int | None = None
@@ -98,8 +110,8 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusal: Ended | None = None
 
     def decided(self) -> Detail:
-        """The same when nobody has to decide any more."""
-        return msgspec.structs.replace(self, pending=None, decide_by=None, waits_since=None, approvals=[])
+        """The same when nobody has to decide any more, about this or what was before it."""
+        return msgspec.structs.replace(self, pending=None, decide_by=None, waits_since=None, approvals=[], countered=None)
 
 
 @dataclass(frozen=True, slots=True)

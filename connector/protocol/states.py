@@ -513,7 +513,8 @@ TABLES: Final[dict[tuple[Kind, Role], Rows]] = {
 }
 
 # After a refusal for good the peer is asked for its state. Where our message turns out to have been taken, or the process
-# has ended, its state is adopted: (our state, awaiting, the peer's state on the wire) -> our new state. Where there is no
+# has ended, its state is adopted: (our state, awaiting, the peer's state on the wire) -> our new state. A peer that only does
+# not take another offer is where it was, and so are we: what it had offered or asked for can still be agreed. Where there is no
 # row, the REFUSED row decides, and where there is none of those either, we terminate. The consumer does not adopt SUSPENDED
 # after a refused suspension: the peer may show it while its own start message is on the way.
 Adoptions = dict[tuple[State, Message, str], State]
@@ -529,12 +530,14 @@ _COMPLETED_ANYWAY: Final[Adoptions] = {
 ADOPT: Final[dict[tuple[Kind, Role], Adoptions]] = {
     (Kind.NEGOTIATION, Role.CONSUMER): {
         (OFFERED, REQUEST, "REQUESTED"): REQUESTED,
+        (OFFERED, REQUEST, "OFFERED"): OFFERED,
         (OFFERED, ACCEPTED, "ACCEPTED"): ACCEPTED_,
         (AGREED, VERIFICATION, "VERIFIED"): VERIFIED,
         (AGREED, VERIFICATION, "FINALIZED"): FINALIZED_,
     },
     (Kind.NEGOTIATION, Role.PROVIDER): {
         (REQUESTED, OFFER, "OFFERED"): OFFERED,
+        (REQUESTED, OFFER, "REQUESTED"): REQUESTED,
         (REQUESTED, AGREEMENT, "AGREED"): AGREED,
         (ACCEPTED_, AGREEMENT, "AGREED"): AGREED,
         (VERIFIED, FINALIZED, "FINALIZED"): FINALIZED_,
