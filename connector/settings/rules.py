@@ -241,10 +241,17 @@ def _check_management(settings: Settings) -> None:
         )
     if management.base_path == "/carnet" or management.base_path.startswith("/carnet/"):
         raise SettingsError("conflicting-settings", "management.base_path", "cannot be below /carnet, where our own interface is")
-    seen: set[str] = {management.public_url}
+    peers = settings.protocol.public_url
+    seen: set[str] = {management.public_url, peers}
     for number, issuer in enumerate(management.issuers):
         path = f"management.issuers[{number}]"
         _refuse_clear(f"{path}.issuer", issuer.issuer)
         if issuer.issuer in seen:
             raise SettingsError("duplicate-issuer", f"{path}.issuer", "is listed twice or is ourselves; remove one")
         seen.add(issuer.issuer)
+        if peers and f"{issuer.audience}/".startswith(f"{peers}/"):
+            raise SettingsError(
+                "conflicting-settings",
+                f"{path}.audience",
+                "is where peers come: what is given to them would open the management interface; take another",
+            )

@@ -66,3 +66,14 @@ def test_issuers_are_each_listed_once_over_https(tmp_path: Path) -> None:
     assert refused(tmp_path, one * 2) == ("duplicate-issuer", "management.issuers[1].issuer")
     assert refused(tmp_path, one.replace("https", "http")) == ("tls-missing", "management.issuers[0].issuer")
     assert refused(tmp_path, one.replace("auditor=", "king="))[0] == "invalid-value"
+
+
+def test_what_is_given_to_peers_opens_nothing(tmp_path: Path) -> None:
+    before = "[protocol]\npublic_url = 'https://us.example'\nbehind_proxy = true"
+    ourselves = "[[management.issuers]]\nissuer = 'https://us.example'\n"
+    assert refused(tmp_path, ourselves, before) == ("duplicate-issuer", "management.issuers[0].issuer")
+    for audience in ("https://us.example", "https://us.example/dsp/2025-1"):
+        theirs = f"[[management.issuers]]\nissuer = 'https://sso.example'\naudience = '{audience}'\n"
+        assert refused(tmp_path, theirs, before) == ("conflicting-settings", "management.issuers[0].audience")
+    other = "[[management.issuers]]\nissuer = 'https://sso.example'\naudience = 'https://us.example.org'\n"
+    assert settings(tmp_path, other, before).management.issuers[0].audience == "https://us.example.org"
