@@ -20,6 +20,7 @@ from connector.flow.publish import check_promised, check_readable, row_of, told_
 from connector.flow.sight import visibility
 from connector.log.leaf import Draft
 from connector.management import addresses
+from connector.management.approving import approval_of
 from connector.management.model import EDC, Asset, ContractDefinition
 from connector.management.rules import Rules
 from connector.management.sources import Source
@@ -115,7 +116,8 @@ async def offer(
             orjson.dumps(each.proposal.document).decode(),
             each.proposal.original,
             by.digest,
-            definition=each.definition.id,
+            approval_of(each.definition),
+            each.definition.id,
         )
         for position, (each, by) in enumerate(zip(offers, decides, strict=True))
     ]
