@@ -55,7 +55,8 @@ lock: .venv/dev.stamp
 	@! grep -nE 'file:/|://|^-' requirements.txt requirements-dev.txt || { echo "the lock names a place" >&2; exit 1; }
 
 clean:
-	rm -rf .venv build dist *.egg-info .coverage .mypy_cache .pytest_cache .ruff_cache .tck .oauth .dss
+	rm -rf .venv build dist *.egg-info .coverage .hypothesis .schemathesis .mypy_cache .pytest_cache .ruff_cache .tck .oauth .dss \
+		.interop .artifacts
 
 .venv/venv.stamp:
 	@command -v "$(PYTHON)" >/dev/null || \

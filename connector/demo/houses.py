@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from connector.cli.init import did_on_loopback, make_house, on_loopback, write_private
+from connector.access.caller import Role
+from connector.access.keys import new_key
+from connector.cli.init import KEY_FILE, did_on_loopback, make_house, on_loopback, write_private
 from connector.client.local import LocalClient
 from connector.demo.trips import trips_csv, zones_csv
 
@@ -32,12 +35,13 @@ _turns = counted(os.getpid() * 557)
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """One connector of the demo: where its files are, and the two ports that the other side sees."""
+    """One connector of the demo: where its files are, the two ports that the other side sees, and that of its own people."""
 
     name: str
     folder: Path
     protocol_port: int
     public_port: int
+    management_port: int = 0
 
     @property
     def participant_id(self) -> str:
@@ -65,6 +69,11 @@ class House:
         return f"{self.origin}{BASE_PATH}"
 
     @property
+    def management(self) -> str:
+        """Its management listener, for its own people and programs; there is one where it has a port."""
+        return f"http://127.0.0.1:{self.management_port}"
+
+    @property
     def reached_at(self) -> list[str]:
         """What another house on this machine has to be allowed to call: protocol and data."""
         return [f"localhost:{self.protocol_port}", f"127.0.0.1:{self.public_port}"]
@@ -85,25 +94,32 @@ def make_houses(folder: Path) -> tuple[House, House]:
     return provider, consumer
 
 
-def build_houses(folder: Path, names: Sequence[str], sources: Mapping[str, Sequence[Path]] | None = None) -> list[House]:
+def build_houses(
+    folder: Path,
+    names: Sequence[str],
+    sources: Mapping[str, Sequence[Path]] | None = None,
+    calls: Mapping[str, Sequence[str]] | None = None,
+) -> list[House]:
     """A connector for each name, in a folder of its own below ``folder``, with its own keys and databases.
 
-    ``sources``: by name, folders from which it may publish beside its own. Raises click's ClickException when something stands in
-    the way.
+    ``sources``: by name, folders from which it may publish beside its own; ``calls``: what it may call (host:port) beside the
+    others. Raises click's ClickException when something stands in the way.
     """
-    ports = iter(free_ports(2 * len(names)))
-    houses = [House(name, folder / name, next(ports), next(ports)) for name in names]
+    ports = iter(free_ports(3 * len(names)))
+    houses = [House(name, folder / name, next(ports), next(ports), next(ports)) for name in names]
     for house in houses:
-        _make(house, [other for other in houses if other is not house], (sources or {}).get(house.name, ()))
+        reached = [place for other in houses if other is not house for place in other.reached_at]
+        _make(house, [*reached, *(calls or {}).get(house.name, ())], (sources or {}).get(house.name, ()))
     return houses
 
 
-def _make(house: House, others: Iterable[House], sources: Sequence[Path]) -> None:
-    allowed = [place for other in others for place in other.reached_at]
+def _make(house: House, allowed: Iterable[str], sources: Sequence[Path]) -> None:
     settings, more = on_loopback(house.protocol_port, house.public_port, allowed)
+    settings |= {"management.host": '"127.0.0.1"', "management.port": str(house.management_port)}
     if sources:
         settings["data.source_roots"] = json.dumps([".", *(str(root) for root in sources)])
-    make_house(house.folder, house.participant_id, settings, more)
+    key = new_key("first operator", [Role.OPERATOR], now_ms=time.time_ns() // 1_000_000, by="owner").text
+    make_house(house.folder, house.participant_id, settings, more, {KEY_FILE: key + "\n"})
 
 
 def free_ports(count: int) -> list[int]:

@@ -15,13 +15,16 @@ from typing import Final
 
 import aiohttp
 
+from connector.cli.init import KEY_FILE
 from connector.cli.progress import beating, progress
-from connector.demo import acts_account, acts_audit, acts_goods, attacks, governed, meeting, scenes, terms
+from connector.demo import acts_account, acts_api, acts_audit, acts_goods, attacks, governed, meeting, scenes, terms
 from connector.demo.given import Given, simulated, taken
 from connector.demo.given_files import Survey, survey
 from connector.demo.given_people import Buyers
 from connector.demo.governed import Delivered
+from connector.demo.houses import free_ports
 from connector.demo.products import FEATURES, FLOW
+from connector.demo.recalls import RecallsApi, recalls_api
 from connector.demo.stage import NAMES, Stage, Stopwatch
 from connector.demo.town import Member, town
 from connector.settings.model import LoggingSettings
@@ -46,7 +49,7 @@ class Played:
     given: Given
     agreed: dict[str, str]
     deliveries: tuple[Delivered, ...]
-    trips: Path
+    files: tuple[Path, ...]
     evidence: acts_audit.Evidence
 
 
@@ -61,15 +64,17 @@ async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program:
     sources = None if looked is None else {"oem": looked.roots}
     watch = Stopwatch()
     async with AsyncExitStack() as stack:
-        members = await stack.enter_async_context(town(folder, *NAMES, sources=sources))
+        api = await stack.enter_async_context(recalls_api(free_ports(1)[0]))
+        calls = {"oem": [f"127.0.0.1:{api.port}"]}
+        members = await stack.enter_async_context(town(folder, *NAMES, sources=sources, calls=calls))
         web = await stack.enter_async_context(aiohttp.ClientSession())
         stage = Stage(members, web, say)
-        played = await _play(stage, watch.stop(), looked, folder)
+        played = await _play(stage, watch.stop(), looked, folder, api)
         if not keep:
             await stack.aclose()
         await acts_audit.audit(stage, played.evidence, stopped=not keep)
         raw = played.given.table_path if looked is None else looked.mapping_file
-        made = [raw, played.given.consents_file, played.trips, *played.evidence.files]
+        made = [raw, played.given.consents_file, *played.files, *played.evidence.files]
         acts_account.files(stage, folder, played.deliveries, made)
         say(f"Everything held. The whole took {whole.stop()}.")
         if keep:
@@ -79,7 +84,7 @@ async def tell(folder: Path, say: Callable[[str], None], *, keep: bool, program:
             await asyncio.Event().wait()
 
 
-async def _play(stage: Stage, started: Stopwatch, looked: Survey | None, place: Path) -> Played:
+async def _play(stage: Stage, started: Stopwatch, looked: Survey | None, place: Path, api: RecallsApi) -> Played:
     await meeting.arrive(stage, started)
     buyers = Buyers(insurer=stage.members["insurer"].did, repairer=stage.members["repairer"].did)
     folder = stage.oem.folder
@@ -92,6 +97,7 @@ async def _play(stage: Stage, started: Stopwatch, looked: Survey | None, place: 
     agreed = await terms.negotiate(stage, published)
     delivered = await governed.deliver(stage, given, agreed)
     withdrawn = await governed.withdraw(stage, given, delivered.get(FEATURES))
+    recalls = await acts_api.sell(stage, api)
     stage.act("Ended: what was good a moment ago is dead")
     trips = await scenes.transfer(stage, agreed[terms.TRIPS], source)
     await scenes.pause(stage, agreed[terms.TRIPS], source)
@@ -101,7 +107,7 @@ async def _play(stage: Stage, started: Stopwatch, looked: Survey | None, place: 
     deliveries = (*delivered.values(), *([] if withdrawn is None else [withdrawn.later]))
     await acts_account.account(stage, deliveries)
     evidence = await acts_audit.hand_out(stage, place, agreed, withdrawn)
-    return Played(given, agreed, deliveries, trips, evidence)
+    return Played(given, agreed, deliveries, (trips, recalls), evidence)
 
 
 def explore(members: dict[str, Member], played: Played, program: str) -> list[str]:
@@ -123,6 +129,7 @@ def explore(members: dict[str, Member], played: Played, program: str) -> list[st
         f"  {carnet} hello {city.did} --config {theirs}",
         f"  {carnet} doctor --peers --config {theirs}",
         *(f"  {line}" for line in played.evidence.commands(carnet, theirs)),
-        f"The file that came: {played.trips}",
+        f"The oem's interface as a page: {oem.house.management}/carnet/v1/docs (any name, password in {oem.folder / KEY_FILE})",
+        f"Files that came: {' '.join(str(path) for path in played.files)}",
         f"Logs: {' '.join(str(member.house.log) for member in members.values())}",
     ]

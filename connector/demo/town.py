@@ -56,14 +56,18 @@ class Member:
 
 @asynccontextmanager
 async def town(
-    folder: Path, *names: str, sources: Mapping[str, Sequence[Path]] | None = None
+    folder: Path,
+    *names: str,
+    sources: Mapping[str, Sequence[Path]] | None = None,
+    calls: Mapping[str, Sequence[str]] | None = None,
 ) -> AsyncIterator[dict[str, Member]]:
     """Connectors of these names, up and strangers to each other for as long as the block runs.
 
-    ``sources``: by name, folders from which it may publish beside its own. Listens on loopback only. Raises NotServing, or
-    click's ClickException when something stands in the way; all are stopped whatever happens.
+    ``sources``: by name, folders from which it may publish beside its own; ``calls``: what it may call (host:port) beside the
+    others. Listens on loopback only. Raises NotServing, or click's ClickException when something stands in the way; all are
+    stopped whatever happens.
     """
-    houses = await asyncio.to_thread(build_houses, folder, names, sources)
+    houses = await asyncio.to_thread(build_houses, folder, names, sources, calls)
     async with AsyncExitStack() as stack:
         async with asyncio.TaskGroup() as starting:
             for house in houses:

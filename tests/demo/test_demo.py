@@ -118,6 +118,13 @@ SAID = (
     rf"driver +of contract C-\d+ withdraws: nothing more leaves from here on{TOOK}",
     rf"insurer +is told, erases the rows in features\.parquet and attests it: fulfilled{TOOK}",
     r"the next delivery and the next premiums have [1-9]\d* contracts, and had [1-9]\d*$",
+    rf"dashboard posts an asset \(an API behind a key\), a policy, a contract definition: 200{TOOK}",
+    rf"recalls, but more calls\. A person with a key of the role commercial reads:{TOOK}",
+    r"\| Widened: The number of requests is at most 10\. → The number of requests is at most$",
+    r'auditor +would say yes\. HTTP 403: "this needs the scope approvals:write; it goes with the role$',
+    rf"sales +APPROVED by the person: FINALIZED{TOOK}",
+    r"auditor +saw it as it happened, [1-9]\d* events by stream: REQUESTED AGREED VERIFIED FINALIZED$",
+    rf"recalls: \d+ bytes, SHA-256 [0-9a-f]{{16}}… here and at the source{TOOK}",
     rf"trips: \d+ bytes, SHA-256 [0-9a-f]{{16}}… on both sides{TOOK}",
     rf"suspends a transfer half-way: HTTP 403; resumed, a new token gives the rest{TOOK}",
     rf"terminates a transfer: its token, just now HTTP 206, is dead: HTTP (403|410){TOOK}",
@@ -145,7 +152,7 @@ SAID = (
     r"^Everything held\. The whole took \d+ ms\.$",
 )
 WIDEST = 100
-LONGEST = 125
+LONGEST = 140
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +204,8 @@ def test_every_file_that_is_named_is_there(played: tuple[str, str, Path]) -> Non
     found = places(said, folder)
     assert {path.name for path in found} == {
         *("fleet.parquet", "consents.csv", "trips.csv", "flow.parquet", "flow.html", "features.parquet", "premiums.csv"),
-        *("faults.parquet", "work-list.csv", "features-later.parquet", "premiums-later.csv", "evidence.zip", "checkpoint"),
+        *("faults.parquet", "work-list.csv", "features-later.parquet", "premiums-later.csv", "recalls.json"),
+        *("evidence.zip", "checkpoint"),
     }
     assert all(path.is_file() for path in found)
     assert (folder / "city" / "received" / "trips.csv").read_bytes() == (folder / "oem" / "trips.csv").read_bytes()
