@@ -127,7 +127,7 @@ class AccessOperations:
             await self.context.commit([revoke_key(key_id, self.context.now_ms())])
         except LostRace:
             if await self.keys.store.key(key_id) is None:
-                raise NotFound("key-unknown", "there is no such key") from None
+                raise NotFound("key-id-unknown", "there is no key of this id") from None
             raise Conflict("key-revoked", "this key was revoked already") from None
         finally:
             self.keys.forget(key_id)

@@ -39,6 +39,8 @@ def command(
     datasets = call(config, read)
     lines = [line for found in datasets for line in shown(found, language)] or ["nothing is on offer"]
     show(datasets, lines, as_json=as_json)
+    if not datasets and counterparty is not None and not as_json:
+        click.echo("What a peer has not admitted us for, it does not show: ask its people to admit us.", err=True)
 
 
 def shown(dataset: Document, language: Language = "en") -> Iterator[str]:

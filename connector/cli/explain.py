@@ -60,8 +60,8 @@ def declares_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def command(config: Path, as_json: bool, what: str, language: Language, declares: tuple[str, ...], redacted: bool) -> None:
     """Say what an offer or agreement means, and how each of its terms is kept: enforced and where, evidenced, or legal only.
 
-    FILE is a JSON file with an ODRL policy, which needs no connector. ID is an offer that we have published, an agreement, or the
-    dataset of our only agreement about it.
+    FILE is a JSON file with an ODRL policy, which needs no connector. ID is an offer that we have published, a dataset of ours
+    with one offer, an agreement, or the dataset of our only agreement about it.
     """
     if Path(what).is_file():
         policy = read_policy(Path(what))

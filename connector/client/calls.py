@@ -211,6 +211,10 @@ def understood(status: int, raw: bytes) -> Any:
 def _check_travels(url: str) -> None:
     """A key goes to nobody who only listens. Raises Away."""
     parsed = URL(url)
+    if parsed.scheme not in ("http", "https"):
+        raise Away(
+            "address-form", f"{url:.200} is no address of a connector; give one that begins with https://, or http:// here"
+        )
     if parsed.scheme != "https" and not (parsed.scheme == "http" and parsed.host in _THIS_MACHINE):
         raise Away("address-open", f"a key travels over https, or to this machine, and not to {url:.200}; give an https address")
 

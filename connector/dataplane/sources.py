@@ -52,13 +52,13 @@ def locate(path: str, roots: Sequence[Path]) -> Path:
     """The real path of a file or folder inside one of ``roots``, links resolved. Raises Refusal 400, 403 or 404."""
     asked = Path(path)
     if not asked.is_absolute() or "\0" in path:
-        raise Refusal(400, "source_path", "the path must be absolute")
+        raise Refusal(400, "source_path", "the path of a file must be absolute, as the connector's machine has it")
     try:
         real = asked.resolve(strict=True)
     except (OSError, RuntimeError):
         raise Refusal(404, "source_missing", "no such file") from None
     if not any(real.is_relative_to(root.resolve()) for root in roots):
-        raise Refusal(403, "source_outside", "the file is not inside a folder that may be published from")
+        raise Refusal(403, "source_outside", "the file is not inside a folder that may be published from (data.source_roots)")
     return real
 
 

@@ -16,7 +16,7 @@ from connector.flow.shelf import NOT_OPEN, why_not
 from connector.flow.told import Document, policy_told, simulation_told
 from connector.identity.interface import Principal
 from connector.identity.participants import Admission, Claims
-from connector.protocol.errors import CallerError, NotFound
+from connector.protocol.errors import CallerError, Conflict, NotFound
 from connector.protocol.messages import PULL
 from connector.protocol.states import Role
 from connector.store.rows import Offered
@@ -45,16 +45,19 @@ class Supposed:
 
 
 async def explain(context: Context, what: str, reader: Reader) -> Document:
-    """What an agreement, or an offer that we published, says and how its terms are kept.
+    """What an agreement, an offer that we published, or the only offer of a dataset of ours says and how its terms are kept.
 
-    Raises NotFound, and CallerError for an agreement that another side wrote in a way that we cannot read.
+    Raises NotFound, Conflict for a dataset with several offers, and CallerError for an agreement that another side wrote in a way that we cannot read.
     """
     agreements = await context.store.agreements_by_id(what)
     if agreements:
         ours = agreements[0].role == Role.PROVIDER.value
         able = await context.able(agreements[0].dataset) if ours else Capabilities(context.declared, formats=frozenset({PULL}))
         return policy_told(_read(orjson.loads(agreements[0].document)), able, reader)
-    offer = await _offer(context, what)
+    offers: Sequence[Offered] = await context.store.shelf.offers(what)
+    if len(offers) > 1:
+        raise Conflict("offer-several", f"{what:.120} has {len(offers)} offers; name one of them")
+    offer = offers[0] if offers else await _offer(context, what)
     said = _read({**orjson.loads(offer.document), "target": offer.dataset})
     return policy_told(said, await context.able(offer.dataset), reader)
 

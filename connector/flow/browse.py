@@ -22,6 +22,8 @@ from connector.protocol.messages import DSP_CONTEXT, Document
 MAX_PAGES: Final = 1000
 MAX_CATALOG_BYTES: Final = 64 * 1024 * 1024
 MAX_READING_S: Final = 50.0
+MAX_ERROR_BYTES: Final = 65_536
+MAX_ERROR_CHARS: Final = 300
 _NEXT: Final = re.compile(r"<([^>]{1,4096})>\s*;[^,]*\brel=\"?next\"?", re.IGNORECASE)
 
 
@@ -29,8 +31,24 @@ class PeerRefused(PeerError):
     """The peer did not show what was asked for; ``answered`` is its HTTP status."""
 
     def __init__(self, answered: int, body: bytes) -> None:
-        super().__init__("peer-refused", f"the peer answered {answered}: {body[:300].decode('utf-8', 'replace')}")
+        super().__init__("peer-refused", f"the peer answered {answered}{_reasons(body)}")
         self.answered = answered
+
+
+def _reasons(body: bytes) -> str:
+    """What an error of DSP says, else how the answer begins."""
+    try:
+        said = orjson.loads(body[:MAX_ERROR_BYTES])
+    except orjson.JSONDecodeError:
+        said = None
+    document = said if isinstance(said, dict) else {}
+    code, given = document.get("code"), document.get("reason")
+    reasons = [each for each in (given if isinstance(given, list) else [given]) if isinstance(each, str)]
+    if not reasons and not isinstance(code, str):
+        text = body[:MAX_ERROR_CHARS].decode("utf-8", "replace").strip()
+        return f": {text}" if text else ""
+    named = f" ({code:.80})" if isinstance(code, str) else ""
+    return named + (f": {'; '.join(reasons):.{MAX_ERROR_CHARS}}" if reasons else "")
 
 
 @dataclass(frozen=True, slots=True)

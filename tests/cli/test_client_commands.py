@@ -146,6 +146,8 @@ def test_browse_shows_what_is_offered(two: Two) -> None:
     assert two.carnet("provider", "browse").stdout == theirs.stdout
     assert two.json("consumer", "browse", two.provider_id, "--dataset", "trips")[0]["@id"] == "trips"
     assert two.carnet("consumer", "browse").stdout == "nothing is on offer\n"
+    told = two.carnet("provider", "browse", two.consumer_id)
+    assert (told.stdout, "ask its people to admit us" in told.stderr) == ("nothing is on offer\n", True)
 
 
 def test_a_contract_is_signed_by_both(two: Two, agreement: str, tmp_path: Path) -> None:

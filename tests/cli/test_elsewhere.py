@@ -96,7 +96,8 @@ def test_a_connector_elsewhere_does_what_it_is_told(places: tuple[Place, Place],
     monkeypatch.setenv("CARNET_URL", consumer.url)
     monkeypatch.setenv("CARNET_KEY", consumer.key_file.read_text())
     assert run("browse", provider.did).stdout.startswith("trips: Trips\n")
-    assert run("browse").stdout == "nothing is on offer\n"
+    nothing = run("browse")
+    assert (nothing.stdout, nothing.stderr) == ("nothing is on offer\n", "")
     listed = run("keys", "list", "--config", provider.folder / "carnet.toml")
     assert (listed.exit_code, "oauth" in listed.stdout) == (0, True)
 
@@ -114,7 +115,7 @@ def test_a_file_is_where_the_connector_is(places: tuple[Place, Place]) -> None:
     [
         (("browse",), "", "key-missing", 1),
         (("browse",), "carnet_0000_wrong", "key-form", 1),
-        (("browse",), "nonsense", "token-form", 1),
+        (("browse",), "nonsense", "credential-form", 1),
         (("keys", "list"), "x", "usage", 2),
         (("doctor",), "x", "usage", 2),
     ],
@@ -132,6 +133,8 @@ def test_a_key_goes_nowhere_that_is_open(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("CARNET_KEY", "carnet_a_b")
     result = run("--url", "http://carnet.example.com", "browse")
     assert (result.exit_code, "[address-open]" in result.stderr) == (1, True), result.output
+    short = run("--url", "127.0.0.1:8181", "browse")
+    assert (short.exit_code, "[address-form]" in short.stderr) == (1, True), short.output
     assert run("--url", "http://127.0.0.1:1", "browse").exit_code == 3
     assert "goes with --url" in run("--key-file", wider_file(tmp_path), "browse").stderr
     empty = run("--url", "http://127.0.0.1:1", "--key-file", wider_file(tmp_path), "browse")

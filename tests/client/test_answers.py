@@ -81,6 +81,7 @@ def test_what_was_agreed_and_what_came_of_it(pair: Pair, role: str) -> None:
 def test_what_terms_mean(pair: Pair) -> None:
     told = pair.consumer.explain(pair.contract.id, language="de")
     assert "Erlaubt: die Daten nutzen." in [each.sentence for each in told.sentences]
+    assert pair.provider.explain("trips").id == next(pair.provider.offers("trips")).id
     (simulated,) = pair.provider.simulate("trips", participant="did:web:stranger.example")
     assert simulated.hidden is not None
     assert (simulated.permitted, simulated.hidden.code) == (False, "not-open")
@@ -93,6 +94,21 @@ def test_data_and_evidence_are_taken_away(pair: Pair, tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         assert pair.consumer.duckdb(pair.contract, connection, "trips") == 2
     assert pair.consumer.evidence(pair.contract, tmp_path / "evidence.zip") == (tmp_path / "evidence.zip").stat().st_size
+
+
+def test_what_a_peer_says_of_what_it_does_not_have_is_a_sentence(pair: Pair) -> None:
+    with pytest.raises(Refused, match=r"the peer answered 404 \(dataset-unknown\): no such dataset is on offer here"):
+        pair.consumer.dataset(pair.provider_id, "nothing")
+
+
+def test_a_dataset_with_several_offers_is_not_explained_as_one(pair: Pair) -> None:
+    (source,) = pair.folder.parent.glob("*/trips.csv")
+    uses = [{"permission": [{"action": "use"}]}, {"permission": [{"action": "read"}]}]
+    pair.provider.publish("twice", str(source), title="Twice", offers=uses)
+    with pytest.raises(Refused) as caught:
+        pair.provider.explain("twice")
+    assert (caught.value.status, caught.value.code, bool(caught.value.remedy)) == (409, "offer-several", True)
+    pair.provider.withdraw("twice")
 
 
 def test_what_is_not_there_is_refused_by_its_code(pair: Pair) -> None:
