@@ -70,7 +70,8 @@ def revoke(config: Path, as_json: bool, key: str) -> None:
 
 def _cells(row: Document) -> tuple[str, ...]:
     end = row["revokedAt"] or row["expiresAt"]
-    return row["id"], row["name"], ", ".join(row["roles"]), row["state"], f"since {moment(row['createdAt'])}", _until(end)
+    person = "" if row["person"] == f"key:{row['id']}" else f"counts as {row['person']}"
+    return row["id"], row["name"], ", ".join(row["roles"]), row["state"], f"since {moment(row['createdAt'])}", _until(end), person
 
 
 def _until(end: int | None) -> str:

@@ -68,7 +68,8 @@ async def rule_for(context: Context, process: Process) -> Rule:
     """The rule by which people are asked about what is on the table.
 
     As provider that of the published offer. What we have offered ourselves in a negotiation, and what is not published any more,
-    stays under the rule that the negotiation came under before: a counter-offer is no way round it.
+    stays under the rule that the negotiation came under before: a counter-offer is no way round it. Nor is an offer a way round
+    the settings: whoever publishes it may ask more people than they do, and not fewer.
     """
     if process.kind is not Kind.NEGOTIATION or process.role is not Role.PROVIDER:
         return context.asks
@@ -77,7 +78,8 @@ async def rule_for(context: Context, process: Process) -> Rule:
     found = await context.store.shelf.approval((detail.offer or {}).get("@id", ""), process.subject)
     if kept is not None and (found is None or detail.offer_from is Role.PROVIDER):
         return kept
-    return read_rule(found) or context.asks
+    rule = read_rule(found) or context.asks
+    return msgspec.structs.replace(rule, eyes=max(rule.eyes, context.asks.eyes))
 
 
 def read_rule(text: str | None) -> Rule | None:

@@ -107,6 +107,8 @@ async def test_keys_are_made_listed_and_revoked(house: House) -> None:
     ]
     text = (await house.carnet("list")).output
     assert made["entry"]["id"] in text
+    # The first key and the owner are one.
+    assert text.count("counts as owner") == 1
     assert "auditor" in text
     assert (await house.json("revoke", made["entry"]["id"]))["done"] == "revoked"
     assert (await house.get("/carnet/v1/dead-letters", made["key"]))[0] == 401

@@ -274,6 +274,16 @@ async def test_where_the_settings_want_four_eyes_one_counter_offer_binds_nobody(
     assert (await negotiation(street.provider)).state is State.FINALIZED
 
 
+async def test_an_offer_asks_no_fewer_people_than_the_settings(street: Street) -> None:
+    street.provider.context = replace(street.provider.context, asks=replace_rule(eyes=2))
+    ours = await asked(street, await published(street, roles=COMMERCE, eyes=1))
+    assert ours.detail.asks == Rule(roles=COMMERCE, eyes=2, origin="offer")
+    assert (await deciding.approve(street.provider.context, ours.id, by=ANNA)).state is State.REQUESTED
+    await deciding.approve(street.provider.context, ours.id, by=BERT)
+    await rest(street)
+    assert (await negotiation(street.provider)).state is State.FINALIZED
+
+
 async def test_the_owner_alone_may_confirm_what_nobody_made_a_rule_for(street: Street) -> None:
     house = street.consumer
     house.context = replace(house.context, choices=Choices(verify=False))
