@@ -420,20 +420,20 @@ async def _serve_own(
         diary=diary,
         more=AccessOperations(context, keys).operations(),
     )
+    if management.host:
+        listening, origin = _listen(stack, management)
+        audience, leeway_s = origin + management.base_path, settings.oauth.leeway_s
+        externals = Externals(management.issuers, who.fetcher, audience, leeway_s)
+        made = ManagementTokens(
+            *(origin, audience, who.ring, keys, externals),
+            life_s=management.token_life_s,
+            leeway_s=leeway_s,
+            now_ms=now_ms,
+            new_id=new_id,
+        )
+        served = [*local.operations(), *operations(assemble(services, references), management.base_path)]
+        server = ManagementServer(management, settings.oauth, made, served, repeats, diary, running.metrics, who.key_set)
+        await serve_management(stack, server, keys, listening, tls.get("management"), now_ms())
+        running.management_url = origin
+    # Last, since who is answered there takes everything to be ready.
     await serve_local(settings.local, stack, local)
-    if not management.host:
-        return
-    listening, origin = _listen(stack, management)
-    audience, leeway_s = origin + management.base_path, settings.oauth.leeway_s
-    externals = Externals(management.issuers, who.fetcher, audience, leeway_s)
-    made = ManagementTokens(
-        *(origin, audience, who.ring, keys, externals),
-        life_s=management.token_life_s,
-        leeway_s=leeway_s,
-        now_ms=now_ms,
-        new_id=new_id,
-    )
-    served = [*local.operations(), *operations(assemble(services, references), management.base_path)]
-    server = ManagementServer(management, settings.oauth, made, served, repeats, diary, running.metrics, who.key_set)
-    await serve_management(stack, server, keys, listening, tls.get("management"), now_ms())
-    running.management_url = origin

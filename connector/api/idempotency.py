@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -18,7 +19,7 @@ from aiohttp import web
 from connector.access.caller import Caller
 from connector.protocol.errors import CallerError, Conflict, Reused, TooMany
 from connector.store import access as rows
-from connector.store.access import AccessStore
+from connector.store.access import AccessStore, Answered
 from connector.store.engine import LostRace
 
 Work = Callable[[], Awaitable[web.StreamResponse]]
@@ -62,6 +63,7 @@ class StoredRepeats:
     now_ms: Callable[[], int]
     salt: bytes = field(repr=False)
     _tidied_at: int = 0
+    _life: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
 
     async def once(self, request: web.Request, caller: Caller, work: Work) -> web.StreamResponse:
         """See Repeats."""
@@ -71,7 +73,7 @@ class StoredRepeats:
         digest = self._digest(request, await request.read())
         await self._tidy()
         try:
-            await self.store.engine.commit([rows.begin_answer(caller.id, key, digest, self.now_ms(), MAX_KEYS)])
+            await self.store.engine.commit([rows.begin_answer(caller.id, key, digest, self.now_ms(), MAX_KEYS, self._life)])
         except LostRace:
             return await self._again(caller, key, digest)
         return await self._first(caller, key, work)
@@ -97,7 +99,7 @@ class StoredRepeats:
             raise TooMany("idempotency-keys-many", f"at most {MAX_KEYS} keys of a caller are remembered for a day; use fewer", 60)
         if not hmac.compare_digest(known.digest, digest):
             raise Reused("idempotency-key-reused", "another request was sent under this key; take a new key for a new request")
-        if known.status == 0 and self.now_ms() - known.created_at < CUT_OFF_MS:
+        if known.status == 0 and not self._cut_off(known):
             raise Conflict("idempotency-running", "the first request of this key is still being answered; ask again in a moment")
         if known.status == 0:
             raise Conflict("idempotency-cut-off", "the first request of this key was cut off; look whether it was done")
@@ -108,6 +110,11 @@ class StoredRepeats:
             answer.headers["Content-Type"] = known.media
         answer.headers[REPLAYED] = "true"
         return answer
+
+    def _cut_off(self, known: Answered) -> bool:
+        """Whether nobody answers it any more: a database that is not shared has one connector at a time."""
+        ended = known.media != self._life and not self.store.shared
+        return ended or self.now_ms() - known.created_at >= CUT_OFF_MS
 
     def _digest(self, request: web.Request, body: bytes) -> str:
         asked = f"{request.method} {request.raw_path}\n".encode()

@@ -63,12 +63,14 @@ def revoke_key(key_id: str, now_ms: int) -> Statement:
     return Statement("UPDATE api_key SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL", (now_ms, key_id))
 
 
-def begin_answer(caller: str, key: str, digest: str, now_ms: int, most: int) -> Statement:
-    """A request is being worked on; where its key is known, or its caller has ``most`` of them, that loses the race."""
+def begin_answer(caller: str, key: str, digest: str, now_ms: int, most: int, life: str = "") -> Statement:
+    """A request is being worked on in this ``life`` of a connector; where its key is known, or its caller has ``most`` of them,
+    that loses the race."""
     return Statement(
         "INSERT INTO idempotency (caller, key, digest, status, media, body, created_at) SELECT CAST(? AS TEXT), CAST(? AS TEXT), "
-        "CAST(? AS TEXT), 0, '', '', CAST(? AS BIGINT) WHERE (SELECT count(*) FROM idempotency WHERE caller = ?) < ?",
-        (caller, key, digest, now_ms, caller, most),
+        "CAST(? AS TEXT), 0, CAST(? AS TEXT), '', CAST(? AS BIGINT) "
+        "WHERE (SELECT count(*) FROM idempotency WHERE caller = ?) < ?",
+        (caller, key, digest, life, now_ms, caller, most),
     )
 
 

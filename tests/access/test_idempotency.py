@@ -10,7 +10,7 @@ import pytest
 from connector.access.caller import Role
 from connector.api.idempotency import CUT_OFF_MS, KEPT_MS
 from connector.store.access import begin_answer
-from connector.store.engine import LostRace
+from connector.store.engine import LostRace, Statement
 from tests.access.desk import Desk
 
 THINGS, OWN = "/carnet/v1/things", "/carnet/v1/failures"
@@ -64,6 +64,13 @@ async def test_what_nobody_knows_the_end_of_is_not_done_again(desk: Desk, boss: 
     status, said, _ = await post(desk, boss, "one", OWN, how="else")
     assert (status, said["code"]) == (409, "idempotency-cut-off")
     assert len(desk.handled) == 1
+
+
+async def test_a_request_of_an_earlier_life_was_cut_off(desk: Desk, boss: str) -> None:
+    assert (await post(desk, boss, "one", OWN, how="else"))[0] == 500
+    await desk.house.engine.commit([Statement("UPDATE idempotency SET media = ?", ("an earlier life",))])
+    status, said, _ = await post(desk, boss, "one", OWN, how="else")
+    assert (status, said["code"], len(desk.handled)) == (409, "idempotency-cut-off", 1)
 
 
 async def test_a_key_that_was_made_is_not_kept_for_a_second_answer(desk: Desk, boss: str) -> None:
