@@ -193,7 +193,7 @@ class _Relay:
             if not self.parts.live():
                 # Something may have been revoked of which we could not be told.
                 raise ConnectionResetError
-            piece = bytes(view[begin : begin + size])
+            piece = view[begin : begin + size]
             async with asyncio.timeout(bounds.stream_idle_s):
                 await response.write(piece)
             self._digest.update(piece)
