@@ -22,6 +22,8 @@ OWN: Final = "did:web:own.example"
 CHOSEN: Final = {
     "protocol.port": "0", "protocol.auth": '"pinned-token"', "data.managed": "false", "data.signaling_port": "1",
     "management.host": '"127.0.0.1"', "management.port": "0",
+    # A program that tries everything is not made to wait.
+    "management.requests_per_s": "100000", "management.burst": "100000",
 }  # fmt: skip
 
 
