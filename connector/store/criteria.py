@@ -203,11 +203,16 @@ def on_own_leaves(criterion: Criterion, path: Sequence[str], resource: str, dial
 
 
 def documents_with(criterion: Criterion, path: Sequence[str], resource: str, dialect: Dialect, first: Part | None = None) -> Part:
-    """A table of ids and times of the documents that meet a criterion about a leaf, each once; not for ``!=`` and ``notIn``.
+    """A table of ids and times of the documents that meet a criterion about a leaf, each once.
 
     ``first``, an order and a limit, says that no more than these of them are asked for; more may come.
     """
     keys = (resource, path_text(path))
+    if criterion.operator in ("!=", "notin"):
+        sql, params = on_leaf(criterion, dialect)
+        found = f"(SELECT v.id FROM property v WHERE {_AT} AND {sql})"
+        having = "w.resource = ? AND w.path = ? AND w.first = 1"
+        return f"(SELECT w.id, w.created_at FROM property w WHERE {having} AND w.id NOT IN {found})", (*keys, *keys, *params)
     if isinstance(criterion.right, tuple) and len(criterion.right) <= _UNITED_MOST:
         heads = sorted({head_of(text_of(each)) for each in criterion.right})
         order, limits = first or ("", ())
@@ -219,11 +224,13 @@ def documents_with(criterion: Criterion, path: Sequence[str], resource: str, dia
     return f"(SELECT {each}v.id, v.created_at FROM property v WHERE {_AT} AND {sql})", (*keys, *params)
 
 
-def has_beginning(criterion: Criterion, dialect: Dialect) -> bool:
-    """Whether an index leads to what a pattern means, as it does for every other operator."""
-    if criterion.operator == "ilike" or dialect == "postgresql":
-        return criterion.operator not in ("like", "ilike")
-    return criterion.operator != "like" or bool(_beginning(text_of(_one(criterion.right))))
+def leads(criterion: Criterion, dialect: Dialect) -> bool:
+    """Whether an index leads to what meets a criterion: not to what lacks a value, and to patterns by their beginning alone."""
+    if criterion.operator in ("!=", "notin", "ilike"):
+        return False
+    if criterion.operator == "like":
+        return dialect == "sqlite" and bool(_beginning(text_of(_one(criterion.right))))
+    return True
 
 
 _UNITED_MOST: Final = 16

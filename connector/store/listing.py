@@ -18,7 +18,7 @@ from connector.store.criteria import (
     Part,
     all_of,
     documents_with,
-    has_beginning,
+    leads,
     on_column,
     on_leaves,
     on_own_leaves,
@@ -87,7 +87,7 @@ class Plan:
         """Conditions on one value each: where there are several, a list is best made from the rarest."""
         if not _known_to_property(self.kind, self.conditions):
             return ()
-        equal = [each for each in self.conditions if each[1][0] not in self.kind.fields and each[0].operator in ("=", "contains")]
+        equal = [each for each in self.conditions if each[1][0] not in self.kind.fields and _equal(each)]
         return tuple(equal) if len(equal) > 1 else ()
 
     def alone(self, condition: Condition) -> Listing:
@@ -96,7 +96,8 @@ class Plan:
 
     def whole(self, rarest: Condition | None = None) -> Listing:
         """All that is asked for."""
-        return _by_time(self.kind, self.conditions, self.dialect, rarest or _driver(self.kind, self.conditions))
+        driver = rarest or _driver(self.kind, self.conditions)
+        return _by_time(self.kind, self.conditions, self.dialect, driver, _own_condition if _equal(driver) else None)
 
     def parts(self, held: int, total: int, rarest: Condition | None = None) -> tuple[Listing, ...]:
         """The list in its parts, one behind the other, as it is best made where ``total`` of all that are ``held`` meet the
@@ -113,13 +114,13 @@ class Plan:
 
     def _met_soon(self, held: int, total: int) -> bool:
         """Whether the page is full earlier when one goes through the documents in order than when all that meet the conditions
-        are gathered first, for which a pattern without a beginning takes all documents."""
-        gathered = total if all(has_beginning(each, self.dialect) for each, _, _ in self.conditions) else held
+        are gathered first, for which it takes all documents where no index leads to them."""
+        gathered = total if all(leads(each, self.dialect) for each, _, _ in self.conditions) else held
         return _LOOKED_UP * (self.spec.offset + self.spec.limit) * held <= total * gathered
 
     def _by_time(self, driver: Condition | None, *, met_soon: bool) -> Listing:
         kind, dialect = self.kind, self.dialect
-        if driver is not None and driver[0].operator in ("=", "contains"):
+        if _equal(driver):
             # An index has its order. The others are looked up for what it leads to.
             return _by_time(kind, self.conditions, dialect, driver, _own_condition)
         if met_soon:
@@ -182,6 +183,10 @@ def _by_property(
     return (first, Listing((kind.table, ()), all_of([lacking, *parts]), "d.created_at"))
 
 
+def _equal(condition: Condition | None) -> bool:
+    return condition is not None and condition[0].operator in ("=", "contains")
+
+
 def _driver(kind: Kind, conditions: Sequence[Condition]) -> Condition | None:
     """The condition from which a list by time is best made, if the table ``property`` knows all that the others are about."""
     if not _known_to_property(kind, conditions):
@@ -194,7 +199,7 @@ def _driver(kind: Kind, conditions: Sequence[Condition]) -> Condition | None:
 
 # The fewer values an operator lets through, as a rule, the better.
 _DRIVERS: Final[Mapping[str, int]] = {
-    **{"=": 0, "contains": 0, "in": 1, "<": 2, "<=": 2, ">": 2, ">=": 2, "like": 3, "ilike": 3},
+    **{"=": 0, "contains": 0, "in": 1, "<": 2, "<=": 2, ">": 2, ">=": 2, "like": 3, "ilike": 3, "!=": 4, "notin": 4},
 }
 
 
