@@ -17,6 +17,8 @@ from connector.protocol.errors import TooMany
 
 MAX_ADDRESSES: Final = 4096
 MINUTE_S: Final = 60
+RECOGNISED_S: Final = 600
+"""So long a credential that was good does not wait for others of its address."""
 
 
 def address_of(request: web.Request, *, forwarded_for: bool) -> str:
@@ -65,3 +67,27 @@ class Failures:
         """What still counts of the failures of a network: as many as are allowed are forgotten in a minute."""
         count, at = self._counted.get(name, (0.0, 0.0))
         return max(0.0, count - (self._monotonic() - at) * self._per_minute / MINUTE_S)
+
+
+class Recognised:
+    """Credentials that were good lately, by their digest: those who share an address do not wait for the one who fails there."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._at: OrderedDict[bytes, float] = OrderedDict()
+
+    def lately(self, name: bytes) -> bool:
+        """Whether it was good in the last ``RECOGNISED_S`` seconds."""
+        at = self._at.get(name)
+        return at is not None and self._monotonic() - at < RECOGNISED_S
+
+    def good(self, name: bytes) -> None:
+        """It is now; the one that was good longest ago is forgotten first."""
+        self._at[name] = self._monotonic()
+        self._at.move_to_end(name)
+        if len(self._at) > MAX_ADDRESSES:
+            self._at.popitem(last=False)
+
+    def bad(self, name: bytes) -> None:
+        """It is not any more."""
+        self._at.pop(name, None)

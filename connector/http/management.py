@@ -11,6 +11,7 @@ import binascii
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 from aiohttp import web
@@ -23,7 +24,7 @@ from connector.api.diary import Diary
 from connector.api.idempotency import HEADER, REPLAYED, Repeats
 from connector.api.operation import Operation
 from connector.api.router import mount, supervisor
-from connector.http.addresses import Failures, address_of
+from connector.http.addresses import Failures, Recognised, address_of
 from connector.http.oauth import Addresses, TokenEndpoint, published
 from connector.http.quota import CallerQuota
 from connector.identity.metadata import KEYS_PATH, SERVER_PATH, TOKEN_PATH, resource_document, resource_path
@@ -53,21 +54,26 @@ class ManagementGuard:
 
     tokens: ManagementTokens
     failures: Failures
+    recognised: Recognised
     quota: CallerQuota
     metadata_url: str
     forwarded_for: bool = False
 
     async def caller(self, request: web.Request) -> Caller:
         """See Guard."""
-        address = address_of(request, forwarded_for=self.forwarded_for)
-        self.failures.check(address)
+        address, shown = address_of(request, forwarded_for=self.forwarded_for), _digest(request)
+        # Everybody on this machine, and behind one proxy, has the same address.
+        if not self.recognised.lately(shown):
+            self.failures.check(address)
         try:
             caller = await self.still(request)
         except NotAuthenticated as error:
+            self.recognised.bad(shown)
             # Who shows nothing tries nothing.
             if error.code != "credential-missing":
                 self.failures.failed(address)
             raise
+        self.recognised.good(shown)
         self.quota.admit(caller.id)
         return caller
 
@@ -109,6 +115,12 @@ def credential(request: web.Request) -> str:
     if scheme.lower() == "basic" and request.method == "GET" and request.headers.get("Sec-Fetch-Site", "none") in _OWN_SITES:
         return _bounded(_password(given))
     raise NotAuthenticated("credential-scheme", f"send {KEY_HEADER}, or 'Authorization: Bearer ...'")
+
+
+def _digest(request: web.Request) -> bytes:
+    """What is shown, however it is written, by a name that says nothing of it."""
+    shown = [*request.headers.getall(KEY_HEADER, []), "", *request.headers.getall("Authorization", [])]
+    return sha256("\n".join(shown).encode("utf-8", "surrogateescape")).digest()
 
 
 def _bounded(shown: str) -> str:
@@ -188,7 +200,8 @@ class ManagementServer:
         app.router.add_routes(self._doors())
         metadata_url = self.tokens.issuer + resource_path(self.settings.base_path)
         quota = CallerQuota(self.settings, self.monotonic, self.metrics)
-        guard = ManagementGuard(self.tokens, self.failures, quota, metadata_url, self.settings.forwarded_for)
+        recognised, proxied = Recognised(self.monotonic), self.settings.forwarded_for
+        guard = ManagementGuard(self.tokens, self.failures, recognised, quota, metadata_url, proxied)
         mount(app, self.operations, guard, repeats=self.repeats, diary=self.diary)
         return app
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from connector.access.caller import Role
+from connector.http.addresses import RECOGNISED_S
 from connector.listening import take_first_key
 from connector.settings.secret import SettingsError
+from connector.store.access import revoke_key
 from tests.access.desk import US, Desk, forget_keys
 
 THINGS = "/carnet/v1/things"
@@ -68,8 +70,16 @@ async def test_paths_that_are_none(desk: Desk) -> None:
     for path, kind in (("/carnet/v1/none", "application/problem+json"), ("/management/v3/none", "application/json")):
         answer = await desk.ask("GET", path)
         assert (answer.status, answer.content_type) == (404, kind)
+        assert f"there is nothing at {path}; /carnet/v1/docs lists what there is" in await answer.text()
     answer = await desk.ask("DELETE", THINGS)
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, POST")
+    assert "but GET, POST" in await answer.text()
+
+
+async def test_what_is_neither_key_nor_token_is_called_so(desk: Desk) -> None:
+    for name, shown in (("X-Api-Key", "secret"), ("Authorization", "Bearer secret")):
+        answer = await desk.ask("GET", THINGS, headers={name: shown})
+        assert (answer.status, "neither an API key (carnet_ID_SECRET) nor an access token" in await answer.text()) == (401, True)
 
 
 # -- failures ---------------------------------------------------------------------------------------------------------------
@@ -85,6 +95,29 @@ async def test_who_fails_too_often_has_to_wait(desk: Desk) -> None:
     assert (await desk.status(key))[0] == 429
     desk.monotonic += 12
     assert (await desk.status(key))[0] == 200
+
+
+async def test_who_is_known_does_not_wait_for_others_of_his_address(desk: Desk) -> None:
+    key, late = await desk.key(Role.AUDITOR), await desk.key(Role.AUDITOR)
+    token = (await desk.token(client_secret=key))[1]["access_token"]
+    assert [(await desk.status(each))[0] for each in (key, token)] == [200, 200]
+    for _ in range(6):
+        await desk.status("carnet_wrong")
+    assert [(await desk.status(each))[0] for each in (key, token, late, "carnet_wrong")] == [200, 200, 429, 429]
+    # A key that is revoked is a failure like another, from the second time on.
+    await desk.house.engine.commit([revoke_key(key.split("_")[1], desk.street.now)])
+    desk.street.now += 1000
+    assert await desk.status(key) == (401, "key-revoked")
+    assert (await desk.status(key))[0] == 429
+
+
+async def test_who_was_known_long_ago_waits_as_well(desk: Desk) -> None:
+    key = await desk.key(Role.AUDITOR)
+    assert (await desk.status(key))[0] == 200
+    desk.monotonic += RECOGNISED_S
+    for _ in range(6):
+        await desk.status("carnet_wrong")
+    assert (await desk.status(key))[0] == 429
 
 
 async def test_failures_at_the_token_endpoint_count_as_well(desk: Desk) -> None:
