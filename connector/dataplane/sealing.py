@@ -5,7 +5,6 @@ Who has the database has no credential without that file. May import the setting
 
 from __future__ import annotations
 
-import os
 import secrets
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from connector.settings.secret import read_token
+from connector.settings.secret import SettingsError, make_private, read_token
 
 NONCE_BYTES: Final = 12
 KEY_BYTES: Final = 32
@@ -33,8 +32,11 @@ class Sealer:
     @classmethod
     def of(cls, file: Path) -> Sealer:
         """With the key in a file, which is made where there is none yet. Raises SettingsError. Blocks."""
-        if not file.exists():
-            _make(file)
+        try:
+            if not file.exists():
+                make_private(file, secrets.token_urlsafe(KEY_BYTES))
+        except OSError as error:
+            raise SettingsError("secret-unwritable", str(file), f"cannot make {file.name}: {error.strerror}") from error
         return cls(sha256(b"carnet http sources\0" + read_token(file, str(file)).reveal().encode()).digest())
 
     def seal(self, text: bytes, about: str) -> bytes:
@@ -48,20 +50,3 @@ class Sealer:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode())
         except (InvalidTag, ValueError):
             raise Unsealable(about) from None
-
-
-def _make(file: Path) -> None:
-    """A new key under its name at once and whole; if another process was first, its key stays."""
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-            opened.write(secrets.token_urlsafe(KEY_BYTES) + "\n")
-            opened.flush()
-            os.fsync(opened.fileno())
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()

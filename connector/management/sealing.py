@@ -7,8 +7,6 @@ blocks (disk). May import the settings' errors.
 from __future__ import annotations
 
 import base64
-import binascii
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -17,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connector.protocol.errors import Unavailable
-from connector.settings.secret import SettingsError, read_private
+from connector.settings.secret import SettingsError, make_private, read_private
 
 KEY_FILE: Final = "secrets.key"
 """In ``data_dir``, mode 0600. Without it no secret can be read any more."""
@@ -52,22 +50,17 @@ def open_box(data_dir: Path) -> SecretBox:
     """The box of a connector; its key is made where there is none yet. Raises SettingsError."""
     path = data_dir / KEY_FILE
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        return SecretBox(_key(path))
+        if not path.exists():
+            make_private(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode())
     except OSError as error:
         raise SettingsError("secrets-key-unwritable", _SETTING, f"cannot make {KEY_FILE}: {error.strerror}") from error
-    with os.fdopen(descriptor, "w", encoding="ascii") as opened:
-        opened.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
-        opened.flush()
-        os.fsync(opened.fileno())
     return SecretBox(_key(path))
 
 
 def _key(path: Path) -> bytes:
     try:
         key = base64.b64decode(read_private(path, _SETTING).reveal(), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise SettingsError("secrets-key-invalid", _SETTING, f"{KEY_FILE} holds no key of {KEY_BYTES} bytes")

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -96,6 +97,29 @@ def _content(file: Path, path: str) -> str:
     if mode & 0o077:
         raise SettingsError("secret-exposed", path, f"{file} may be read by others (mode {mode:04o}); run: chmod 600 {file}")
     return content.decode("ascii", "replace").strip()
+
+
+def make_private(file: Path, line: str) -> None:
+    """A file of this line, mode 0600, under its name at once and whole, also after a power cut; one that is there already stays.
+
+    Raises OSError.
+    """
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as opened:
+            opened.write(f"{line}\n")
+            opened.flush()
+            os.fsync(opened.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        draft.unlink()
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def own_token(file: Path, path: str) -> Secret:

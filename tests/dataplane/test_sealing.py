@@ -36,6 +36,12 @@ def test_the_key_is_made_once_for_all_and_is_the_owners_alone(tmp_path: Path) ->
     assert {sealer.unseal(sealed, "ds") for sealer in sealers} == {b"sesame"}
     assert owner_only(file)
     assert [path.name for path in tmp_path.iterdir()] == ["sources.key"]
+    for nonsense in (b"", b"short", b"\xff\xfe" * 20):
+        file.write_bytes(nonsense)
+        with pytest.raises(SettingsError, match="invalid-token"):
+            Sealer.of(file)
+    with pytest.raises(SettingsError, match="secret-unwritable"):
+        Sealer.of(tmp_path / "missing" / "sources.key")
     file.chmod(0o644)
     with pytest.raises(SettingsError, match="may be read by others"):
         Sealer.of(file)

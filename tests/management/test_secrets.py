@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -129,14 +130,23 @@ def test_the_key_is_its_owners_alone(tmp_path: Path) -> None:
     assert open_box(tmp_path).unseal("a", sealed) == "value"
     file = tmp_path / KEY_FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    file.write_text("nonsense")
-    with pytest.raises(SettingsError, match="secrets-key-invalid"):
-        open_box(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+    for nonsense in (b"nonsense", b"", b"\xff\xfe" * 20, b"a" * 100_000):
+        file.write_bytes(nonsense)
+        with pytest.raises(SettingsError, match="secrets-key-invalid"):
+            open_box(tmp_path)
     file.chmod(0o644)
     with pytest.raises(SettingsError, match="secret-exposed"):
         open_box(tmp_path)
     with pytest.raises(SettingsError, match="secrets-key-unwritable"):
         open_box(tmp_path / "missing")
+
+
+def test_many_who_begin_at_once_have_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        boxes = list(threads.map(open_box, [tmp_path] * 8))
+    sealed = boxes[0].seal("a", "value")
+    assert {box.unseal("a", sealed) for box in boxes} == {"value"}
 
 
 async def test_a_secret_is_renewed_only_where_it_is_used(m: Management, plane: Stand) -> None:
