@@ -148,6 +148,13 @@ def check_approval(rule: Rule, process: Process, by: Caller) -> None:
         raise refused
 
 
+def check_time(context: Context, process: Process) -> None:
+    """Raises Conflict for who is late: that is refused already, though the other side may not have been told yet."""
+    due_at = process.detail.decide_by
+    if process.detail.pending is not None and due_at is not None and due_at <= context.now_ms():
+        raise Conflict("decision-late", "the deadline has passed; this is refused for that reason")
+
+
 def enough(rule: Rule, process: Process) -> bool:
     """Whether one more approval is all that is missing."""
     return len(process.detail.approvals) + 1 >= rule.eyes
@@ -163,8 +170,10 @@ def check_act(context: Context, process: Process, message: Message, by: Caller) 
         return
     rule = asked(context, process)
     if message in (Message.OFFER, Message.REQUEST):
+        check_time(context, process)
         check_role(rule, by)
     elif message is MESSAGES.get(step):
+        check_time(context, process)
         check_approval(rule, process, by)
         if not enough(rule, process):
             raise Conflict("approval-needed", f"{rule.eyes} people have to approve this, each for himself: approve it")

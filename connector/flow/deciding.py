@@ -29,14 +29,15 @@ async def approve(
 ) -> Process:
     """Say yes to what waits; it is done when enough people have. ``comment`` stays here, in the timeline.
 
-    Raises Conflict if nothing waits, if the process is not in version ``seen`` any more, if whoever is behind the caller has
-    approved it already, or if the terms do not allow it; PolicyDenied if the caller has none of the roles that decide or not the
-    scope, or if whoever is behind him has proposed it.
+    Raises Conflict if nothing waits, if the deadline has passed, if the process is not in version ``seen`` any more, if whoever
+    is behind the caller has approved it already, or if the terms do not allow it; PolicyDenied if the caller has none of the
+    roles that decide or not the scope, or if whoever is behind him has proposed it.
     """
 
     async def attempt() -> Process:
         process = await _waiting(context, process_id, seen)
         rule = asked(context, process)
+        approvals.check_time(context, process)
         approvals.check_approval(rule, process, by)
         said = effects_of(process, rule, by, "approved", comment)
         if not approvals.enough(rule, process):
