@@ -63,9 +63,9 @@ def _scopes(read: str = "", write: str = "") -> frozenset[str]:
 SCOPES: Final[Mapping[Role, frozenset[str]]] = MappingProxyType(
     {
         Role.OPERATOR: _scopes(
-            "catalog consents dataplanes events evidence receipts status terms",
-            "access agreements approvals assets definitions edrs letters negotiations offers participants policies secrets "
-            "transfers",
+            "catalog consents events evidence receipts status terms",
+            "access agreements approvals assets dataplanes definitions edrs letters negotiations offers participants policies "
+            "secrets transfers",
         ),
         Role.COMMERCIAL: _scopes(
             "catalog dataplanes events evidence participants receipts status terms",

@@ -7,6 +7,7 @@ from typing import Final
 
 from connector.management.addresses import TYPES
 from connector.management.service import Management
+from connector.protocol.errors import Conflict
 from connector.protocol.messages import PULL
 from connector.store.engine import StoreUnavailable
 
@@ -61,6 +62,12 @@ async def planes(m: Management) -> list[DataPlane]:
     ready = m.plane.ready
     state, active = ("AVAILABLE", m.context.now_ms()) if ready else ("UNAVAILABLE", 0)
     return [DataPlane(f"{m.context.participant_id}:data-plane", m.plane.base or "", state, TYPES, (PULL,), active)]
+
+
+def own_plane() -> Conflict:
+    """Why none is registered or taken off: what it enforces decides what may be offered, and is settled at the start."""
+    said = "the connector brings its data plane, which is neither registered nor taken off here; the settings say which ([data])"
+    return Conflict("dataplane-own", said)
 
 
 async def _database(m: Management) -> Component:

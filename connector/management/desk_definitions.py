@@ -18,6 +18,7 @@ from connector.management.dialect import PAGING, Dialect, done, one, page, raw_j
 from connector.management.documents import invalid, needed
 from connector.management.plans_shown import plan_shown, validation_shown
 from connector.management.service import Management
+from connector.protocol.errors import NotFound
 from connector.protocol.messages import Document
 
 
@@ -31,7 +32,7 @@ class DefinitionDesk:
 
     def operations(self) -> list[Operation]:
         """All of them."""
-        return [*self._assets(), *self._policies(), *self._definitions(), *self._secrets(), self._planes_operation()]
+        return [*self._assets(), *self._policies(), *self._definitions(), *self._secrets(), *self._planes_operations()]
 
     def _assets(self) -> list[Operation]:
         at, name = f"{self.base}/assets", f"{self.dialect.name}-assets"
@@ -219,9 +220,35 @@ class DefinitionDesk:
             ),
         ]
 
-    def _planes_operation(self) -> Operation:
-        name = f"{self.dialect.name}-dataplanes"
-        return Operation("GET", f"{self.base}/dataplanes", name, "dataplanes", "read", "The data planes.", self._planes)
+    def _planes_operations(self) -> list[Operation]:
+        at, name = f"{self.base}/dataplanes", f"{self.dialect.name}-dataplanes"
+        shown = Operation("GET", at, name, "dataplanes", "read", "The data planes.", self._planes)
+        refused, errors = "refused, for the connector brings its own.", (404, 409)
+        return [
+            shown,
+            Operation(
+                "PUT",
+                at,
+                f"{name}-register",
+                "dataplanes",
+                "write",
+                f"Register a data plane: {refused}",
+                self._register_plane,
+                errors=errors,
+                told=True,
+            ),
+            Operation(
+                "DELETE",
+                f"{at}/{{id}}",
+                f"{name}-remove",
+                "dataplanes",
+                "write",
+                f"Take a data plane off: {refused}",
+                self._remove_plane,
+                errors=errors,
+                told=True,
+            ),
+        ]
 
     # -- assets -------------------------------------------------------------------------------------------------------
 
@@ -343,6 +370,16 @@ class DefinitionDesk:
     async def _planes(self, request: web.Request) -> web.StreamResponse:
         del request
         return raw_json([self.dialect.shown(plane_shown(each)) for each in await checks.planes(self.m)])
+
+    async def _register_plane(self, request: web.Request) -> web.StreamResponse:
+        del request
+        raise checks.own_plane()
+
+    async def _remove_plane(self, request: web.Request) -> web.StreamResponse:
+        plane_id = request.match_info["id"]
+        if plane_id not in {each.id for each in await checks.planes(self.m)}:
+            raise NotFound("dataplane-unknown", f"there is no data plane {plane_id:.80}")
+        raise checks.own_plane()
 
 
 def _trusted(request: web.Request) -> bool:

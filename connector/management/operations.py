@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -17,6 +18,9 @@ from connector.management.service import Management
 from connector.management.v3 import V3
 from connector.management.v4 import V4
 
+_OTHERS: Final = frozenset({"v4-transfers-deprovision", "v3-dataplanes-register", "v3-dataplanes-remove"})
+"""What the other version has: nothing was ever provisioned in version 4, nor a data plane registered in version 3."""
+
 
 def operations(b: Business, base_path: str) -> list[Operation]:
     """All of them, below ``base_path`` (``/management``)."""
@@ -25,8 +29,7 @@ def operations(b: Business, base_path: str) -> list[Operation]:
         base = f"{base_path}/{dialect.name}"
         found += DefinitionDesk(b.m, dialect, base).operations()
         found += BusinessDesk(b, dialect, base).operations()
-    # Nothing was ever provisioned in version 4.
-    return [each for each in found if each.name != "v4-transfers-deprovision"]
+    return [each for each in found if each.name not in _OTHERS]
 
 
 def _checks(m: Management, at: str) -> list[Operation]:

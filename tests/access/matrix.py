@@ -198,6 +198,8 @@ MATRIX: Final[Mapping[str, str]] = {
     "v4-secrets-get": "O",
     "v4-secrets-delete": "O",
     "v4-dataplanes": "OCA",
+    "v4-dataplanes-register": "O",
+    "v4-dataplanes-remove": "O",
     "v4-catalog-request": "OC",
     "v4-catalog-dataset": "OC",
     "v4-catalogs": "OC",

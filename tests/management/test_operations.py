@@ -65,7 +65,7 @@ GET /secrets/{id} 200
 DELETE /secrets/{id} 204
 GET /dataplanes 200
 """
-ONE = {"v3": "POST /transferprocesses/{id}/deprovision 204\n", "v4": ""}
+ONE = {"v3": "POST /transferprocesses/{id}/deprovision 204\n", "v4": "PUT /dataplanes 200\nDELETE /dataplanes/{id} 200\n"}
 CHECKS = [f"GET /check/{name} 200" for name in ("health", "readiness", "startup", "liveness")]
 
 
