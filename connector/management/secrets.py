@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from connector.management import assets, sources
 from connector.management.assets import check_id
 from connector.management.model import SecretEntry
 from connector.management.service import Management
-from connector.protocol.errors import CallerError, Conflict, NotFound
+from connector.protocol.errors import CallerError, CarnetError, Conflict, NotFound
 from connector.store.definitions import delete_secret, insert_secret, update_secret
 from connector.store.engine import LostRace
+from connector.telemetry import logger
 
 VALUE_MOST_CHARS: Final = 8_192
 PAGE: Final = 100
+log = logger("management")
 
 
 async def create(m: Management, secret_id: str, value: str) -> SecretEntry:
@@ -28,16 +31,26 @@ async def create(m: Management, secret_id: str, value: str) -> SecretEntry:
 
 
 async def update(m: Management, secret_id: str, value: str) -> SecretEntry:
-    """Replace a secret's value, and hand it to the data plane for each asset that names it. Raises NotFound, CallerError."""
-    known, now = await find(m, secret_id), m.context.now_ms()
-    _check(secret_id, value)
-    try:
-        await m.context.commit([update_secret(secret_id, m.secrets.seal(secret_id, value), now)])
-    except LostRace:
-        raise _unknown(secret_id) from None
-    for each in await _using(m, secret_id):
-        await assets.renew(m, each)
-    return SecretEntry(secret_id, known.created_at, now)
+    """Replace a secret's value, and hand it to the data plane for each asset that names it; if that fails, it is as before.
+
+    Raises NotFound, CallerError for a value that opens nothing, Unavailable without data plane.
+    """
+    async with m.lock(f"\0{secret_id}"):
+        known, now = await find(m, secret_id), m.context.now_ms()
+        _check(secret_id, value)
+        before = await m.store.sealed(secret_id)
+        try:
+            await m.context.commit([update_secret(secret_id, m.secrets.seal(secret_id, value), now)])
+        except LostRace:
+            raise _unknown(secret_id) from None
+        using = await _using(m, secret_id)
+        try:
+            for each in using:
+                await assets.renew(m, each)
+        except CarnetError:
+            await _put_back(m, known, before, using)
+            raise
+        return SecretEntry(secret_id, known.created_at, now)
 
 
 async def find(m: Management, secret_id: str) -> SecretEntry:
@@ -58,6 +71,19 @@ async def delete(m: Management, secret_id: str) -> None:
         await m.context.commit([delete_secret(secret_id)])
     except LostRace:
         raise _unknown(secret_id) from None
+
+
+async def _put_back(m: Management, known: SecretEntry, sealed: bytes | None, using: list[str]) -> None:
+    """The value as it was before one that could not be used."""
+    if sealed is None:
+        return
+    with suppress(LostRace):
+        await m.context.commit([update_secret(known.id, sealed, known.updated_at)])
+    for each in using:
+        try:
+            await assets.renew(m, each)
+        except CarnetError as error:
+            log.warning("an asset is not opened with its secret any more; write the secret again", asset=each, code=error.code)
 
 
 async def _using(m: Management, secret_id: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,6 +141,30 @@ def test_the_key_is_its_owners_alone(tmp_path: Path) -> None:
         open_box(tmp_path)
     with pytest.raises(SettingsError, match="secrets-key-unwritable"):
         open_box(tmp_path / "missing")
+
+
+async def test_a_value_that_opens_nothing_changes_nothing(m: Management, plane: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = await secrets.create(m, "k", "value")
+    for name in ("a", "b"):
+        await asset(m, name, http(secretName="k"))
+    ask = plane.ask
+
+    async def picky(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        if path.endswith("/b") and "\n" in str(body and body["http"]["credential"]["value"]):
+            raise CallerError("http-headers", "no such value")
+        return await ask(method, path, body)
+
+    monkeypatch.setattr(Stand, "ask", lambda _, *given: picky(*given))
+    with pytest.raises(CallerError, match="http-headers"):
+        await secrets.update(m, "k", "other\n")
+    assert {source["http"]["credential"]["value"] for source in plane.sources.values()} == {"value"}
+    assert await secrets.find(m, "k") == before
+    plane.away = True
+    with pytest.raises(Unavailable):
+        await secrets.update(m, "k", "other")
+    plane.away = False
+    await assets.renew(m, "a")
+    assert plane.sources["a"]["http"]["credential"]["value"] == "value"
 
 
 def test_many_who_begin_at_once_have_one_key(tmp_path: Path) -> None:
