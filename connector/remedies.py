@@ -79,6 +79,7 @@ REMEDIES: Final[dict[str, str]] = {
     "key-expired": "ask who runs the connector for another key",
     "key-form": "give a key as it was shown when it was made",
     "key-revoked": "ask who runs the connector for another key",
+    "key-vehicle": "with the role driver give --vehicle NUMBER: carnet consents number VEHICLE",
     "key-id-unknown": "look its id up: carnet access list",
     "key-unknown": "give a key as it was shown when it was made, and the address of the connector that made it",
     "scope-missing": "ask who runs the connector for a key with one of these roles",

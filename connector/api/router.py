@@ -92,12 +92,23 @@ def refusal(request: web.Request, error: Exception) -> web.Response:
     """The answer to a request that failed, in the form of its family."""
     known: Exception = error
     if isinstance(error, web.HTTPException) and not isinstance(error, web.HTTPRequestEntityTooLarge):
-        known = CarnetError("http", error.reason)
-        known.status = error.status
+        known = _unrouted(request, error)
     answer = problems.problem_answer(known) if request.path.startswith(_OWN) else problems.listed_answer(known)
     if isinstance(error, web.HTTPMethodNotAllowed):
         answer.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
     return answer
+
+
+def _unrouted(request: web.Request, error: web.HTTPException) -> CarnetError:
+    """What aiohttp answers where there is no operation, in words that lead to one."""
+    known = CarnetError("http", error.reason)
+    if error.status == 404:
+        known = CarnetError("path-unknown", f"there is nothing at {request.path:.200}; /carnet/v1/docs lists what there is")
+    elif isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        known = CarnetError("method-unknown", f"there is no {request.method:.20} of {request.path:.200}, but {allowed}")
+    known.status = error.status
+    return known
 
 
 @dataclass(frozen=True, slots=True)

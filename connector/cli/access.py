@@ -40,7 +40,8 @@ def add(
         return await client.make_api_key(name, list(dict.fromkeys(roles)), **more)
 
     made = call(config, make)
-    show(made, [made["key"], "keep it where nobody else reads; it is not kept here"], as_json=as_json)
+    said = "keep it where nobody else reads: it is not kept here; it goes into the header X-Api-Key, or into CARNET_KEY"
+    show(made, [made["key"], said], as_json=as_json)
 
 
 @command.command(name="list")

@@ -109,6 +109,16 @@ def withdraw(config: Path, as_json: bool, vehicle: str, **about: Any) -> None:
     show(document, [*lines, f"ledger number {document['number']}"], as_json=as_json)
 
 
+@command.command(name="number")
+@channel_options
+@click.argument("vehicle")
+def number(config: Path, as_json: bool, vehicle: str) -> None:
+    """The ledger's own number of VEHICLE, by which a driver's key names it (carnet access add --role driver --vehicle NUMBER)."""
+    wanted = vehicle_named(vehicle)
+    document = call(config, lambda client: client.vehicle_number(wanted))
+    show(document, [str(document["vehicleNumber"])], as_json=as_json)
+
+
 @command.command(name="import")
 @channel_options
 @click.argument("file", type=_file)

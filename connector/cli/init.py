@@ -71,9 +71,18 @@ def command(
         return
     click.echo(f"Wrote {', '.join(written)} to {folder}.")
     click.echo(f"An operator's key for its management interface, which is also in {KEY_FILE}: {key}")
+    if where := _people_at(folder):
+        click.echo(f"Its interface as a page, once it runs: {where}/carnet/v1/docs (any name, the key as password)")
     if loopback is not None:
         click.echo(f"It is {did_on_loopback(loopback)}, for this machine alone: plain http, never for production.")
     click.echo(f"Next: read {folder / 'carnet.toml'}, then run: carnet doctor --config {folder / 'carnet.toml'}")
+
+
+def _people_at(folder: Path) -> str:
+    """Where its own people and programs find it; "" where they do not."""
+    settings = load(folder / "carnet.toml", {}).management
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return settings.public_url or (f"http://{host}:{settings.port}" if settings.host and settings.port else "")
 
 
 def did_on_loopback(port: int) -> str:
@@ -99,8 +108,7 @@ def make_house(
     """Write settings, tokens and keys of a new connector; gives the names of the files, and of the folder of keys.
 
     `settings` maps `section.key` to a TOML value; `more` is put at the end of the settings file; `beside` are other files, by
-    name. Ends the command, and leaves
-    no file, when one exists already or the settings cannot be used.
+    name. Ends the command, and leaves no file, when one exists already or the settings cannot be used.
     """
     written: list[Path] = []
     try:

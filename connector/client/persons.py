@@ -49,7 +49,7 @@ class PersonCalls(Calls):
         return dict(await self._call("POST", "/own-consents/withdraw", wanted, timeout_s=PUBLISH_TIMEOUT_S))
 
     async def vehicle_number(self, vehicle: str) -> Document:
-        """The consent ledger's own ``number`` of a vehicle, by which a driver's key names it."""
+        """The consent ledger's own ``vehicleNumber`` of a vehicle, by which a driver's key names it."""
         return dict(await self._call("POST", "/consents/number", {"vehicle": vehicle}))
 
     async def enrol(self, enrolments: list[Document]) -> Document:

@@ -20,6 +20,7 @@ from connector.demo.stage import FETCH_TIMEOUT_S, STEP_S, Stage, Stopwatch, hold
 
 RECALLS: Final = "urn:example:recalls"
 LANDED: Final = "recalls.json"
+DECIDES: Final = "commercial"
 OFFERED, ASKED = 10, 50
 """How often the API may be called: as offered, and as the repairer asks."""
 _EDC: Final = "https://w3id.org/edc/v0.0.1/ns/"
@@ -37,9 +38,7 @@ class Keys:
 async def sell(stage: Stage, api: RecallsApi) -> Path:
     """An API becomes an asset, a contract and a file, by people and programs with keys; gives the file."""
     stage.act("People and programs with keys: a dashboard made for EDC sells an API, a person decides")
-    keys = Keys(
-        *[await _key(stage, *each) for each in (("dashboard", "commercial"), ("sales", "commercial"), ("audit", "auditor"))]
-    )
+    keys = Keys(*[await _key(stage, *each) for each in (("dashboard", DECIDES), ("sales", DECIDES), ("audit", "auditor"))])
     await _published(stage, keys.dashboard, api)
     url = stage.oem.house.management
     async with Carnet(url, key=keys.person) as person, Carnet(url, key=keys.auditor) as auditor:
@@ -78,6 +77,7 @@ def _documents(api: RecallsApi) -> dict[str, Document]:
             "accessPolicyId": "a-few-calls",
             "contractPolicyId": "a-few-calls",
             "assetsSelector": [_is(f"{_EDC}id", RECALLS)],
+            "privateProperties": {"approval": {"roles": [DECIDES]}},
         },
     }
 
@@ -106,7 +106,7 @@ async def _approved(stage: Stage, person: Carnet, auditor: Carnet) -> str:
     begun = await repairer.negotiate(stage.oem.did, RECALLS, asked)
     waiting = await _waiting(person)
     seen = await person.review(waiting)
-    stage.tell("repairer", "recalls, but more calls. A person with a key of the role commercial reads:", watch.stop())
+    stage.tell("repairer", "recalls, but more calls. The offer asks the role commercial, one of it reads:", watch.stop())
     for sentence in dict.fromkeys(each.sentence for each in seen.redline):
         stage.tell("", f"| {sentence}")
     hold(str(OFFERED) in str(seen.redline) and str(ASKED) in str(seen.redline), "the person does not read how many more")
@@ -132,6 +132,7 @@ async def _waiting(person: Carnet) -> Waiting:
 
     (found,) = await person.until(rows, bool, within_s=STEP_S)
     hold((found.step, found.may.approve) == ("decide-counter-offer", True), f"it waits for something else: {found.step}")
+    hold((found.rule.origin, found.rule.roles) == ("offer", (DECIDES,)), f"others are asked: {found.rule}")
     return found
 
 

@@ -18,6 +18,7 @@ def test_a_connector_of_this_machine_takes_one_option(tmp_path: Path) -> None:
     done = CliRunner().invoke(init, [str(tmp_path / "oem"), "--loopback", "8301", "--beside", "8311", "--beside", "8321"])
     assert done.exit_code == 0, done.output
     assert "did:web:localhost%3A8301, for this machine alone: plain http, never for production" in done.output
+    assert "Its interface as a page, once it runs: http://127.0.0.1:8303/carnet/v1/docs" in done.output
     settings = load(tmp_path / "oem" / "carnet.toml", {})
     assert settings.participant_id == "did:web:localhost%3A8301"
     assert (settings.protocol.port, settings.data.public_port) == (8301, 8302)

@@ -119,7 +119,7 @@ SAID = (
     rf"insurer +is told, erases the rows in features\.parquet and attests it: fulfilled{TOOK}",
     r"the next delivery and the next premiums have [1-9]\d* contracts, and had [1-9]\d*$",
     rf"dashboard posts an asset \(an API behind a key\), a policy, a contract definition: 200{TOOK}",
-    rf"recalls, but more calls\. A person with a key of the role commercial reads:{TOOK}",
+    rf"recalls, but more calls\. The offer asks the role commercial, one of it reads:{TOOK}",
     r"\| Widened: The number of requests is at most 10\. → The number of requests is at most$",
     r'auditor +would say yes\. HTTP 403: "this needs the scope approvals:write; it goes with the role$',
     rf"sales +APPROVED by the person: FINALIZED{TOOK}",

@@ -84,6 +84,8 @@ async def test_grant_show_enrol_withdraw(typed: Type, tmp_path: Path) -> None:
     said = await typed("consents", "grant", VIN, "other", *ABOUT, "--text", text, "--by", "owner")
     assert said == "noted for 2 vehicles, ledger number 1\n"
     assert f"2  mileage for vdx:Insurance to {INSURER} on dpv:Consent" in await typed("consents", "list")
+    numbers = [await typed("consents", "number", "-", stdin=f"{name}\n") for name in (VIN, "other")]
+    assert len({int(each) for each in numbers}) == 2
     shown = json.loads(await typed("consents", "show", "-", "--json", stdin=f"{VIN}\n"))
     assert shown["entries"][0]["textSha256"] == hashlib.sha256(b"You agree.").hexdigest()
     said = await typed("enrol", VIN, "--recipient", INSURER, "--reference", "contract 7", "--text", TEXT)
