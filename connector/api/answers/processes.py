@@ -10,7 +10,7 @@ from connector.protocol.messages import Document
 from connector.protocol.record import Detail, Ended, Given, Process, Rule
 from connector.store.rows import Happening, Outgoing
 
-HIDDEN: Final = frozenset({"data_address", "echo", "first_digest"})
+HIDDEN: Final = frozenset({"countered", "data_address", "echo", "first_digest"})
 """Members of a process's detail that are not shown. The data address carries a token and has an endpoint of its own."""
 
 
