@@ -12,7 +12,7 @@ from connector.management.approving import approval_of
 from connector.management.assets import check_id, outdated
 from connector.management.model import ContractDefinition, QuerySpec
 from connector.management.offering import open_to
-from connector.management.projecting import carry_out, check
+from connector.management.projecting import check, settle
 from connector.management.rules import RACES_MOST, busy
 from connector.management.service import Management
 from connector.protocol.errors import Conflict, Invalid, NotFound, Violation
@@ -41,7 +41,7 @@ async def create(m: Management, definition: ContractDefinition) -> ContractDefin
         except LostRace:
             continue
         m.known.committed(proposed)
-        await carry_out(m, definition.id)
+        await settle(m, definition.id)
         return definition
     raise busy()
 
@@ -64,7 +64,7 @@ async def update(m: Management, definition: ContractDefinition, version: int | N
         except LostRace:
             continue
         m.known.committed(proposed)
-        await carry_out(m, definition.id)
+        await settle(m, definition.id)
         return after
     raise busy()
 
@@ -100,7 +100,7 @@ async def delete(m: Management, definition_id: str, version: int | None = None) 
         except LostRace:
             continue
         m.known.committed(rules.without_definition(definition_id))
-        await carry_out(m, definition_id)
+        await settle(m, definition_id)
         return
     raise busy()
 

@@ -9,7 +9,7 @@ from connector.management import terms
 from connector.management.assets import check_id, outdated
 from connector.management.model import PolicyDefinition, QuerySpec
 from connector.management.planning import EvaluationPlan, plan
-from connector.management.projecting import carry_out, check
+from connector.management.projecting import check, settle
 from connector.management.rules import RACES_MOST, busy
 from connector.management.service import Management
 from connector.protocol.errors import Conflict, NotFound
@@ -62,7 +62,7 @@ async def update(m: Management, definition: PolicyDefinition, version: int | Non
             continue
         m.known.committed(proposed)
         for each in using:
-            await carry_out(m, each.id)
+            await settle(m, each.id)
         return replace(new, version=stored.version + 1)
     raise busy()
 

@@ -18,9 +18,9 @@ from connector.management.model import Asset, ContractDefinition
 from connector.management.offering import NONE, Made, Strict, offer, taken_off
 from connector.management.rules import RACES_MOST, Rules, busy
 from connector.management.sources import found
-from connector.protocol.errors import CarnetError
+from connector.protocol.errors import CarnetError, Conflict
 from connector.store.definitions import NOT_BEGUN, reach
-from connector.store.engine import LostRace
+from connector.store.engine import LostRace, StoreUnavailable
 from connector.store.projection import Stock, still, unchanged
 from connector.telemetry import logger
 
@@ -74,6 +74,15 @@ async def carry_out(m: Management, definition_id: str) -> None:
             races += 1
             if races >= RACES_MOST:
                 raise busy() from None
+
+
+async def settle(m: Management, definition_id: str) -> None:
+    """Carry out a change that is kept. Where that cannot be done to its end now, ``finish`` does the rest: who made the change is
+    not told that it was refused."""
+    try:
+        await carry_out(m, definition_id)
+    except (Conflict, StoreUnavailable) as error:
+        log.warning("a contract definition is carried out later", definition=definition_id, why=str(error))
 
 
 async def finish(m: Management) -> None:

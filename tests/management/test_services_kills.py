@@ -13,7 +13,7 @@ from connector.management import assets, definitions, policies, projecting
 from connector.management.model import EDC, Asset, PolicyDefinition
 from connector.management.service import Management
 from connector.protocol.errors import Conflict, NotFound
-from connector.store.engine import LostRace, Statement
+from connector.store.engine import LostRace, Statement, StoreUnavailable
 from policies.terms.party import CONSUMER_KIND, PUBLIC_BODY
 from tests.flow.house import Cut, Fuse, Street
 from tests.management.stand import Stand, asset, chosen, definition, managed, policy, when
@@ -135,6 +135,27 @@ async def test_who_never_gets_a_turn_says_so(m: Management, monkeypatch: pytest.
     for attempt in (policy(m, "p"), asset(m, "a"), definition(m, "d")):
         with pytest.raises(Exception, match="definitions-busy"):
             await attempt
+
+
+@pytest.mark.parametrize("error", [LostRace(), StoreUnavailable("it is away")])
+async def test_a_change_that_is_kept_is_not_said_to_be_refused(
+    m: Management, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def cut_off(*_: object, **__: object) -> None:
+        raise error
+
+    await asset(m, "a", kind="odd")
+    with monkeypatch.context() as away:
+        away.setattr(projecting, "_next", cut_off)
+        made = await definition(m, "d", ("kind", "=", "odd"))
+        assert await definitions.find(m, "d") == made
+        changed = await definitions.update(m, replace(made, selector=chosen(("kind", "=", "even"))))
+        assert changed.version == made.version + 1
+        await policies.update(m, PolicyDefinition("open", when(CONSUMER_KIND, "eq", PUBLIC_BODY)))
+        await definitions.update(m, replace(changed, selector=made.selector))
+    assert await offered(m) == {}
+    await projecting.finish(m)
+    assert await offered(m) == await expected(m) == {"a": {"d"}}
 
 
 async def test_what_cannot_be_finished_keeps_no_connector_from_starting(m: Management) -> None:
