@@ -405,4 +405,5 @@ def plane_shown(plane: DataPlane) -> Document:
         "destinationProvisionTypes": [],
         "lastActive": plane.last_active,
         "stateTimestamp": plane.last_active,
+        "properties": {},
     }

@@ -47,7 +47,15 @@ def query_of(document: Flat, given: Mapping[str, str] | None = None) -> QuerySpe
             if not (said.isascii() and said.isdigit() and len(said) < 10):
                 raise invalid(f"{name} is a whole number", name, said)
             wanted[name] = int(said)
-    return parse(wanted)
+    return parse(_capped(wanted))
+
+
+def _capped(wanted: Document) -> Document:
+    """Clients write a number that is large enough for everything: what is beyond a page, they find behind its Link."""
+    limit = wanted.get("limit")
+    if isinstance(limit, int) and not isinstance(limit, bool):
+        return {**wanted, "limit": min(limit, MAX_LIMIT)}
+    return wanted
 
 
 def asset_of(document: Flat) -> Asset:
@@ -130,10 +138,7 @@ def catalog_query_of(document: Flat) -> QuerySpec:
     """What a catalogue is narrowed to. Raises Invalid."""
     value = document.get(f"{EDC}querySpec")
     wanted = plain(value if isinstance(value, dict) else {})
-    # Clients write a number that is large enough for everything.
-    if isinstance(wanted.get("limit"), int):
-        wanted["limit"] = min(wanted["limit"], MAX_LIMIT)
-    return parse(wanted)
+    return parse(_capped(wanted))
 
 
 def contract_request_of(document: Flat) -> tuple[Counterparty, OfferedTerms]:
