@@ -33,7 +33,13 @@ from connector.store.rows import Agreement
 
 PROTOCOLS: Final = frozenset({PROTOCOL, LEGACY_PROTOCOL})
 """How clients call the one protocol that is spoken here; without a version they mean the connector's own."""
-_REMOTE: Final = frozenset({"peer-unreachable", "catalog-too-slow"})
+_REMOTE: Final = frozenset(
+    {
+        *("peer-unreachable", "peer-document-unavailable", "catalog-too-slow"),
+        *("token-too-slow", "metadata-unavailable", "issuer-unreachable"),
+    }
+)
+"""What we lack then is the other side's to give."""
 Result = TypeVar("Result")
 
 
@@ -103,9 +109,9 @@ async def dataset(b: Business, of: Counterparty, dataset_id: str) -> Document:
 async def _address(b: Business, of: Counterparty) -> str | None:
     """The address that the caller named. Where he left the path of the protocol's version out, the one that is known: None."""
     directory, named = b.m.context.directory, of.address
-    if named is None or await directory.owns(of.id, named):
+    if named is None or await _remote(directory.owns(of.id, named)):
         return named
-    known = await directory.address(of.id)
+    known = await _remote(directory.address(of.id))
     return None if known.startswith(named.rstrip("/") + "/") else named
 
 
@@ -166,14 +172,16 @@ async def negotiate(b: Business, of: Counterparty, offer: OfferedTerms, by: Call
     if offer.assigner not in (None, of.id):
         raise CallerError("assigner-other", "policy.assigner is the counterparty, who makes the offer")
     rules = offer.rules or await _published(b, of, offer)
-    return await begin.request_contract(
-        b.m.context,
-        counterparty=of.id,
-        dataset=offer.target,
-        offer={"@id": offer.id, **rules},
-        address=await _address(b, of),
-        by=by,
-        ensuing=PULL if ensuing else None,
+    return await _remote(
+        begin.request_contract(
+            b.m.context,
+            counterparty=of.id,
+            dataset=offer.target,
+            offer={"@id": offer.id, **rules},
+            address=await _address(b, of),
+            by=by,
+            ensuing=PULL if ensuing else None,
+        )
     )
 
 

@@ -174,7 +174,15 @@ class BusinessDesk:
         handlers = (self._terminate_transfer, self._suspend_transfer, self._resume_transfer, self._deprovision)
         return [
             Operation(
-                "POST", at, f"{name}-begin", "transfers", "write", "Ask for data.", self._transfer, errors=(404, 409), told=True
+                "POST",
+                at,
+                f"{name}-begin",
+                "transfers",
+                "write",
+                "Ask for data.",
+                self._transfer,
+                errors=(404, 409, 502),
+                told=True,
             ),
             Operation(
                 "POST", f"{at}/request", f"{name}-query", "transfers", "read", "List.", self._query_transfers, query=PAGING

@@ -12,6 +12,7 @@ import pytest
 from connector.access.caller import OWNER
 from connector.flow import acts, standing
 from connector.flow.browse import PeerRefused
+from connector.identity.directory import Directory
 from connector.identity.roster import ProfileChange
 from connector.management import business
 from connector.management.business import Counterparty, RemoteFailed, TransferWish
@@ -74,6 +75,7 @@ async def test_a_catalogue_is_sorted_by_what_its_datasets_say(scene: Scene, orde
         (PeerError("peer-invalid", "not readable"), RemoteFailed),
         (Unavailable("peer-unreachable", "nobody there"), RemoteFailed),
         (Unavailable("catalog-too-slow", "50 seconds"), RemoteFailed),
+        (Unavailable("peer-document-unavailable", "no such name"), RemoteFailed),
         (Unavailable("store-unavailable", "our own fault"), Unavailable),
         (CallerError("address-foreign", "not theirs"), CallerError),
     ],
@@ -88,6 +90,23 @@ async def test_it_is_said_whose_fault_it_was(scene: Scene, error: Exception, exp
             await work()
         assert type(refused.value) is expected
     assert RemoteFailed.status == 502
+
+
+async def test_who_cannot_be_found_is_at_fault_himself(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nowhere(*_: object) -> str:
+        raise Unavailable("peer-document-unavailable", "the DID document: the name cannot be resolved")
+
+    monkeypatch.setattr(Directory, "address", nowhere)
+    monkeypatch.setattr(Directory, "owns", nowhere)
+    named = Counterparty("did:web:provider", "https://elsewhere.example/dsp")
+    for work in (
+        business.catalog(scene.b, named, QuerySpec()),
+        business.dataset(scene.b, named, "zones"),
+        business.negotiate(scene.b, named, OFFERED, OWNER),
+        business.negotiate(scene.b, PROVIDER, OFFERED, OWNER),
+    ):
+        with pytest.raises(RemoteFailed):
+            await work
 
 
 # -- negotiations ---------------------------------------------------------------------------------------------------------
