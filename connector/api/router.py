@@ -140,6 +140,7 @@ class _Desk:
         caller = await self.guard.caller(request)
         check_scopes(caller, operation.scope)
         check_conditions(operation, request)
+        check_query(operation, request)
         request[CALLER] = caller
         request[STILL] = Still(partial(self._still, operation, request))
         # 4. The body: kept by the request, so that the handler reads it without waiting.
@@ -176,6 +177,15 @@ def check_conditions(operation: Operation, request: web.Request) -> None:
     given = [] if operation.verb == "read" else sorted(name for name in unheeded if name in request.headers)
     if given:
         raise CallerError("condition-unsupported", f"{given[0]} is not looked at here, and nothing was done; leave it out")
+
+
+def check_query(operation: Operation, request: web.Request) -> None:
+    """Raises CallerError for a parameter of our own interface that there is not: whoever misspells one would think it heeded."""
+    known = [each.name for each in operation.query]
+    unknown = [name for name in request.query if name not in known] if operation.path.startswith(_OWN) else []
+    if unknown:
+        there = f"there are {', '.join(known)}" if known else "there are none here"
+        raise CallerError("query-unknown", f"there is no parameter {unknown[0]:.80} of the query; {there}")
 
 
 def check_request(request: web.Request) -> None:

@@ -47,7 +47,8 @@ class Supposed:
 async def explain(context: Context, what: str, reader: Reader) -> Document:
     """What an agreement, an offer that we published, or the only offer of a dataset of ours says and how its terms are kept.
 
-    Raises NotFound, Conflict for a dataset with several offers, and CallerError for an agreement that another side wrote in a way that we cannot read.
+    Raises NotFound, Conflict for a dataset with several offers, and CallerError for an agreement that another side wrote in a way
+    that we cannot read.
     """
     agreements = await context.store.agreements_by_id(what)
     if agreements:

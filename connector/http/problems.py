@@ -107,7 +107,8 @@ _TYPES: Final = {
 
 
 def listed_answer(error: Exception) -> web.Response:
-    """The answer to a client of the management interface: a list, each entry with message, type, path and invalidValue."""
+    """The answer to a client of the management interface: a list, each entry with message, type, path and invalidValue, as EDC's
+    has them, and the code of the error, which stays the same whatever the message says."""
     known = expected(error)
     if isinstance(known, Invalid) and known.violations:
         body = [_listed(each, "ValidationFailure") for each in known.violations]
@@ -116,6 +117,7 @@ def listed_answer(error: Exception) -> web.Response:
     else:
         kind = _TYPES.get(known.status, "InvalidRequest" if known.status < 500 else "InternalServerError")
         body = [_listed(Violation(known.reason, ""), kind)]
+    body = [{**entry, "code": known.code} for entry in body]
     return _response(known, orjson.dumps(body, default=str), "application/json")
 
 

@@ -36,7 +36,9 @@ class NegotiationSettings(Struct, frozen=True, kw_only=True):
             description="who decides what waits for a person, where the offer does not say it; empty: operator or commercial",
         ),
     ] = ()
-    approval_eyes: Annotated[int, Meta(ge=1, le=2, description="how many people have to approve it, at least: 2 for four eyes")] = 1
+    approval_eyes: Annotated[
+        int, Meta(ge=1, le=2, description="how many people have to approve it, at least: 2 for four eyes")
+    ] = 1
 
 
 class TransferSettings(Struct, frozen=True, kw_only=True):

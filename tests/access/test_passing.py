@@ -43,12 +43,26 @@ async def test_our_own_errors_are_problem_documents(desk: Desk, boss: str, how: 
 @pytest.mark.parametrize(
     ("how", "status", "expected"),
     [
-        ("conflict", 409, {"message": "wait for it", "type": "ObjectConflict", "path": None, "invalidValue": None}),
-        ("unknown", 404, {"message": "there is none", "type": "ObjectNotFound", "path": None, "invalidValue": None}),
+        (
+            "conflict",
+            409,
+            {"code": "thing-busy", "message": "wait for it", "type": "ObjectConflict", "path": None, "invalidValue": None},
+        ),
+        (
+            "unknown",
+            404,
+            {"code": "thing-unknown", "message": "there is none", "type": "ObjectNotFound", "path": None, "invalidValue": None},
+        ),
         (
             "invalid",
             400,
-            {"message": "no blanks", "type": "ValidationFailure", "path": "properties.name", "invalidValue": "a b"},
+            {
+                "code": "thing-invalid",
+                "message": "no blanks",
+                "type": "ValidationFailure",
+                "path": "properties.name",
+                "invalidValue": "a b",
+            },
         ),
     ],
 )
@@ -58,6 +72,13 @@ async def test_errors_of_the_management_interface_are_lists(
     answer = await desk.ask("POST", V3, boss, json={"how": how})
     assert (answer.status, answer.content_type) == (status, "application/json")
     assert await answer.json() == [expected]
+
+
+async def test_a_parameter_that_there_is_not_is_told(desk: Desk, boss: str) -> None:
+    answer = await desk.ask("GET", f"{THINGS}?limt=3", boss)
+    said = await answer.json()
+    assert (answer.status, said["code"]) == (400, "query-unknown")
+    assert "limt" in said["detail"]
 
 
 @pytest.mark.parametrize("path", [OWN, V3])

@@ -178,7 +178,7 @@ async def test_lists_have_pages_and_totals_and_refusals_have_places(sellers: Mar
     assert wrong["type"] == "InvalidRequest" or wrong["path"] == "limitt"
     found = await four("POST", "assets/request", {"@type": "QuerySpec", "limit": 0}, expect=400)
     assert {each["path"] for each in found} >= {"limit"}
-    assert {"message", "type", "path", "invalidValue"} == found[0].keys()
+    assert {"message", "type", "path", "invalidValue", "code"} == found[0].keys()
     (unknown,) = await provider("GET", "assets/nothing", expect=404)
     assert unknown["type"] == "ObjectNotFound"
     callbacks = {"@context": CONTEXT, "contractId": "x", "callbackAddresses": [{"uri": "http://localhost"}]}

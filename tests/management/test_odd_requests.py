@@ -81,7 +81,7 @@ async def test_no_request_is_an_incident(scene: Scene, client: TestClient[web.Re
                 assert answer.status == operation.status or answer.status in REFUSED, said
                 if answer.status != operation.status:
                     listed = json.loads(told)
-                    assert {"message", "type", "path", "invalidValue"} == listed[0].keys(), said
+                    assert {"message", "type", "path", "invalidValue", "code"} == listed[0].keys(), said
                     assert answer.status in (*operation.errors, 400, 503), said
                 if "{id}" not in operation.path:
                     break
