@@ -59,12 +59,13 @@ class Market:
 
 @asynccontextmanager
 async def api(port: int) -> AsyncIterator[str]:
-    """An API that says what it was asked, and with which key."""
+    """An API that says what it was asked, and whether with its key."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.endswith("/missing"):
             return web.json_response({"error": "there is no such thing"}, status=404)
-        return web.json_response({"path": request.path, "query": dict(request.query), "key": request.headers.get("x-source-key")})
+        opened = request.headers.get("x-source-key") == SOURCE_KEY
+        return web.json_response({"path": request.path, "query": dict(request.query), "opened": opened})
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
