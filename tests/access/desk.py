@@ -19,7 +19,7 @@ from connector.access.tokens import Externals, ManagementTokens
 from connector.api.access import AccessOperations
 from connector.api.diary import LogDiary
 from connector.api.idempotency import StoredRepeats
-from connector.api.operation import Operation, caller_of
+from connector.api.operation import Operation, Query, caller_of
 from connector.flow.context import Context
 from connector.http.management import ManagementServer
 from connector.identity.fetcher import Fetcher
@@ -146,13 +146,16 @@ def things(handled: list[str]) -> list[Operation]:
 
     return [
         Operation("GET", "/carnet/v1/things", "listThings", "assets", "read", "All.", handler("list")),
-        Operation("POST", "/carnet/v1/things", "makeThing", "assets", "write", "One more.", handler("make", 201), told=True),
+        Operation(
+            "POST", "/carnet/v1/things", "makeThing", "assets", "write", "One more.", handler("make", 201), told=True,
+            query=(Query("b", "Anything."),),
+        ),
         Operation("PUT", "/carnet/v1/things/{id}", "putThing", "assets", "write", "Another.", handler("put"), told=True),
         Operation("POST", "/carnet/v1/things/{id}/approve", "approveThing", "assets", "write", "Yes.", handler("yes"), told=True),
         Operation("POST", "/carnet/v1/failures", "failOwn", "assets", "write", "Never.", fail, body=msgspec.Raw, told=True),
         Operation("POST", "/management/v3/failures", "failV3", "assets", "write", "Never.", fail, body=msgspec.Raw),
         Operation("GET", "/management/check/health", "checkHealth", "status", "read", "Health.", ready, open=True),
-    ]
+    ]  # fmt: skip
 
 
 @asynccontextmanager

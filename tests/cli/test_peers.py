@@ -232,4 +232,4 @@ async def test_a_programme_that_asks_for_what_is_not_there_is_told(desk: Desk) -
             await client._call("POST", "/peers/x/praise")
         with pytest.raises(Refused) as reason:
             await client.suspend_peer(CITY, "")
-    assert [error.value.code for error in (state, act, reason)] == ["state-unknown", "http", "body-invalid"]
+    assert [error.value.code for error in (state, act, reason)] == ["state-unknown", "path-unknown", "body-invalid"]
